@@ -1,0 +1,59 @@
+"""Raw ids and their dense indices, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+
+class Vocabulary:
+    """The raw ids of users or items; index i stands for ``ids[i]``. Immutable; ids are distinct strings.
+
+    >>> v = Vocabulary(["numpy", "scipy"])
+    >>> v.encode(["scipy", "pandas"]).tolist(), v.decode([0])
+    ([1, -1], ['numpy'])
+    """
+
+    def __init__(self, ids: pl.Series | Sequence[str]):
+        series = ids if isinstance(ids, pl.Series) else pl.Series(list(ids), dtype=pl.String)
+        self._ids = series.cast(pl.String).alias("id").rechunk()
+        self._index: dict[str, int] | None = None
+        if self._ids.n_unique() != len(self._ids) or self._ids.null_count():
+            raise ValueError("the ids of a vocabulary must be distinct and present")
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self._ids.equals(other._ids)
+
+    def __hash__(self) -> int:
+        return hash((len(self), self._ids[0] if len(self) else None))
+
+    def __contains__(self, raw: str) -> bool:
+        return str(raw) in self._lookup()
+
+    @property
+    def ids(self) -> pl.Series:
+        """All raw ids in index order."""
+        return self._ids
+
+    def encode(self, raw: Iterable[object]) -> NDArray[np.int64]:
+        """Indices of raw ids, compared as strings; -1 for an unknown one."""
+        lookup = self._lookup()
+        return np.array([lookup.get(str(r), -1) for r in raw], dtype=np.int64)
+
+    def decode(self, index: Sequence[int] | NDArray[np.int64]) -> list[str]:
+        """Raw ids of indices; a negative index is refused, not wrapped."""
+        i = np.asarray(index, dtype=np.int64)
+        if i.size and (i.min() < 0 or i.max() >= len(self)):
+            raise IndexError(f"index outside 0..{len(self) - 1}")
+        return self._ids.gather(i).to_list()
+
+    def _lookup(self) -> dict[str, int]:
+        if self._index is None:
+            self._index = {raw: i for i, raw in enumerate(self._ids.to_list())}
+        return self._index
