@@ -1,0 +1,61 @@
+"""TauRec: recommendation with the softmax family of losses (SL, BSL, MML); tau is the temperature.
+
+>>> import taurec
+>>> log = taurec.planted(n_users=60, n_items=40, seed=1).log
+>>> model = taurec.Recommender(model="ease").fit(log)
+>>> len(model.recommend("0", k=5))
+5
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Recommender": "taurec.recommender",
+    "Recommendations": "taurec.recommender",
+    "Run": "taurec.run",
+    "Interactions": "taurec.data.interactions",
+    "read_interactions": "taurec.data.readers",
+    "split": "taurec.data.split",
+    "planted": "taurec.data.planted",
+    "compare": "taurec.comparison",
+    "LOSSES": "taurec.losses",
+    "BACKBONES": "taurec.backbones",
+    "BASELINES": "taurec.baselines",
+    "NEGATIVES": "taurec.sampling",
+    "ORDERS": "taurec.sampling",
+    "UsageError": "taurec.errors",
+    "DataError": "taurec.errors",
+    "TaurecError": "taurec.errors",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+if TYPE_CHECKING:
+    from taurec.backbones import BACKBONES
+    from taurec.baselines import BASELINES
+    from taurec.comparison import compare
+    from taurec.data.interactions import Interactions
+    from taurec.data.planted import planted
+    from taurec.data.readers import read_interactions
+    from taurec.data.split import split
+    from taurec.errors import DataError, TaurecError, UsageError
+    from taurec.losses import LOSSES
+    from taurec.recommender import Recommendations, Recommender
+    from taurec.run import Run
+    from taurec.sampling import NEGATIVES, ORDERS
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when first used, so that ``import taurec`` stays light."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'taurec' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Training: the one place where data, backbones, losses, negatives and evaluation meet."""

@@ -1,0 +1,125 @@
+"""A run: everything that determines a result, checked before data is read, and written to ``run.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from taurec.errors import ArtefactError, UsageError, did_you_mean
+
+Score = Literal["cosine", "dot"]
+L2Mode = Literal["gathered", "sum", "tables", "adam", "unsquared"]
+L2On = Literal["ego", "final", "hops"]
+SplitHow = Literal["ratio", "leave-last-one", "time", "files", "none"]
+
+
+class Choice(BaseModel):
+    """One entry of a registry with its settings; short texts such as ``uniform:800`` are accepted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    settings: dict[str, Any] = {}
+
+    @property
+    def text(self) -> str:
+        """The entry as people write it: ``bsl(tau_pos=0.1, tau_neg=0.1)``."""
+        inner = ", ".join(f"{k}={v}" for k, v in self.settings.items())
+        return f"{self.name}({inner})" if inner else self.name
+
+
+class Run(BaseModel):
+    """Everything that determines a result.
+
+    Attributes:
+        source: a named set, a path, or ``(in memory)`` for data handed over in Python.
+        data_hash: SHA-256 over the vocabularies and pairs as read, filled in when the data is known.
+        split, valid, test: how the log is cut and the shares of validation and test.
+        model: a baseline; then the fields from ``backbone`` to ``kernel`` have no effect.
+        backbone, loss, negatives, order: names with settings; ``order`` None takes user blocks for a
+            loss that groups rows by user and shuffled pairs for all others.
+        train_score, rank_score: the score in training and in ranking; the papers differ in them.
+        epochs: at most so many passes over the training pairs.
+        batch_size: rows (observed pairs) a step.
+        lr: Adam's step size (betas .9 and .999, epsilon 1e-8).
+        l2, l2_mode, l2_on: strength of the L2 term and its form, see :mod:`taurec.training.penalty`.
+        user_dropout: share of a user vector's entries dropped in training, before any normalisation.
+        metric, patience, eval_every: validation metric that chooses the epoch; stop after ``patience``
+            evaluations without a better one; evaluate every so many epochs.
+        seed: of every draw (split, initial values, order, negatives, dropout).
+        device, threads, kernel: where and how it is computed; ``threads`` 0 takes all cores.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = "debian"
+    data_hash: str = ""
+    split: SplitHow = "ratio"
+    valid: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    test: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    model: Choice | None = None
+    backbone: Choice = Choice(name="mf")
+    loss: Choice = Choice(name="bsl")
+    negatives: Choice = Choice(name="uniform")
+    order: Choice | None = None
+    train_score: Score = "cosine"
+    rank_score: Score = "cosine"
+    epochs: Annotated[int, Field(ge=1)] = 100
+    batch_size: Annotated[int, Field(ge=1)] = 1024
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
+    l2: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    l2_mode: L2Mode = "gathered"
+    l2_on: L2On = "ego"
+    user_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    metric: str = "ndcg@20"
+    patience: Annotated[int, Field(ge=1)] = 10
+    eval_every: Annotated[int, Field(ge=1)] = 1
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: str = "cpu"
+    threads: Annotated[int, Field(ge=0)] = 0
+    kernel: str = "auto"
+
+    @classmethod
+    def of(cls, **fields: Any) -> Run:
+        """A checked run; a wrong key or value is a :class:`UsageError` that says what is accepted.
+
+        >>> Run.of(lr=0)
+        Traceback (most recent call last):
+            ...
+        taurec.errors.UsageError: lr: input should be greater than 0; got 0
+        """
+        for name in fields:
+            if name not in cls.model_fields:
+                raise UsageError(f"a run has no field {name!r}{did_you_mean(name, cls.model_fields)}")
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UsageError(f"{where}: {first['msg'].lower()}; got {first['input']!r}") from None
+
+    def but(self, **fields: Any) -> Run:
+        """This run with other values in some fields, checked again."""
+        return Run.of(**{**{name: getattr(self, name) for name in Run.model_fields}, **fields})
+
+    @property
+    def label(self) -> str:
+        """Short name for tables: ``ease`` or ``mf:bsl``."""
+        return self.model.name if self.model else f"{self.backbone.name}:{self.loss.name}"
+
+    def to_json(self) -> str:
+        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, path: Path) -> Run:
+        """The run written by :meth:`to_json`; a file that is not one is an :class:`ArtefactError`."""
+        try:
+            content: Mapping[str, Any] = json.loads(path.read_text())
+            return cls.of(**{k: v for k, v in content.items() if k != "taurec"})
+        except OSError as error:
+            raise ArtefactError(f"{path}: cannot be read ({error.strerror})") from None
+        except (ValueError, TypeError) as error:
+            raise ArtefactError(f"{path}: not a run of this version: {error}") from None

@@ -1,0 +1,203 @@
+"""A saved model: one folder with weights, run, metrics, vocabularies and interactions. No pickle.
+
+================== ==========================================================================
+file               what
+================== ==========================================================================
+model.safetensors  the arrays of the ranker
+run.json           every setting, from which the run can be made again; the version that wrote it
+metrics.json       values by part: ``{"test": {"ndcg@20": ...}}``
+metrics.jsonl      one line an epoch
+users.parquet      raw user ids in index order; items.parquet likewise
+interactions.parquet  index pairs with their part (train, valid, test), time and weight if known
+================== ==========================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+import taurec
+from taurec.baselines import BASELINES
+from taurec.data.interactions import Interactions
+from taurec.data.split import Split
+from taurec.data.vocabulary import Vocabulary
+from taurec.errors import ArtefactError, ResourceError, UsageError
+from taurec.ranker import EmbeddingRanker, Ranker
+from taurec.run import Run
+from taurec.training.trainer import EpochRecord
+
+PARTS = ("train", "valid", "test")
+FORMAT = 1
+"""Version of the folder's layout; a folder with another one is refused."""
+
+
+@dataclass
+class SavedModel:
+    """The content of a saved folder."""
+
+    run: Run
+    ranker: Ranker
+    split: Split
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    records: list[EpochRecord] = field(default_factory=list)
+
+
+def check_writable(folder: Path, overwrite: bool = False) -> None:
+    """Refuse an output folder that cannot be used, before any work is done for it."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not overwrite:
+            raise UsageError(
+                f"{folder} exists already and nothing in it is touched; give another --out, or --overwrite to replace it"
+            )
+        if not folder.is_dir() or not (folder / "run.json").exists():
+            raise UsageError(f"{folder} is not a saved run, so --overwrite does not replace it; give another --out")
+    parent = folder.resolve().parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        probe = parent / f".{folder.name}.probe-{os.getpid()}"
+        probe.mkdir()
+        probe.rmdir()
+    except OSError as error:
+        raise ResourceError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
+
+
+def write_folder(folder: Path, model: SavedModel, overwrite: bool = False) -> None:
+    """Write the folder whole or not at all: files are made in a new folder beside it, which is then renamed."""
+    check_writable(folder, overwrite)
+    folder = folder.resolve()
+    work = folder.parent / f".{folder.name}.tmp-{os.getpid()}"
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        work.mkdir()
+        save_file({k: np.ascontiguousarray(v) for k, v in model.ranker.state().items()}, work / "model.safetensors")
+        header = {"taurec": {"version": taurec.__version__, "format": FORMAT}}
+        content = {**header, **json.loads(model.run.to_json())}
+        _write_text(work / "run.json", json.dumps(content, indent=2) + "\n")
+        _write_text(work / "metrics.json", json.dumps(model.metrics, indent=2) + "\n")
+        _write_text(work / "metrics.jsonl", "".join(json.dumps(_flat(r)) + "\n" for r in model.records))
+        model.split.train.users.ids.to_frame().write_parquet(work / "users.parquet")
+        model.split.train.items.ids.to_frame().write_parquet(work / "items.parquet")
+        _pairs(model.split).write_parquet(work / "interactions.parquet")
+        old = folder.parent / f".{folder.name}.old-{os.getpid()}"
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(work, folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(work, ignore_errors=True)
+        raise ResourceError(f"{folder}: could not be written ({error.strerror}); nothing was left behind") from None
+
+
+def read_folder(folder: Path) -> SavedModel:
+    """Read a saved folder; whatever is broken or does not fit together is an :class:`ArtefactError`."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder.resolve()}: no such folder; give the --out of an earlier `taurec train`")
+    if not (folder / "run.json").exists():
+        raise ArtefactError(f"{folder}: holds no run.json, so it is not a saved model")
+    _check_format(folder / "run.json")
+    run = Run.from_json(folder / "run.json")
+    try:
+        state = load_file(folder / "model.safetensors")
+        users = Vocabulary(pl.read_parquet(folder / "users.parquet")["id"])
+        items = Vocabulary(pl.read_parquet(folder / "items.parquet")["id"])
+        split = _split(pl.read_parquet(folder / "interactions.parquet"), users, items, run)
+        metrics = json.loads((folder / "metrics.json").read_text())
+        lines = (folder / "metrics.jsonl").read_text().splitlines()
+        records = [_record(json.loads(line)) for line in lines]
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError, pl.exceptions.PolarsError) as error:
+        raise ArtefactError(f"{folder}: cannot be read as a saved model: {error}") from None
+    for name, array in state.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ArtefactError(f"{folder}/model.safetensors: {name} holds values that are not finite")
+    try:
+        kind: Any = BASELINES[run.model.name] if run.model else EmbeddingRanker
+        ranker: Ranker = kind.from_state(state)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ArtefactError(f"{folder}/model.safetensors: does not hold a {run.label}: {error}") from None
+    if (ranker.n_users, ranker.n_items) != (len(users), len(items)):
+        raise ArtefactError(
+            f"{folder}: the model ranks {ranker.n_users} users x {ranker.n_items} items, "
+            f"its vocabularies hold {len(users)} x {len(items)}"
+        )
+    return SavedModel(run, ranker, split, metrics, records)
+
+
+def update_metrics(folder: Path, part: str, values: dict[str, float]) -> None:
+    """Set one part of ``metrics.json``, keeping the others."""
+    path = folder / "metrics.json"
+    metrics = json.loads(path.read_text()) if path.exists() else {}
+    metrics[part] = values
+    beside = path.with_suffix(f".tmp-{os.getpid()}")
+    try:
+        _write_text(beside, json.dumps(metrics, indent=2) + "\n")
+        os.replace(beside, path)
+    except OSError as error:
+        raise ResourceError(f"{path}: could not be written ({error.strerror})") from None
+
+
+def _write_text(path: Path, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _check_format(path: Path) -> None:
+    try:
+        written = json.loads(path.read_text()).get("taurec", {}).get("format")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ArtefactError(f"{path}: cannot be read: {error}") from None
+    if written != FORMAT:
+        raise ArtefactError(f"{path}: layout version {written!r}; this TauRec ({taurec.__version__}) reads {FORMAT}")
+
+
+def _flat(record: EpochRecord) -> dict[str, Any]:
+    row = asdict(record)
+    return {**row, **row.pop("metrics")}
+
+
+def _record(row: dict[str, Any]) -> EpochRecord:
+    names = set(EpochRecord.__dataclass_fields__)
+    return EpochRecord(
+        **{k: v for k, v in row.items() if k in names}, metrics={k: v for k, v in row.items() if k not in names}
+    )
+
+
+def _pairs(split: Split) -> pl.DataFrame:
+    frames = []
+    for part in PARTS:
+        log = getattr(split, part)
+        if log is None:
+            continue
+        columns: dict[str, Any] = {"user": log.user_of.astype(np.uint32), "item": log.indices.astype(np.uint32)}
+        frame = pl.DataFrame(columns).with_columns(pl.lit(part).alias("part"))
+        if log.time is not None:
+            frame = frame.with_columns(pl.Series("time", log.time))
+        if log.weight is not None:
+            frame = frame.with_columns(pl.Series("weight", log.weight))
+        frames.append(frame)
+    return pl.concat(frames, how="diagonal")
+
+
+def _split(pairs: pl.DataFrame, users: Vocabulary, items: Vocabulary, run: Run) -> Split:
+    parts: dict[str, Interactions | None] = {}
+    for part in PARTS:
+        rows = pairs.filter(pl.col("part") == part)
+        time = rows["time"].to_numpy() if "time" in rows.columns and rows["time"].null_count() == 0 else None
+        weight = rows["weight"].to_numpy() if "weight" in rows.columns and rows["weight"].null_count() == 0 else None
+        user, item = rows["user"].to_numpy(), rows["item"].to_numpy()
+        made = Interactions.from_pairs(user, item, users, items, time, weight)
+        parts[part] = made if len(made) or part == "train" else None
+    train = parts["train"]
+    assert train is not None
+    return Split(train, parts["valid"], parts["test"], run.split)

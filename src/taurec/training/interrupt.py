@@ -1,0 +1,45 @@
+"""Ctrl-C and SIGTERM end a run at the next step, with its state whole; a second one ends it at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class StopRequest:
+    """Whether a signal asked to stop; ``signum`` is that signal, or 0."""
+
+    def __init__(self) -> None:
+        self.signum = 0
+
+    def __bool__(self) -> bool:
+        return self.signum != 0
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[StopRequest]:
+    """Within the block SIGINT and SIGTERM only set the request; the former handlers come back after it.
+
+    Outside the main thread signals cannot be handled, and the request stays empty.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def on_signal(signum: int, frame: FrameType | None) -> None:
+        if request.signum:
+            raise KeyboardInterrupt
+        request.signum = signum
+
+    for number in former:
+        signal.signal(number, on_signal)
+    try:
+        yield request
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

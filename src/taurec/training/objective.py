@@ -1,0 +1,65 @@
+"""From row values to the scalar that is minimised: weights, the mean and the L2 term, once and here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from taurec.errors import UsageError
+from taurec.run import L2Mode, L2On
+from taurec.training.penalty import l2_penalty
+from taurec.types import Batch, Embeddings
+
+SUPPLIED = frozenset({"group", "logq"})
+"""Side inputs that a batch can give; a loss that needs another one is refused when the objective is built."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The weighted mean of a score loss over the rows that have a negative, plus the L2 term.
+
+    Args:
+        loss: a score loss, ``loss(pos[B], neg[B, N], **side) -> [B]``.
+        l2, l2_mode, l2_on: the penalty; see :func:`taurec.training.penalty.l2_penalty`.
+    """
+
+    loss: Any
+    l2: float = 0.0
+    l2_mode: L2Mode = "gathered"
+    l2_on: L2On = "ego"
+
+    def __post_init__(self) -> None:
+        missing = self.loss.needs - SUPPLIED
+        if missing:
+            raise UsageError(
+                f"loss {type(self.loss).__name__} needs {', '.join(sorted(missing))}, which the trainer cannot "
+                f"supply; it supplies {', '.join(sorted(SUPPLIED))}"
+            )
+
+    def __call__(self, pos: Tensor, neg: Tensor, batch: Batch, embeddings: Embeddings) -> tuple[Tensor, Tensor]:
+        """The scalar to minimise, and the number of rows that had no negative (a tensor, no sync)."""
+        values = self.loss(pos, neg, **self._side(batch))
+        weight = torch.isfinite(neg).any(1).to(values.dtype)
+        left_out = values.shape[0] - weight.sum()
+        if batch.weight is not None:
+            weight = weight * batch.weight
+        scalar = (values * weight).sum() / weight.sum().clamp_min(torch.finfo(values.dtype).tiny)
+        if self.l2 > 0 and self.l2_mode != "adam":
+            scalar = scalar + self.l2 * l2_penalty(self.l2_mode, self.l2_on, embeddings, batch)
+        return scalar, left_out
+
+    def _side(self, batch: Batch) -> dict[str, Tensor]:
+        side = {}
+        if "group" in self.loss.needs:
+            side["group"] = batch.user
+        if "logq" in self.loss.needs:
+            if batch.negatives.logq is None:
+                raise UsageError(
+                    f"loss {type(self.loss).__name__} corrects for the sampling probability (logq), which "
+                    f"these negatives do not know; use popularity, shared or in-batch negatives"
+                )
+            side["logq"] = batch.negatives.logq
+        return side

@@ -1,0 +1,254 @@
+"""The training loop: batches, scores, loss, Adam, validation, and the best epoch kept."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from taurec import draw
+from taurec.backbones import BACKBONES
+from taurec.data.interactions import Interactions
+from taurec.errors import NonFiniteError, UsageError
+from taurec.evaluation.ranking import evaluate_ranker
+from taurec.losses import LOSSES
+from taurec.ranker import EmbeddingRanker
+from taurec.run import Run
+from taurec.sampling import NEGATIVES, ORDERS, mean_group_size
+from taurec.scoring import batch_scores, unit
+from taurec.training.interrupt import StopRequest, stop_on_signal
+from taurec.training.objective import Objective
+from taurec.types import Batch
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One line of ``metrics.jsonl``: mean loss over the epoch's rows, seconds of training alone, validation."""
+
+    epoch: int
+    loss: float
+    train_seconds: float
+    eval_seconds: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+    rows_without_negatives: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is; handed to the hook after each step, and once more with ``record`` after each epoch."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    rows_per_second: float
+    record: EpochRecord | None = None
+    best: EpochRecord | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training yields.
+
+    Attributes:
+        ranker: of the best epoch (the last one where nothing was validated).
+        backbone: with the weights of that epoch.
+        records: one an epoch.
+        best: the record of that epoch, or None if no epoch was finished.
+        notes: what the user should know, such as groups that hardly exist.
+        stopped_by: the signal that ended the run early, or 0.
+    """
+
+    ranker: EmbeddingRanker
+    backbone: torch.nn.Module
+    records: list[EpochRecord]
+    best: EpochRecord | None
+    notes: list[str]
+    stopped_by: int = 0
+
+
+class Trainer:
+    """Trains the backbone of a run with its loss.
+
+    Args:
+        run: a resolved run (see :func:`taurec.training.presets.resolve`).
+        train: the training pairs.
+        valid: pairs that choose the epoch; None trains all epochs and keeps the last.
+        on_progress: called after each step and each epoch.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        train: Interactions,
+        valid: Interactions | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ):
+        if not len(train):
+            raise UsageError("no training pairs: 0 interactions are left for training")
+        if run.order is None:
+            raise UsageError("the run is not resolved: no order of rows; call taurec.training.resolve(run)")
+        self.run, self.train, self.valid = run, train, valid
+        self.device = pick_device(run.device)
+        torch.set_num_threads(run.threads or torch.get_num_threads())
+        loss = LOSSES.build(run.loss.name, given=run.loss.settings)
+        if loss.scores == "cosine" and run.train_score != "cosine":
+            raise UsageError(
+                f"loss {run.loss.name!r} is defined on cosine scores; got train_score={run.train_score!r}, "
+                f"use train_score='cosine'"
+            )
+        self.objective = Objective(loss, run.l2, run.l2_mode, run.l2_on)
+        backbone: Any = BACKBONES.build(run.backbone.name, train, given=run.backbone.settings, seed=run.seed)
+        self.backbone = backbone.to(self.device)
+        self.negatives = NEGATIVES.build(run.negatives.name, given=run.negatives.settings).bind(train, run.seed)
+        self.order = ORDERS.build(run.order.name, given=run.order.settings).bind(train, run.batch_size, run.seed)
+        self.optimizer = torch.optim.Adam(
+            self.backbone.parameters(), lr=run.lr, weight_decay=run.l2 if run.l2_mode == "adam" else 0.0
+        )
+        self.notes: list[str] = []
+        self._on_progress = on_progress or (lambda progress: None)
+        self._user, self._item = torch.from_numpy(train.user_of), torch.from_numpy(train.indices.copy())
+        self._weight = None if train.weight is None else torch.from_numpy(train.weight.copy())
+
+    def fit(self) -> Trained:
+        """Train until the last epoch, until validation no longer improves, or until a signal asks to stop."""
+        run, records = self.run, list[EpochRecord]()
+        best: EpochRecord | None = None
+        weights = copy.deepcopy(self.backbone.state_dict())
+        self._report_groups()
+        with stop_on_signal() as stop:
+            for epoch in range(1, run.epochs + 1):
+                record = self._epoch(epoch, stop, best)
+                if record is None:
+                    break
+                if self.valid is not None and (epoch % run.eval_every == 0 or epoch == run.epochs):
+                    record = self._validate(record)
+                records.append(record)
+                if self.valid is None or (record.metrics and _better(record, best, run.metric)):
+                    best = record
+                    weights = copy.deepcopy(self.backbone.state_dict())
+                steps = self.order.steps(epoch)
+                speed = len(self.train) / max(record.train_seconds, 1e-9)
+                self._on_progress(Progress(epoch, run.epochs, steps, steps, record.loss, speed, record, best))
+                if best is not None and epoch - best.epoch >= run.patience * run.eval_every and self.valid is not None:
+                    break
+                if stop:
+                    break
+        if best is not None:
+            self.backbone.load_state_dict(weights)
+        return Trained(self.ranker(), self.backbone, records, best, self.notes, stop.signum)
+
+    def ranker(self) -> EmbeddingRanker:
+        """The present weights as something that ranks, by the run's ranking score."""
+        self.backbone.eval()
+        with torch.no_grad():
+            e = self.backbone.embed()
+            user, item = (unit(e.user), unit(e.item)) if self.run.rank_score == "cosine" else (e.user, e.item)
+        return EmbeddingRanker(user.cpu().numpy(), item.cpu().numpy())
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, with their negatives, on the run's device."""
+        for rows in self.order.batches(epoch):
+            row = torch.from_numpy(rows)
+            user, item = self._user[row], self._item[row]
+            ids = self.negatives.draw(user, item, row, epoch)
+            moved = {f.name: getattr(ids, f.name) for f in dataclasses.fields(ids)}
+            moved = {k: v.to(self.device) if isinstance(v, Tensor) else v for k, v in moved.items()}
+            weight = None if self._weight is None else self._weight[row].to(self.device)
+            yield Batch(user.to(self.device), item.to(self.device), row, type(ids)(**moved), weight)
+
+    def step(self, batch: Batch, epoch: int, number: int) -> tuple[float, int]:
+        """One step of Adam; returns the scalar loss and how many rows had no negative."""
+        run = self.run
+        self.backbone.begin_step(epoch, number)
+        embeddings = self.backbone.embed()
+        user = F.embedding(batch.user, embeddings.user)
+        if run.user_dropout:
+            user = user * self._dropout_mask(batch.row, user, epoch)
+        pos, neg = batch_scores(user, embeddings.item, batch.item, batch.negatives, run.train_score, run.kernel)
+        scalar, left_out = self.objective(pos, neg, batch, embeddings)
+        value = float(scalar.detach())
+        if not math.isfinite(value):
+            self._stop_non_finite("the loss", value, epoch, number)
+        self.optimizer.zero_grad(set_to_none=True)
+        scalar.backward()
+        for name, parameter in self.backbone.named_parameters():
+            if parameter.grad is not None and not math.isfinite(float(parameter.grad.sum())):
+                self._stop_non_finite(f"the gradient of {name}", value, epoch, number)
+        self.optimizer.step()
+        return value, int(left_out)
+
+    def _epoch(self, epoch: int, stop: StopRequest, best: EpochRecord | None) -> EpochRecord | None:
+        self.backbone.train()
+        steps = self.order.steps(epoch)
+        total = seconds = 0.0
+        rows = left_out = 0
+        started = time.perf_counter()
+        for number, batch in enumerate(self.batches(epoch), start=1):
+            value, missing = self.step(batch, epoch, number)
+            total, rows, left_out = total + value * len(batch.row), rows + len(batch.row), left_out + missing
+            seconds = time.perf_counter() - started
+            mean = total / rows
+            self._on_progress(Progress(epoch, self.run.epochs, number, steps, mean, rows / seconds, best=best))
+            if stop and number < steps:
+                return None
+        return EpochRecord(epoch, total / max(rows, 1), seconds, rows_without_negatives=left_out)
+
+    def _validate(self, record: EpochRecord) -> EpochRecord:
+        assert self.valid is not None
+        started = time.perf_counter()
+        result = evaluate_ranker(self.ranker(), self.valid, self.train, [self.run.metric])
+        return dataclasses.replace(record, metrics=result.means(), eval_seconds=time.perf_counter() - started)
+
+    def _dropout_mask(self, row: Tensor, like: Tensor, epoch: int) -> Tensor:
+        kept = draw.uniform(draw.key(self.run.seed, "user dropout", epoch), row.numpy(), like.shape[1])
+        keep = 1.0 - self.run.user_dropout
+        return torch.from_numpy(kept < keep).to(like) / keep
+
+    def _report_groups(self) -> None:
+        if "group" not in self.objective.loss.needs:
+            return
+        size = mean_group_size(self.train, self.order.batches(1))
+        name = self.run.loss.name
+        self.notes.append(f"{name}: a row shares its batch with {size - 1:.2f} other rows of its user on average")
+        if size < 1.5:
+            self.notes.append(
+                f"warning: {name} pools the positives of a user, but hardly any row has a partner in its batch; "
+                f"without groups BSL is SL. Use --order user-blocks:4 or --loss sl"
+            )
+
+    def _stop_non_finite(self, what: str, value: float, epoch: int, step: int) -> None:
+        taus = ", ".join(f"{k}={v}" for k, v in self.run.loss.settings.items() if "tau" in k)
+        raise NonFiniteError(
+            f"epoch {epoch}, step {step}: {what} is not finite (loss {value}, {taus or 'no temperature'}, "
+            f"lr {self.run.lr}, {self.run.train_score} scores). Training stopped in that step; "
+            f"try a smaller lr, a larger temperature, or cosine scores"
+        )
+
+
+def pick_device(name: str) -> torch.device:
+    """The named device, or a :class:`UsageError`: an explicit request never falls back."""
+    if name == "cpu":
+        return torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"unknown device {name!r}; accepted: cpu, cuda, cuda:0, ...") from None
+    if device.type != "cuda":
+        raise UsageError(f"device {name!r} is not supported; accepted: cpu, cuda, cuda:0, ...")
+    if not torch.cuda.is_available():
+        raise UsageError(f"device {name!r} was asked for, but torch finds no GPU here; use --device cpu")
+    return device
+
+
+def _better(record: EpochRecord, best: EpochRecord | None, metric: str) -> bool:
+    return best is None or record.metrics[metric] > best.metrics[metric]

@@ -1,0 +1,89 @@
+"""The import rules of the house: every module imports only from layers below its own."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1] / "src" / "taurec"
+
+LAYERS: list[set[str]] = [
+    {"errors", "types", "registry", "run", "draw", "ranker"},
+    {"data", "losses", "kernels", "evaluation.metrics", "evaluation.significance"},
+    {"sampling", "backbones", "baselines", "evaluation"},
+    {"scoring"},
+    {"training"},
+    {"saved", "recommender", "report"},
+    {"comparison"},
+    {"recipes"},
+    {"cli"},
+]
+"""From the bottom up; a longer name wins over the package it lies in."""
+
+FORBIDDEN = {("losses", "kernels"), ("data", "losses"), ("data", "kernels"), ("kernels", "losses")}
+"""Pairs of layer 1 that must not know each other although the numbers would allow it."""
+
+ONLY_INSIDE_FUNCTIONS = {"numba", "triton", "onnx", "matplotlib", "fastapi", "pandas", "pyarrow", "implicit"}
+
+
+def part(module: str) -> str:
+    """The entry of LAYERS that a module belongs to."""
+    names = {name for layer in LAYERS for name in layer}
+    pieces = module.split(".")
+    for length in (2, 1):
+        if ".".join(pieces[:length]) in names:
+            return ".".join(pieces[:length])
+    raise AssertionError(f"{module} has no layer; add it to LAYERS")
+
+
+def level(module: str) -> int:
+    return next(n for n, layer in enumerate(LAYERS) if part(module) in layer)
+
+
+def modules() -> list[Path]:
+    return [p for p in sorted(ROOT.rglob("*.py")) if p != ROOT / "__init__.py"]
+
+
+def name_of(path: Path) -> str:
+    pieces = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(pieces[:-1] if pieces[-1] == "__init__" else pieces)
+
+
+def imports(tree: ast.AST) -> list[str]:
+    """Names below ``taurec.`` that a tree imports."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("taurec"):
+            below = node.module.removeprefix("taurec").lstrip(".")
+            found += [below] if below else [alias.name for alias in node.names if alias.name != "__version__"]
+        if isinstance(node, ast.Import):
+            found += [a.name.removeprefix("taurec.") for a in node.names if a.name.startswith("taurec.")]
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_imports_go_down(path: Path) -> None:
+    own = name_of(path)
+    for target in imports(ast.parse(path.read_text())):
+        if part(target) == part(own) or target.split(".")[0] == own.split(".")[0]:
+            continue
+        assert level(target) < level(own) or (level(own) == 0 == level(target)), f"{own} imports {target}"
+        assert (own.split(".")[0], target.split(".")[0]) not in FORBIDDEN, f"{own} imports {target}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_heavy_packages_are_imported_where_used(path: Path) -> None:
+    for node in ast.parse(path.read_text()).body:
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        heavy = {n.split(".")[0] for n in names} & ONLY_INSIDE_FUNCTIONS
+        assert not heavy, f"{name_of(path)} imports {heavy} at the top"
+
+
+def test_import_taurec_is_light() -> None:
+    code = "import sys, taurec; sys.exit(any(m in sys.modules for m in ('torch', 'numba', 'polars', 'scipy')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
