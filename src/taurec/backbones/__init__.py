@@ -1,0 +1,19 @@
+"""Backbones: modules that turn tables (and the graph of the log) into vectors to score."""
+
+from taurec.backbones.lightgcn import LightGCN
+from taurec.backbones.mf import MF
+from taurec.backbones.ngcf import NGCF
+from taurec.backbones.protocol import Backbone
+from taurec.registry import Registry
+
+BACKBONES: Registry[Backbone] = Registry(
+    "backbone",
+    {
+        "mf": MF,
+        "lightgcn": LightGCN,
+        "ngcf": NGCF,
+    },
+    runtime=frozenset({"seed"}),
+)
+
+__all__ = ["BACKBONES", "MF", "NGCF", "Backbone", "LightGCN"]

@@ -1,0 +1,126 @@
+"""The bipartite graph of a log as one normalised sparse matrix, and one step along its edges."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import block_array, csr_array, diags_array, eye_array
+from torch import Tensor, nn
+
+from taurec.data.interactions import Interactions
+from taurec.errors import UsageError, did_you_mean
+
+Kind = Literal["symmetric", "row_self", "row"]
+
+
+def normalised(train: Interactions, kind: Kind) -> csr_array:
+    """The normalised adjacency of users and items, [U + I, U + I] float64; users come first.
+
+    With R the binary users x items matrix, A = [[0, R], [R^T, 0]] and D its diagonal of degrees:
+
+        symmetric   D^-1/2 A D^-1/2        LightGCN
+        row_self    (D + I)^-1 (A + I)     NGCF, ``adj_type norm``
+        row         D^-1 A                 NGCF, ``adj_type mean``
+
+    The inverse of a zero degree is taken as 0. Weights of the log are not used.
+    """
+    if kind not in get_args(Kind):
+        raise UsageError(f"unknown adjacency {kind!r}{did_you_mean(kind, get_args(Kind))}")
+    r = train.csr().astype(np.float64)
+    n = train.n_users + train.n_items
+    a = csr_array(block_array([[None, r], [r.T, None]], format="csr")) if len(train) else csr_array((n, n))
+    if kind == "row_self":
+        a = csr_array(a + eye_array(n, format="csr"))
+    degree: NDArray[np.float64] = np.asarray(a.sum(axis=1)).ravel()
+    power = -0.5 if kind == "symmetric" else -1.0
+    scale = np.zeros(n)
+    scale[degree > 0] = degree[degree > 0] ** power
+    a = diags_array(scale, format="csr") @ a
+    if kind == "symmetric":
+        a = a @ diags_array(scale, format="csr")
+    a = csr_array(a)
+    a.sort_indices()
+    return a
+
+
+class Adjacency(nn.Module):
+    """A normalised adjacency and its transpose as CSR arrays that move with the module they belong to.
+
+    The arrays are buffers outside the ``state_dict``: they are made from the log, never saved.
+
+    Attributes:
+        n: U + I.
+        crow, col, value: the matrix in CSR, values float32, indices int32 where they fit.
+
+    >>> a = Adjacency(Interactions.from_pairs([0, 1], [0, 0]), "row")
+    >>> hop(a, torch.tensor([[1.0], [2.0], [5.0]])).tolist()
+    [[5.0], [5.0], [1.5]]
+    """
+
+    crow: Tensor
+    col: Tensor
+    value: Tensor
+    crow_t: Tensor
+    col_t: Tensor
+    value_t: Tensor
+
+    def __init__(self, train: Interactions, kind: Kind):
+        super().__init__()
+        matrix = normalised(train, kind)
+        self.n = int(matrix.shape[0])
+        self.symmetric = kind == "symmetric"
+        self._store("", matrix)
+        if not self.symmetric:
+            transposed = csr_array(matrix.T.tocsr())
+            transposed.sort_indices()
+            self._store("_t", transposed)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+            self.matrix()
+
+    def _store(self, suffix: str, m: csr_array) -> None:
+        index = np.int32 if m.nnz < np.iinfo(np.int32).max else np.int64
+        self.register_buffer("crow" + suffix, torch.from_numpy(m.indptr.astype(index)), persistent=False)
+        self.register_buffer("col" + suffix, torch.from_numpy(m.indices.astype(index)), persistent=False)
+        self.register_buffer("value" + suffix, torch.from_numpy(m.data.astype(np.float32)), persistent=False)
+
+    def matrix(self, transposed: bool = False, edge_weight: Tensor | None = None) -> Tensor:
+        """The matrix (or its transpose) as a torch sparse CSR tensor, sharing the arrays.
+
+        ``edge_weight`` [nnz] multiplies the values of a symmetric matrix and must itself be symmetric.
+        """
+        flip = transposed and not self.symmetric
+        crow, col, value = (self.crow_t, self.col_t, self.value_t) if flip else (self.crow, self.col, self.value)
+        value = value if edge_weight is None else value * edge_weight
+        return torch.sparse_csr_tensor(crow, col, value, (self.n, self.n), check_invariants=False)
+
+
+def hop(adjacency: Adjacency, x: Tensor, edge_weight: Tensor | None = None) -> Tensor:
+    """One propagation ``A x`` of [U + I, d] vectors; its gradient is ``A^T g``.
+
+    Both products are sparse times dense, row by row, so bits do not depend on the number of threads.
+    """
+    if edge_weight is not None and not adjacency.symmetric:
+        raise ValueError("edge weights need a symmetric adjacency")
+    return _apply(x, adjacency, False, edge_weight)
+
+
+class _Hop(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, adjacency: Adjacency, transposed: bool, edge_weight: Tensor | None) -> Tensor:
+        ctx.rest = adjacency, transposed, edge_weight
+        return adjacency.matrix(transposed, edge_weight) @ x
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        adjacency, transposed, edge_weight = ctx.rest
+        return _apply(grads[0].contiguous(), adjacency, not transposed, edge_weight), None, None, None
+
+
+def _apply(x: Tensor, adjacency: Adjacency, transposed: bool, edge_weight: Tensor | None) -> Tensor:
+    result: Tensor = _Hop.apply(x, adjacency, transposed, edge_weight)  # type: ignore[no-untyped-call]
+    return result

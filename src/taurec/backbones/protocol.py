@@ -1,0 +1,38 @@
+"""What every backbone is: two tables, and a function from them to the vectors that are scored."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from taurec.backbones.init import init_table
+from taurec.data.interactions import Interactions
+from taurec.errors import UsageError
+from taurec.types import Embeddings
+
+
+class Backbone(nn.Module):
+    """A module whose parameters ``user`` [U, d] and ``item`` [I, d] are the tables (layer 0).
+
+    A subclass gives :meth:`embed`. It knows no loss, no sampler and no optimiser.
+
+    Args:
+        train: the training part; its sizes (and, for graphs, its pairs) shape the module.
+        dim: width d of the tables.
+        init: initialisation of the tables, see :func:`taurec.backbones.init.init_table`.
+        seed: of the tables and of every later draw.
+    """
+
+    def __init__(self, train: Interactions, dim: int, init: str, seed: int):
+        super().__init__()
+        if dim < 1:
+            raise UsageError(f"dim is the width of an embedding and must be at least 1, got {dim}")
+        self.user = nn.Parameter(init_table(init, seed, "user", train.n_users, dim))
+        self.item = nn.Parameter(init_table(init, seed, "item", train.n_items, dim))
+        self.seed = seed
+
+    def begin_step(self, epoch: int, step: int) -> None:
+        """Called by the trainer before each training step; a backbone with dropout draws its masks from it."""
+
+    def embed(self) -> Embeddings:
+        """All users' and items' vectors, differentiable; in training mode with dropout, if there is any."""
+        raise NotImplementedError

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from taurec.backbones import LightGCN
+from taurec.backbones.graph import normalised
+from taurec.data.interactions import Interactions
+from taurec.errors import UsageError
+
+
+def random_log(users: int = 8, items: int = 6) -> Interactions:
+    known = np.argwhere(np.random.default_rng(1).random((users, items)) < 0.5)
+    return Interactions.from_pairs(known[:, 0], known[:, 1])
+
+
+def test_two_users_and_one_item_by_hand() -> None:
+    """With degrees 1, 1 | 2 every edge weighs 1/sqrt(2); layers of (u0, u1 | i):
+
+    0: 1, 3 | 5    1: 5s, 5s | 4s    2: 4ss, 4ss | 10ss = 2, 2 | 5,  s = 1/sqrt(2).
+    """
+    model = LightGCN(Interactions.from_pairs([0, 1], [0, 0]), dim=1, layers=2).double()
+    with torch.no_grad():
+        model.user.copy_(torch.tensor([[1.0], [3.0]]))
+        model.item.copy_(torch.tensor([[5.0]]))
+    e, s = model.embed(), 2**-0.5
+    expected = [[(1 + 5 * s + 2) / 3], [(3 + 5 * s + 2) / 3]]
+    torch.testing.assert_close(e.user, torch.tensor(expected, dtype=torch.float64), rtol=1e-7, atol=0)
+    torch.testing.assert_close(e.item, torch.tensor([[(5 + 4 * s + 5) / 3]], dtype=torch.float64), rtol=1e-7, atol=0)
+    assert [h.shape for h in e.hops] == [(3, 1)] * 3
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+def test_mean_of_dense_matrix_powers(layers) -> None:
+    log = random_log()
+    model = LightGCN(log, dim=4, layers=layers, init="normal:1").double()
+    model.adjacency.value.copy_(torch.from_numpy(normalised(log, "symmetric").data))
+    a = torch.from_numpy(normalised(log, "symmetric").toarray())
+    x = torch.cat([model.user, model.item])
+    expected = sum(torch.linalg.matrix_power(a, k) @ x for k in range(layers + 1)) / (layers + 1)
+    e = model.embed()
+    torch.testing.assert_close(torch.cat([e.user, e.item]), expected, rtol=1e-13, atol=1e-14)
+
+
+def test_renaming_ids_renames_the_vectors() -> None:
+    log = random_log()
+    rng = np.random.default_rng(2)
+    pu, pi = rng.permutation(log.n_users), rng.permutation(log.n_items)
+    one = LightGCN(log, dim=4, layers=2).double()
+    two = LightGCN(Interactions.from_pairs(pu[log.user_of], pi[log.indices]), dim=4, layers=2).double()
+    with torch.no_grad():
+        two.user[pu] = one.user
+        two.item[pi] = one.item
+    torch.testing.assert_close(two.embed().user[pu], one.embed().user, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(two.embed().item[pi], one.embed().item, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("edge_dropout", [0.0, 0.3])
+def test_gradients(edge_dropout) -> None:
+    model = LightGCN(random_log(4, 3), dim=2, layers=2, edge_dropout=edge_dropout).double()
+    model.begin_step(1, 2)
+
+    def final(user, item):
+        e = torch.func.functional_call(model, {"user": user, "item": item}, ())
+        return e.user, e.item
+
+    model.forward = model.embed
+    tables = [model.user.detach().clone().requires_grad_(), model.item.detach().clone().requires_grad_()]
+    assert torch.autograd.gradcheck(final, tables)
+
+
+def test_edge_dropout_removes_pairs_in_both_directions_and_only_in_training() -> None:
+    log = random_log()
+    model = LightGCN(log, dim=2, layers=1, edge_dropout=0.4, seed=5)
+    whole = model.eval().embed()
+    assert torch.equal(whole.user, LightGCN(log, dim=2, layers=1, seed=5).embed().user)
+    model.train()
+    model.begin_step(0, 7)
+    dense = model.adjacency.matrix(edge_weight=model._edge_weight()).to_dense()
+    assert torch.equal(dense, dense.T)
+    ratio = dense[dense != 0] / model.adjacency.matrix().to_dense()[dense != 0]
+    torch.testing.assert_close(ratio, torch.full_like(ratio, 1 / 0.6))
+    assert 0 < len(ratio) < 2 * len(log)
+
+
+def test_a_dropped_graph_depends_on_epoch_and_step_alone() -> None:
+    model = LightGCN(random_log(), dim=2, edge_dropout=0.5)
+
+    def at(epoch: int, step: int) -> torch.Tensor:
+        model.begin_step(epoch, step)
+        return model.embed().user
+
+    first = at(2, 3)
+    assert not torch.equal(first, at(2, 4))
+    assert not torch.equal(first, at(3, 3))
+    assert torch.equal(first, at(2, 3))
+
+
+def test_wrong_settings_are_refused() -> None:
+    with pytest.raises(UsageError, match="layers"):
+        LightGCN(random_log(), layers=-1)
+    with pytest.raises(UsageError, match="edge_dropout"):
+        LightGCN(random_log(), edge_dropout=1.0)
