@@ -1,0 +1,81 @@
+"""Which items a user is known to like, asked for a whole batch at once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taurec.data.interactions import Index, Interactions
+
+_CELLS = 1 << 21  # bytes of the membership table that is filled, read and cleared block by block
+
+
+class Known:
+    """The positives of a training log as a set per user.
+
+    Args:
+        train: the log whose pairs count as known.
+
+    >>> known = Known(Interactions.from_pairs([0, 0, 1], [0, 2, 1]))
+    >>> known.among(np.array([0, 1]), np.array([0, 1, 2])).tolist()
+    [[True, False, True], [False, True, False]]
+    >>> known.free(np.array([1, 1]), np.array([0, 1])).tolist()
+    [0, 2]
+    """
+
+    def __init__(self, train: Interactions):
+        self.train = train
+
+    def among(self, user: Index, ids: Index) -> NDArray[np.bool_]:
+        """Which ids are positives of the row's user.
+
+        Args:
+            user: [B].
+            ids: [B, N] for each row its own, or [N] for all rows.
+        Returns: [B, N].
+        """
+        n_items = self.train.n_items
+        out = np.empty((len(user), ids.shape[-1]), dtype=bool)
+        block = max(1, _CELLS // max(n_items, 1))
+        table = np.zeros((min(block, len(user)), n_items), dtype=bool)
+        flat = table.reshape(-1)
+        starts = np.arange(len(table))[:, None] * n_items
+        for first in range(0, len(user), block):
+            rows = slice(first, min(first + block, len(user)))
+            marks = self._cells(user[rows])
+            flat[marks] = True
+            wanted = ids[None, :] if ids.ndim == 1 else ids[rows]
+            np.take(flat, wanted + starts[: rows.stop - first], out=out[rows], mode="clip")
+            flat[marks] = False
+        return out
+
+    def mask(self, user: Index) -> NDArray[np.bool_]:
+        """[B, I] the positives of each row's user over the whole catalogue."""
+        out = np.zeros((len(user), self.train.n_items), dtype=bool)
+        out.reshape(-1)[self._cells(user)] = True
+        return out
+
+    def free(self, user: Index, rank: Index) -> Index:
+        """[M] the item at 0-based place ``rank`` among those that ``user`` does not have, ascending.
+
+        The k-th positive p lies below that item exactly if p - k <= rank, so the number of such
+        positives, found by one binary search over the log, is what has to be added to the rank.
+        """
+        keys, indptr = self._gaps, self.train.indptr
+        below = np.searchsorted(keys, user * self.train.n_items + rank, side="right") - indptr[user]
+        result: Index = rank + below
+        return result
+
+    @cached_property
+    def _gaps(self) -> Index:
+        train = self.train
+        place = np.arange(len(train)) - train.indptr[train.user_of]
+        return train.user_of * train.n_items + train.indices - place
+
+    def _cells(self, user: Index) -> Index:
+        """Flat positions in a [B, I] table of the positives of the rows' users."""
+        start, count = self.train.indptr[user], self.train.user_counts[user]
+        at = np.repeat(start - (np.cumsum(count) - count), count) + np.arange(count.sum())
+        return np.repeat(np.arange(len(user)) * self.train.n_items, count) + self.train.indices[at]

@@ -1,0 +1,141 @@
+"""Negatives drawn for each row on its own: the layout of the papers.
+
+What row r draws depends on (seed, epoch, r) alone, not on the batch it is in. Slot c of a row uses
+column c of the row's stream; where a positive is refused, redraw k of that slot uses column c + k * n.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from taurec import draw
+from taurec.data.interactions import Index, Interactions
+from taurec.errors import UsageError
+from taurec.sampling.known import Known
+from taurec.sampling.proposal import Proposal, by_popularity
+from taurec.types import NegativeIds
+
+ROUNDS = 8  # draws of a slot by rejection; what is left then is drawn exactly from the rest
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Uniform negatives: each of a row's n ids is any item with probability 1/I, independently.
+
+    Ids may repeat. With ``exclude`` the ids are uniform over the items that the row's user has no
+    training pair with; a user who has every item has no negatives, and the row is absent.
+
+    Args:
+        n: negatives a row.
+        exclude: never draw a training positive of the row's user, the row's own included.
+    Raises: UsageError if n is below 1 or the catalogue is empty.
+    Source: the official BSL code's ``uniform`` (positives not excluded), SCIENCE.md 7.1; the
+        excluding form is LightGCN's.
+
+    >>> train = Interactions.from_pairs([0, 0, 1], [0, 2, 1])
+    >>> user, item, row = torch.tensor([0, 1]), torch.tensor([2, 1]), torch.tensor([1, 2])
+    >>> drawn = Uniform(3, exclude=True).bind(train, seed=0).draw(user, item, row, epoch=0)
+    >>> drawn.ids.shape, drawn.ids[0].tolist()
+    (torch.Size([2, 3]), [1, 1, 1])
+    """
+
+    n: int = 800
+    exclude: bool = False
+
+    def __post_init__(self) -> None:
+        check_n("uniform", self.n)
+
+    def bind(self, train: Interactions, seed: int) -> PerRow:
+        known = Known(train)
+        return PerRow(known, by_popularity(known, 0.0), seed, self.n, self.exclude)
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """Negatives by popularity: each id is item j with probability q_j = count_j^alpha / sum_k count_k^alpha.
+
+    ``logq`` is log q_j; with ``exclude`` q is restricted to the items that the row's user has no
+    training pair with, and ``logq`` is that of the restricted q. Items without training pairs are
+    never drawn unless alpha is 0. A user who has every item that can be drawn has no negatives.
+
+    Args:
+        n: negatives a row.
+        alpha: 0.75 is word2vec's; 1 is the distribution of in-batch negatives; 0 is uniform.
+        exclude: never draw a training positive of the row's user.
+    Raises: UsageError if n is below 1, alpha is negative, or there is nothing to count.
+    Source: Mikolov et al., NeurIPS 2013; SCIENCE.md 7.3.
+
+    >>> train = Interactions.from_pairs([0, 1, 2, 2], [0, 0, 0, 1])
+    >>> at = torch.tensor([0])
+    >>> drawn = Popularity(4, alpha=1.0).bind(train, seed=0).draw(at, at, at, epoch=0)
+    >>> bool((drawn.logq.exp() == torch.where(drawn.ids == 0, 0.75, 0.25)).all())
+    True
+    """
+
+    n: int = 800
+    alpha: float = 0.75
+    exclude: bool = False
+
+    def __post_init__(self) -> None:
+        check_n("popularity", self.n)
+        check_alpha("popularity", self.alpha)
+
+    def bind(self, train: Interactions, seed: int) -> PerRow:
+        known = Known(train)
+        return PerRow(known, by_popularity(known, self.alpha), seed, self.n, self.exclude)
+
+
+@dataclass(frozen=True, eq=False)
+class PerRow:
+    """A per-row source bound to a log and a seed."""
+
+    known: Known
+    proposal: Proposal
+    seed: int
+    n: int
+    exclude: bool
+
+    def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> NegativeIds:
+        """Ids [B, n] and their ``logq``; ``absent`` only where a row has no negative (its ids are then 0)."""
+        stream, rows = draw.key(self.seed, "negatives", epoch), row.numpy()
+        ids = self.proposal.pick(draw.bits(stream, rows, self.n))
+        if not self.exclude:
+            return NegativeIds("per_row", torch.from_numpy(ids), logq=torch.from_numpy(self.proposal.log_q(ids)))
+        users = user.numpy()
+        left = self.proposal.left(users)
+        self._replace_known(stream, users, rows, ids, left > 0)
+        with np.errstate(divide="ignore"):
+            logq = self.proposal.log_q(ids) - np.log(left)[:, None].astype(np.float32)
+        absent = None
+        if (left == 0).any():
+            ids[left == 0], logq[left == 0] = 0, 0.0
+            absent = torch.from_numpy(left == 0)[:, None].expand(-1, self.n)
+        return NegativeIds("per_row", torch.from_numpy(ids), absent, torch.from_numpy(logq))
+
+    def _replace_known(self, stream: int, users: Index, rows: Index, ids: Index, possible: NDArray[np.bool_]) -> None:
+        b, c = np.nonzero(self.known.among(users, ids) & possible[:, None])
+        for attempt in range(1, ROUNDS):
+            if not len(b):
+                return
+            again = self.proposal.pick(draw.cells(stream, rows[b], c + attempt * self.n))
+            ids[b, c] = again
+            refused = self.known.train.contains(users[b], again)
+            b, c = b[refused], c[refused]
+        if len(b):
+            ids[b, c] = self.proposal.pick_free(users[b], draw.cells(stream, rows[b], c + ROUNDS * self.n))
+
+
+def check_n(name: str, n: int) -> None:
+    if n < 1:
+        raise UsageError(f"{name}: n must be at least 1 negative, got {n}; the papers use 800 or 1000")
+
+
+def check_alpha(name: str, alpha: float) -> None:
+    if not (math.isfinite(alpha) and alpha >= 0):
+        raise UsageError(f"{name}: alpha must be 0 (uniform) or more, got {alpha}; 0.75 and 1 are usual")
