@@ -1,0 +1,1 @@
+"""Evaluation: metrics as values, exact top-K lists over the whole catalogue, intervals and paired tests."""
