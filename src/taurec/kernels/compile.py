@@ -1,0 +1,54 @@
+"""Compiling a kernel when it is first called, once for each machine: the code is kept on disk.
+
+numba keeps it beside the source, or, where that cannot be written, in the user's cache folder;
+``NUMBA_CACHE_DIR`` names another place. Where no place can be written, or what lies there cannot be read,
+the kernel is compiled for this process alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import glob
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+log = logging.getLogger("taurec.kernels")
+_announced = False
+
+
+@functools.cache
+def kernel(name: str) -> Callable[..., Any]:
+    """The compiled form of ``cpu_loops.<name>``."""
+    from numba import njit
+
+    from taurec.kernels import cpu_loops
+
+    loop = getattr(cpu_loops, name)
+    signature = cpu_loops.SIGNATURES[loop]
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    try:
+        compiled = njit(cache=True, **options)(loop)
+        if not _kept(compiled, loop):
+            _announce()
+        compiled.compile(signature)
+    except Exception as error:
+        log.info("kernel %s: the cache on disk is of no use (%s); compiling for this process", name, error)
+        compiled = njit(**options)(loop)
+        compiled.compile(signature)
+    compiled.disable_compile()
+    return compiled
+
+
+def _kept(compiled: Any, loop: Callable[..., Any]) -> bool:
+    """Whether code of the kernel lies in the cache; for another machine or version it may be of no use."""
+    pattern = f"{loop.__module__.rpartition('.')[2]}.{loop.__qualname__}-*.nbi"
+    return bool(glob.glob(os.path.join(glob.escape(compiled.stats.cache_path), pattern)))
+
+
+def _announce() -> None:
+    global _announced
+    if not _announced:
+        log.info("compiling the CPU kernels, once on this machine: a few seconds")
+        _announced = True

@@ -1,0 +1,97 @@
+"""Gather-dot on CPU by compiled loops: float32, any sizes, the same bits for any number of threads.
+
+The ids of each row are sorted by block of items first. Scores and user gradients then walk the item table
+block by block, so that a block and its reuse over many rows stay in the second-level cache; the item gradient
+of a block is summed by one thread into that block, with no atomics and no copy of the table for each thread.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from taurec.kernels import pool
+from taurec.kernels.compile import kernel
+
+#: Size of a block of item vectors: half of a common second-level cache.
+BLOCK_BYTES = 1 << 19
+#: Pairs of a row in one block, on average, below which blocks are made larger.
+SEGMENT = 4
+#: Rows in one task, at least: each task walks the whole item table once.
+ROWS = 256
+
+
+class GatherDot(torch.autograd.Function):
+    """``neg[b, n] = <user[b], item[ids[b, n]]>``; see :func:`taurec.kernels.gather_dot`."""
+
+    @staticmethod
+    def forward(ctx: Any, user: Tensor, item: Tensor, ids: Tensor) -> Tensor:
+        (n_rows, n), (n_items, dim) = ids.shape, item.shape
+        shift = block_shift(n_items, dim, n)
+        by_block = np.empty((n_rows, n), np.int32)
+        slot = np.empty((n_rows, n), np.int32)
+        start = np.empty((((n_items - 1) >> shift) + 2, n_rows), np.int32)
+        scratch = np.empty((n_rows, n), np.float32)
+        neg = torch.empty((n_rows, n))
+        rows, table, columns, out = _flat(user), _flat(item), ids.numpy(), neg.numpy()
+        loop, spans = kernel("forward"), _spans(n_rows)
+        valid = [False] * len(spans)
+
+        def task(t: int) -> None:
+            lo, hi = spans[t]
+            valid[t] = loop(rows, table, dim, n_items, columns, shift, lo, hi, by_block, slot, start, scratch, out)
+
+        pool.run(task, len(spans))
+        if not all(valid):
+            raise IndexError(f"item ids must be in 0..{n_items - 1}, got {int(ids.min())}..{int(ids.max())}")
+        ctx.save_for_backward(user, item)
+        ctx.plan = (shift, by_block, slot, start, scratch)
+        return neg
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_neg: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        user, item = ctx.saved_tensors
+        shift, by_block, slot, start, weight = ctx.plan
+        n_items, dim = item.shape
+        d_user = torch.empty_like(user) if ctx.needs_input_grad[0] else None
+        d_item = torch.empty_like(item) if ctx.needs_input_grad[1] else None
+        rows, table, given = _flat(user), _flat(item), d_neg.contiguous().numpy()
+        out = np.empty(0, np.float32) if d_user is None else _flat(d_user)
+        by_rows, by_items, spans = kernel("backward_user"), kernel("backward_item"), _spans(len(user))
+        pool.run(lambda t: by_rows(table, dim, by_block, slot, start, *spans[t], given, weight, out), len(spans))
+        if d_item is not None:
+            into = _flat(d_item)
+            pool.run(lambda k: by_items(rows, dim, n_items, by_block, start, shift, k, weight, into), len(start) - 1)
+        return d_user, d_item, None
+
+
+def gather_dot(user: Tensor, item: Tensor, ids: Tensor) -> Tensor:
+    """The compiled gather-dot; arguments as :func:`taurec.kernels.gather_dot`, float32 on CPU.
+
+    Raises: IndexError if an id is not in 0..I-1.
+    """
+    scores: Tensor = GatherDot.apply(user.contiguous(), item.contiguous(), ids.contiguous())  # type: ignore[no-untyped-call]
+    return scores
+
+
+def block_shift(n_items: int, dim: int, n: int) -> int:
+    """Log2 of the items in a block, a function of shapes alone."""
+    shift = 4
+    while (1 << shift) * dim * 4 < BLOCK_BYTES:
+        shift += 1
+    while shift < 62 and ((n_items - 1) >> shift) + 1 > max(1, n // SEGMENT):
+        shift += 1
+    return shift
+
+
+def _spans(n_rows: int) -> list[tuple[int, int]]:
+    return [(at, min(at + ROWS, n_rows)) for at in range(0, n_rows, ROWS)]
+
+
+def _flat(table: Tensor) -> np.ndarray:
+    return table.detach().view(-1).numpy()

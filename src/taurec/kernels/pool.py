@@ -1,0 +1,49 @@
+"""Threads for kernels that release the interpreter lock: asleep between calls, so that they do not fight torch's.
+
+Kernels are compiled for one thread and given a span of rows or items each. Which thread takes which span is
+left to chance (a busy core then holds nobody up), and no result depends on it. Unlike the threads of an
+OpenMP pool these do not spin while they wait, several threads of a process may call at once, and a forked
+child starts a pool of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+
+
+def run(task: Callable[[int], object], n_tasks: int, threads: int | None = None) -> None:
+    """Call ``task(0)`` .. ``task(n_tasks - 1)``, each once, on ``threads`` threads (default: as many as torch).
+
+    The calling thread works too. An error of a task is raised here, after all threads have stopped.
+    """
+    helpers = min(threads or torch.get_num_threads(), n_tasks) - 1
+    turn = itertools.count()
+
+    def work() -> None:
+        while (index := next(turn)) < n_tasks:
+            task(index)
+
+    futures = [_pool().submit(work) for _ in range(helpers)]
+    try:
+        work()
+    except BaseException:
+        turn = itertools.count(n_tasks)
+        raise
+    finally:
+        errors = [error for f in futures if not f.cancel() and (error := f.exception()) is not None]
+    if errors:
+        raise errors[0]
+
+
+def _pool() -> ThreadPoolExecutor:
+    process = os.getpid()
+    if process not in _pools:
+        _pools[process] = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="taurec-kernel")
+    return _pools[process]
