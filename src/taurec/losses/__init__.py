@@ -1,0 +1,64 @@
+"""Losses of scores, by name: ``loss(pos[B], neg[B, N]) -> [B]``."""
+
+from __future__ import annotations
+
+from taurec.losses.bilateral import (
+    BSL,
+    BSLAuthorsMulti,
+    BSLAuthorsReweight,
+    BSLAuthorsSingle,
+    BSLPerUser,
+    BSLTwoTemperature,
+)
+from taurec.losses.margin import CCL, MML
+from taurec.losses.pairwise import BPR, Hinge
+from taurec.losses.pointwise import BCE, MSE
+from taurec.losses.protocol import SIDE_INPUTS, ScoreLoss, side_inputs
+from taurec.losses.reduction import RowReduce, StreamedLoss
+from taurec.losses.softmax import SL, SSM, InfoNCE
+from taurec.registry import Registry
+
+LOSSES: Registry[StreamedLoss] = Registry(
+    "loss",
+    {
+        "bce": BCE,
+        "mse": MSE,
+        "bpr": BPR,
+        "hinge": Hinge,
+        "sl": SL,
+        "ssm": SSM,
+        "infonce": InfoNCE,
+        "bsl": BSL,
+        "bsl-per-user": BSLPerUser,
+        "bsl-authors-multi": BSLAuthorsMulti,
+        "bsl-authors-reweight": BSLAuthorsReweight,
+        "bsl-authors-single": BSLAuthorsSingle,
+        "bsl-two-temperature": BSLTwoTemperature,
+        "ccl": CCL,
+        "mml": MML,
+    },
+)
+
+__all__ = [
+    "BCE",
+    "BPR",
+    "BSL",
+    "BSLAuthorsMulti",
+    "BSLAuthorsReweight",
+    "BSLAuthorsSingle",
+    "BSLPerUser",
+    "BSLTwoTemperature",
+    "CCL",
+    "Hinge",
+    "InfoNCE",
+    "LOSSES",
+    "MML",
+    "MSE",
+    "RowReduce",
+    "SIDE_INPUTS",
+    "SL",
+    "SSM",
+    "ScoreLoss",
+    "StreamedLoss",
+    "side_inputs",
+]
