@@ -28,6 +28,7 @@ class Interactions:
         time: [P] float64 seconds, or None.
         weight: [P] float32 positive, or None.
         merged: how many repeated pairs the log held beyond the first of each.
+        exact: of these, how many repeat another row in time and weight too.
     """
 
     indptr: Index
@@ -37,6 +38,7 @@ class Interactions:
     time: NDArray[np.float64] | None = None
     weight: NDArray[np.float32] | None = None
     merged: int = 0
+    exact: int = 0
 
     def __post_init__(self) -> None:
         for array in (self.indptr, self.indices, self.time, self.weight):
@@ -59,29 +61,37 @@ class Interactions:
         A pair that occurs several times is kept once: its earliest time, the sum of its weights;
         the repeats are counted in ``merged``. Without vocabularies the ids are the indices as text.
         """
-        u, i = np.asarray(user, dtype=np.int64), np.asarray(item, dtype=np.int64)
+        u, i = np.asarray(user), np.asarray(item)
         users = users if users is not None else _numbered(int(u.max(initial=-1)) + 1)
         items = items if items is not None else _numbered(int(i.max(initial=-1)) + 1)
         if u.size and (u.min() < 0 or i.min() < 0 or u.max() >= len(users) or i.max() >= len(items)):
             raise ValueError("a pair's index lies outside its vocabulary")
-        key = u * len(items) + i
-        order = np.argsort(key, kind="stable")
-        key = key[order]
+        key = u.astype(np.int64)
+        key *= len(items)
+        key += i.astype(np.int64, copy=False)
+        del u, i
+        order = np.argsort(key, kind="stable") if time is not None or weight is not None else None
+        if order is None:
+            key.sort()
+        else:
+            key = key[order]
+        t = None if time is None else np.asarray(time, dtype=np.float64)[order]
+        w = None if weight is None else np.asarray(weight, dtype=np.float32)[order]
+        del order
         first = np.ones(len(key), dtype=bool)
-        first[1:] = key[1:] != key[:-1]
-        starts = np.flatnonzero(first)
-        t = w = None
-        if time is not None:
-            t = np.asarray(time, dtype=np.float64)[order]
-            t = np.minimum.reduceat(t, starts) if len(starts) else t
-        if weight is not None:
-            w = np.asarray(weight, dtype=np.float32)[order]
-            w = np.add.reduceat(w, starts).astype(np.float32) if len(starts) else w
-        kept = key[starts]
+        np.not_equal(key[1:], key[:-1], out=first[1:])
+        repeats = exact = len(key) - int(first.sum())
+        if repeats:
+            exact = _exact_repeats(key, first, t, w)
+            starts = np.flatnonzero(first)
+            key = key[starts]
+            t = None if t is None else np.minimum.reduceat(t, starts)
+            w = None if w is None else np.add.reduceat(w, starts).astype(np.float32)
         indptr = np.zeros(len(users) + 1, dtype=np.int64)
-        np.cumsum(np.bincount(kept // max(len(items), 1), minlength=len(users)), out=indptr[1:])
-        indices = kept % max(len(items), 1)
-        return cls(indptr, indices, users, items, t, w, merged + len(key) - len(kept))
+        if len(key):
+            np.cumsum(np.bincount(key // len(items), minlength=len(users)), out=indptr[1:])
+            key %= len(items)
+        return cls(indptr, key, users, items, t, w, merged + repeats, exact)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -178,6 +188,21 @@ class Interactions:
             if keep.all():
                 return part.compact()
             part = part.take(keep)
+
+
+def _exact_repeats(
+    key: Index, first: NDArray[np.bool_], time: NDArray[np.float64] | None, weight: NDArray[np.float32] | None
+) -> int:
+    """How many rows equal another one in pair, time and weight; ``key`` is sorted, ``first`` marks new pairs."""
+    again = ~first
+    again[:-1] |= ~first[1:]
+    rows = [column[again] for column in (weight, time, key) if column is not None]
+    order = np.lexsort(rows)
+    same = np.ones(max(len(order) - 1, 0), dtype=bool)
+    for column in rows:
+        ordered = column[order]
+        same &= ordered[1:] == ordered[:-1]
+    return int(same.sum())
 
 
 def _numbered(n: int) -> Vocabulary:

@@ -46,6 +46,11 @@ class Vocabulary:
         lookup = self._lookup()
         return np.array([lookup.get(str(r), -1) for r in raw], dtype=np.int64)
 
+    def extended(self, other: Vocabulary) -> Vocabulary:
+        """This vocabulary followed by the ids that only ``other`` has."""
+        new = other.ids.filter(~other.ids.is_in(self.ids.implode()))
+        return Vocabulary(pl.concat([self.ids, new])) if len(new) else self
+
     def decode(self, index: Sequence[int] | NDArray[np.int64]) -> list[str]:
         """Raw ids of indices; a negative index is refused, not wrapped."""
         i = np.asarray(index, dtype=np.int64)
@@ -57,3 +62,39 @@ class Vocabulary:
         if self._index is None:
             self._index = {raw: i for i, raw in enumerate(self._ids.to_list())}
         return self._index
+
+
+class VocabularyBuilder:
+    """A vocabulary that grows as blocks of raw ids arrive; indices follow first appearance.
+
+    >>> b = VocabularyBuilder()
+    >>> b.add(pl.Series(["x", "y", "x"])).tolist(), b.add(pl.Series(["z", "y"])).tolist()
+    ([0, 1, 0], [2, 1])
+    >>> b.build().ids.to_list()
+    ['x', 'y', 'z']
+    """
+
+    def __init__(self, ids: pl.Series | None = None) -> None:
+        known = pl.Series("id", [], dtype=pl.String) if ids is None else ids.alias("id")
+        self._known = known.to_frame().with_columns(index=pl.int_range(known.len(), dtype=pl.Int32))
+
+    def __len__(self) -> int:
+        return self._known.height
+
+    def add(self, raw: pl.Series) -> NDArray[np.int32]:
+        """[B] index of each id of a block; ids not met before get the next indices."""
+        codes = self._look_up(raw)
+        new = raw.filter(codes.is_null()).unique(maintain_order=True)
+        if len(new):
+            index = pl.int_range(len(self), len(self) + len(new), dtype=pl.Int32, eager=True)
+            self._known = pl.concat([self._known, pl.DataFrame({"id": new, "index": index})])
+            codes = self._look_up(raw)
+        return codes.to_numpy()
+
+    def build(self) -> Vocabulary:
+        """The vocabulary so far."""
+        return Vocabulary(self._known["id"])
+
+    def _look_up(self, raw: pl.Series) -> pl.Series:
+        asked = raw.alias("id").to_frame()
+        return asked.join(self._known, on="id", how="left", maintain_order="left")["index"]

@@ -1,0 +1,197 @@
+"""Cutting a log into training, validation and test: seeded, disjoint, and nothing lost.
+
+The laws of every way to split: no pair stands in two parts, the parts together are the log with its
+times and weights, all share the log's vocabularies, and the same seed gives the same parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taurec import draw
+from taurec.data.interactions import Interactions
+from taurec.errors import DataError, UsageError, did_you_mean
+
+HOWS = ("ratio", "leave-last-one", "time", "files", "none")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The parts of a log.
+
+    Attributes:
+        train, valid, test: disjoint; ``valid`` and ``test`` may be empty.
+        how: the way they were cut.
+        notes: remarks for a person, such as users without training rows.
+    """
+
+    train: Interactions
+    valid: Interactions
+    test: Interactions
+    how: str
+    notes: tuple[str, ...] = ()
+
+
+def split(
+    log: Interactions,
+    how: str = "ratio",
+    *,
+    valid: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+    random: bool = False,
+    test_log: Interactions | None = None,
+) -> Split:
+    """Cut a log.
+
+    Args:
+        how: one of
+
+            ``ratio``: per user, a random share of the pairs. A user with n pairs gives
+            ``floor(n * test + 1/2)`` to the test and ``floor(n * valid + 1/2)`` to the validation
+            part, as far as at least one stays for training; the test part comes first. By default
+            80/10/10; users with up to 4 pairs stay in training whole.
+
+            ``leave-last-one``: per user, the last pair to the test part, the last but one to the
+            validation part if ``valid`` is not 0, as far as one stays for training. Equal times
+            are ordered at random.
+
+            ``time``: globally; the newest share ``test`` of the pairs, before them the share
+            ``valid``. Pairs of one instant are never separated: an instant on the border goes to
+            the older part, so a part may be smaller than asked.
+
+            ``files``: ``test_log`` is the test part; the validation part is cut from ``log`` as by ``ratio``.
+
+            ``none``: all for training.
+        random: for ``leave-last-one``: the order is random, not by time.
+    Raises: UsageError for an unknown way or shares that leave no training part; DataError where the
+        log has no times, or all alike, and the way needs them.
+
+    >>> log = Interactions.from_pairs([0] * 10, range(10))
+    >>> [len(part) for part in (lambda s: (s.train, s.valid, s.test))(split(log))]
+    [8, 1, 1]
+    """
+    for name, share in (("valid", valid), ("test", test)):
+        if not 0 <= share < 1:
+            raise UsageError(f"{name} must be a share from 0 to below 1, got {share}")
+    if how in ("ratio", "time") and valid + test >= 1:
+        raise UsageError(f"valid + test must leave a training part, got {valid} + {test}")
+    if random and how != "leave-last-one":
+        raise UsageError(f"random=True belongs to leave-last-one, got how={how!r}")
+    if (test_log is not None) != (how == "files"):
+        raise UsageError(f"test_log= and how='files' belong together, got how={how!r}")
+    if how == "ratio":
+        return _cut(log, how, *_last_of_users(log, *_shares(log, valid, test), _random_order(log, seed)))
+    if how == "leave-last-one":
+        counts = log.user_counts
+        n_test = np.minimum(1, np.maximum(counts - 1, 0))
+        n_valid = np.minimum(1 if valid else 0, np.maximum(counts - 1 - n_test, 0))
+        order = _random_order(log, seed) if random else _time_order(log, seed)
+        return _cut(log, how, *_last_of_users(log, n_valid, n_test, order))
+    if how == "time":
+        return _cut(log, how, *_newest(log, valid, test))
+    if how == "files" and test_log is not None:
+        return split_given(log, test_log, valid=valid, seed=seed)
+    if how == "none":
+        nothing = np.zeros(len(log), dtype=bool)
+        return _cut(log, how, nothing, nothing)
+    raise UsageError(f"unknown split {how!r}{did_you_mean(how, HOWS)}")
+
+
+def split_given(train: Interactions, test: Interactions, *, valid: float = 0.1, seed: int = 0) -> Split:
+    """Given training and test parts, the first with a validation part cut from it as by ``ratio``.
+
+    Raises: UsageError for parts of different logs; DataError for parts that share a pair.
+
+    >>> log = Interactions.from_pairs([0] * 10, range(10))
+    >>> parts = split_given(log.take(range(9)), log.take([9]))
+    >>> len(parts.train), len(parts.valid), len(parts.test)
+    (8, 1, 1)
+    """
+    if train.users != test.users or train.items != test.items:
+        raise UsageError("the given parts have different vocabularies; read them together with read_split")
+    if train.contains(test.user_of, test.indices).any():
+        raise DataError("the given training and test parts share pairs; a test row must not be trained on")
+    cut = split(train, "ratio", valid=valid, test=0.0, seed=seed)
+    return Split(cut.train, cut.valid, test, "files", _cold(cut.train, test))
+
+
+def _shares(log: Interactions, valid: float, test: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """[U] how many pairs of each user go to the validation and the test part."""
+    counts = log.user_counts
+    spare = np.maximum(counts - 1, 0)
+    n_test = np.minimum(np.floor(counts * test + 0.5 + 1e-9).astype(np.int64), spare)
+    n_valid = np.minimum(np.floor(counts * valid + 0.5 + 1e-9).astype(np.int64), spare - n_test)
+    return n_valid, n_test
+
+
+def _random_order(log: Interactions, seed: int) -> NDArray[np.int64]:
+    """Positions of the pairs, user by user, each user's in random order."""
+    return np.lexsort((draw.bits(draw.key(seed, "split"), np.arange(len(log))), log.user_of))
+
+
+def _time_order(log: Interactions, seed: int) -> NDArray[np.int64]:
+    """Positions of the pairs, user by user, each user's by time; equal times at random."""
+    if log.time is None:
+        raise DataError(
+            "leave-last-one needs times and the log has none; name the time column (time=, --time), or ask for "
+            "random=True to leave out a random pair of each user"
+        )
+    chance = draw.bits(draw.key(seed, "split"), np.arange(len(log)))
+    return np.lexsort((chance, log.time, log.user_of))
+
+
+def _last_of_users(
+    log: Interactions, n_valid: NDArray[np.int64], n_test: NDArray[np.int64], order: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Masks of the last ``n_test`` pairs of each user in an order, and of the ``n_valid`` before them."""
+    from_end = log.indptr[1:][log.user_of] - np.arange(len(log))
+    into_test, into_valid = (np.zeros(len(log), dtype=bool) for _ in range(2))
+    tested = n_test[log.user_of]
+    into_test[order] = from_end <= tested
+    into_valid[order] = (from_end > tested) & (from_end <= tested + n_valid[log.user_of])
+    return into_valid, into_test
+
+
+def _newest(log: Interactions, valid: float, test: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Masks of the newest pairs of the whole log, whole instants only."""
+    if log.time is None:
+        raise DataError("a split by time needs times and the log has none; name the time column (time=, --time)")
+    if len(log) and log.time.min() == log.time.max():
+        raise DataError(
+            f"all {len(log)} timestamps are equal ({log.time[0]:g}); a split by time would be arbitrary; use ratio"
+        )
+    ordered = np.sort(log.time)
+    n = len(log)
+    newest = n - int(np.floor(n * test + 0.5 + 1e-9))
+    middle = newest - int(np.floor(n * valid + 0.5 + 1e-9))
+    into_test = log.time > _border(ordered, newest)
+    into_valid = (log.time > _border(ordered, middle)) & ~into_test
+    if (into_valid | into_test).all():
+        raise DataError("the split by time leaves no training row; the log is too short for these shares")
+    return into_valid, into_test
+
+
+def _border(ordered: NDArray[np.float64], at: int) -> float:
+    """The newest time that stays in the older part when the parts are cut before position ``at``."""
+    return float(ordered[at - 1]) if at > 0 else -np.inf
+
+
+def _cut(log: Interactions, how: str, into_valid: NDArray[np.bool_], into_test: NDArray[np.bool_]) -> Split:
+    train, valid, test = (log.take(mask) for mask in (~(into_valid | into_test), into_valid, into_test))
+    return Split(train, valid, test, how, _cold(train, test))
+
+
+def _cold(train: Interactions, test: Interactions) -> tuple[str, ...]:
+    """Remarks on users and items that are tested but never trained on."""
+    users = int(((train.user_counts == 0) & (test.user_counts > 0)).sum())
+    items = int(((train.item_counts == 0) & (test.item_counts > 0)).sum())
+    notes = []
+    if users:
+        notes.append(f"{users} users have test rows and no training row")
+    if items:
+        notes.append(f"{items} items have test rows and no training row")
+    return tuple(notes)
