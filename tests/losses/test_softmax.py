@@ -131,7 +131,7 @@ def test_in_batch_ssm_is_cross_entropy_with_the_diagonal_as_target():
 
 
 def test_sl_over_the_catalogue_bounds_the_log_rank():
-    target, pos, _, scores = catalogue()
+    _, pos, _, scores = catalogue()
     rank = (scores >= pos[:, None]).sum(dim=1)
     for tau in (0.05, 0.5, 5.0):
         assert (SL(tau)(pos, scores) >= rank.log() - 1e-12).all()
@@ -154,7 +154,7 @@ class TestLogQ:
 
     def test_one_draw_is_unbiased_for_the_partition(self):
         """sum_j q_j * exp(SL with j as the only negative) is exp(SL over all)."""
-        _, pos, neg, scores = catalogue()
+        _, pos, _, scores = catalogue()
         q = torch.softmax(torch.linspace(-1, 2, 9, dtype=torch.float64), dim=0)
         one = torch.stack([SL(0.3)(pos, scores[:, j : j + 1], logq=q[j : j + 1].log()).exp() for j in range(9)])
         torch.testing.assert_close(q @ one, SL(0.3)(pos, scores).exp(), rtol=1e-12, atol=0)
