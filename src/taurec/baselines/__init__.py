@@ -1,0 +1,21 @@
+"""Baselines: models without a training loop, for every comparison to be measured against."""
+
+from taurec.baselines.ease import EASE
+from taurec.baselines.ials import IALS
+from taurec.baselines.knn import ItemKNN
+from taurec.baselines.popularity import Popularity
+from taurec.baselines.protocol import Baseline
+from taurec.registry import Registry
+
+BASELINES: Registry[Baseline] = Registry(
+    "model",
+    {
+        "popularity": Popularity,
+        "itemknn": ItemKNN,
+        "ease": EASE,
+        "ials": IALS,
+    },
+    runtime=frozenset({"seed"}),
+)
+
+__all__ = ["BASELINES", "EASE", "IALS", "Baseline", "ItemKNN", "Popularity"]
