@@ -20,14 +20,15 @@ _announced = False
 
 @functools.cache
 def kernel(name: str) -> Callable[..., Any]:
-    """The compiled form of ``cpu_loops.<name>``."""
+    """The compiled form of a loop of ``cpu_loops`` or ``cpu_tables``."""
     from numba import njit
 
-    from taurec.kernels import cpu_loops
+    from taurec.kernels import cpu_loops, cpu_tables
 
-    loop = getattr(cpu_loops, name)
-    signature = cpu_loops.SIGNATURES[loop]
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    loop, signature = next(
+        (f, s) for m in (cpu_loops, cpu_tables) for f, s in m.SIGNATURES.items() if f.__name__ == name
+    )
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
     try:
         compiled = njit(cache=True, **options)(loop)
         if not _kept(compiled, loop):

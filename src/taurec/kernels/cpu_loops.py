@@ -123,27 +123,27 @@ def total(typing: Any, a: Any) -> Any:
 
 
 @njit
-def _dots(like, user, table, u, dim, d, item, lo, hi, first, out):
-    vector = load(like, user, u + d)
+def _dots(like, user, table, b, dim, d, item, lo, hi, first, out):
+    vector = load(like, user, b * dim + d)
     for s in range(lo, hi):
-        x = total(fma(vector, load(like, table, np.int64(item[s]) * dim + d), like))
-        out[s] = x if first else out[s] + x
+        x = total(fma(vector, load(like, table, np.int64(item[b, s]) * dim + d), like))
+        out[b, s] = x if first else out[b, s] + x
 
 
 @njit
-def _pull(like, table, u, dim, d, item, lo, hi, weight, d_user):
-    vector = load(like, d_user, u + d)
+def _pull(like, table, b, dim, d, item, lo, hi, weight, d_user):
+    vector = load(like, d_user, b * dim + d)
     for s in range(lo, hi):
-        vector = fma(splat(like, weight[s]), load(like, table, np.int64(item[s]) * dim + d), vector)
-    store(vector, d_user, u + d)
+        vector = fma(splat(like, weight[b, s]), load(like, table, np.int64(item[b, s]) * dim + d), vector)
+    store(vector, d_user, b * dim + d)
 
 
 @njit
-def _push(like, user, u, dim, d, item, lo, hi, weight, d_item):
-    vector = load(like, user, u + d)
+def _push(like, user, b, dim, d, item, lo, hi, weight, d_item):
+    vector = load(like, user, b * dim + d)
     for s in range(lo, hi):
-        at = np.int64(item[s]) * dim + d
-        store(fma(splat(like, weight[s]), vector, load(like, d_item, at)), d_item, at)
+        at = np.int64(item[b, s]) * dim + d
+        store(fma(splat(like, weight[b, s]), vector, load(like, d_item, at)), d_item, at)
 
 
 # --- kernels ---------------------------------------------------------------------------------------
@@ -190,10 +190,10 @@ def forward(user, table, dim, n_items, ids, shift, lo, hi, item, slot, start, or
                 continue
             d = 0
             while d + 64 <= dim:
-                _dots(wide, user, table, u, dim, d, item[b], first, last, d == 0, ordered[b])
+                _dots(wide, user, table, b, dim, d, item, first, last, d == 0, ordered)
                 d += 64
             while d + 16 <= dim:
-                _dots(narrow, user, table, u, dim, d, item[b], first, last, d == 0, ordered[b])
+                _dots(narrow, user, table, b, dim, d, item, first, last, d == 0, ordered)
                 d += 16
             if d < dim:
                 for s in range(first, last):
@@ -227,10 +227,10 @@ def backward_user(table, dim, item, slot, start, lo, hi, d_neg, weight, d_user):
                 continue
             d = 0
             while d + 64 <= dim:
-                _pull(wide, table, u, dim, d, item[b], first, last, weight[b], d_user)
+                _pull(wide, table, b, dim, d, item, first, last, weight, d_user)
                 d += 64
             while d + 16 <= dim:
-                _pull(narrow, table, u, dim, d, item[b], first, last, weight[b], d_user)
+                _pull(narrow, table, b, dim, d, item, first, last, weight, d_user)
                 d += 16
             if d < dim:
                 for s in range(first, last):
@@ -249,10 +249,10 @@ def backward_item(user, dim, n_items, item, start, shift, k, weight, d_item):
             continue
         d = 0
         while d + 64 <= dim:
-            _push(wide, user, u, dim, d, item[b], first, last, weight[b], d_item)
+            _push(wide, user, b, dim, d, item, first, last, weight, d_item)
             d += 64
         while d + 16 <= dim:
-            _push(narrow, user, u, dim, d, item[b], first, last, weight[b], d_item)
+            _push(narrow, user, b, dim, d, item, first, last, weight, d_item)
             d += 16
         if d < dim:
             for s in range(first, last):

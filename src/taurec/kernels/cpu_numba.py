@@ -21,8 +21,8 @@ from taurec.kernels.compile import kernel
 BLOCK_BYTES = 1 << 19
 #: Pairs of a row in one block, on average, below which blocks are made larger.
 SEGMENT = 4
-#: Rows in one task, at least: each task walks the whole item table once.
-ROWS = 256
+#: Rows of a task, above which a thread gets two: each task walks the whole item table once.
+ROWS = 1024
 
 
 class GatherDot(torch.autograd.Function):
@@ -90,7 +90,10 @@ def block_shift(n_items: int, dim: int, n: int) -> int:
 
 
 def _spans(n_rows: int) -> list[tuple[int, int]]:
-    return [(at, min(at + ROWS, n_rows)) for at in range(0, n_rows, ROWS)]
+    """Tasks of rows. No bits depend on the cut: a row's sums run over its own pairs only."""
+    threads = torch.get_num_threads()
+    size = -(-n_rows // (threads if threads == 1 or n_rows < ROWS * threads else 2 * threads))
+    return [(at, min(at + size, n_rows)) for at in range(0, n_rows, size)]
 
 
 def _flat(table: Tensor) -> np.ndarray:
