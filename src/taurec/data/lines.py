@@ -21,6 +21,7 @@ BLOCK = 1 << 24
 RECORD_LIMIT = 1 << 26
 FIELD_LIMIT = 1 << 20
 
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 MAGIC = {
     b"\x1f\x8b": "gzip",
     b"PK\x03\x04": "zip",
@@ -123,24 +124,19 @@ class Source:
 
     def _check(self, block: bytes, first: int) -> None:
         """Refuse what is not text: bytes that are not UTF-8, NUL."""
-        if (at := block.find(0)) >= 0:
-            line, column = position(block, at, first)
-            self._refuse(
-                line, column, "NUL byte in the text; is this a text file, and its encoding= (--encoding) right?"
-            )
-        if block.isascii():
-            return
         try:
-            block.decode()
+            if not block.isascii():
+                block.decode()
         except UnicodeDecodeError as error:
             line, _ = position(block, error.start, first)
             byte = error.start - block.rfind(b"\n", 0, error.start)
             found = block[error.start : error.end].hex(" ")
-            self._refuse(
-                line,
-                byte,
-                f"not UTF-8: byte {byte} of the line is {found}; say encoding= (--encoding), such as latin-1",
-            )
+            guess = "utf-16" if block.startswith(UTF16) and line == 1 else "latin-1"
+            problem = f"not UTF-8: byte {byte} of the line is {found}; say encoding= (--encoding), such as {guess}"
+            self._refuse(line, byte, problem)
+        if (at := block.find(0)) >= 0:
+            line, column = position(block, at, first)
+            self._refuse(line, column, "NUL byte; is this a text file, and encoding= (--encoding) right?")
 
     def _too_long(self, rest: bytes, first: int) -> None:
         if self.quotes and (at := rest.find(b'"')) >= 0 and rest.count(b'"') % 2:
