@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 
 from taurec.baselines import BASELINES
 from taurec.data.interactions import Interactions
-from taurec.data.source import open_source
+from taurec.data.source import Opened, open_source
 from taurec.data.split import Split, split
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import UsageError, did_you_mean
@@ -119,7 +119,7 @@ class Recommender:
             on_progress: called after each step and epoch with a :class:`Progress`.
         Raises: UsageError, DataError for data or settings; NonFiniteError if training diverges.
         """
-        parts, source = self._parts(self.run.source if data is None else data)
+        parts, source = split_source(self.run.source if data is None else data, self.run)
         self._split = parts
         self.run = self.run.but(source=source, data_hash=data_hash(parts), split=parts.how)
         started = time.perf_counter()
@@ -127,7 +127,8 @@ class Recommender:
         if self.run.model is not None:
             if not len(parts.train):
                 raise UsageError("no training pairs: 0 interactions are left for training")
-            baseline = BASELINES.build(self.run.model.name, given=self.run.model.settings)
+            model = self.run.model
+            baseline = BASELINES.build(model.name, given=model.settings, seed=self.run.seed)
             self._ranker = baseline.fit(parts.train)
             self.fit_seconds = time.perf_counter() - started
             values = {}
@@ -214,7 +215,7 @@ class Recommender:
             seen=self._everything() if filter_seen else None,
             only=_item_filter(self.items, only),
             without=_item_filter(self.items, without),
-            item_ids=self.items.ids,
+            item_ids=self.items,
         )
         return self._lists(raw, found)
 
@@ -247,7 +248,7 @@ class Recommender:
             else None,
             only=_item_filter(self.items, only),
             without=_item_filter(self.items, without),
-            item_ids=self.items.ids,
+            item_ids=self.items,
         )
         return self._lists([str(n) for n in range(len(encoded))], found)
 
@@ -267,7 +268,7 @@ class Recommender:
             np.zeros(1, dtype=np.int64),
             _checked_k(k),
             without=np.array([index]),
-            item_ids=self.items.ids,
+            item_ids=self.items,
         )
         return self._lists([str(item)], found)
 
@@ -293,16 +294,6 @@ class Recommender:
         made._ranker, made._split = saved.ranker, saved.split
         made.metrics, made.records = saved.metrics, saved.records
         return made
-
-    def _parts(self, data: Any) -> tuple[Split, str]:
-        if isinstance(data, Split):
-            return data, "(in memory)"
-        opened = open_source(data)
-        run = self.run
-        if opened.split is not None:
-            return opened.split(run.valid, run.seed), opened.name
-        assert opened.log is not None
-        return split(opened.log, run.split, valid=run.valid, test=run.test, seed=run.seed), opened.name
 
     def _relevant(self, part: str) -> Interactions:
         if part not in ("valid", "test"):
@@ -378,6 +369,17 @@ class _FixedRanker(_HistoryRanker):
 
     def block(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
         return self._scores[users]
+
+
+def split_source(data: Any, run: Run) -> tuple[Split, str]:
+    """The parts of any kind of data under a run's split, and the name of the data."""
+    if isinstance(data, Split):
+        return data, "(in memory)"
+    opened = data if isinstance(data, Opened) else open_source(data, **run.reading)
+    if opened.given:
+        return opened.split(run.valid, run.seed), opened.name
+    assert opened.log is not None
+    return split(opened.log, run.split, valid=run.valid, test=run.test, seed=run.seed), opened.name
 
 
 def data_hash(parts: Split) -> str:

@@ -76,10 +76,17 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
         hints = typing.get_type_hints(init)
         return name, {k: _coerce(v, hints[k], f"{self.kind}.{k}") if k in hints else v for k, v in merged.items()}
 
-    def build(self, text: str, *runtime: Any, given: Mapping[str, Any] | None = None, **more: Any) -> T:
-        """The entry named by ``text``, constructed with its settings and the program's own arguments."""
+    def build(self, text: str, *positional: Any, given: Mapping[str, Any] | None = None, **offered: Any) -> T:
+        """The entry named by ``text``, constructed with its settings and the program's own arguments.
+
+        Of the ``offered`` runtime parameters an entry gets those its signature names.
+        """
         name, settings = self.parse(text, given)
-        return self[name](*runtime, **settings, **more)
+        return self[name](*positional, **settings, **{k: v for k, v in offered.items() if k in self.runtime(name)})
+
+    def runtime(self, name: str) -> frozenset[str]:
+        """The parameters of an entry that the program supplies by name, such as ``seed``."""
+        return self._runtime & set(inspect.signature(self[name]).parameters)
 
 
 def _coerce(value: Any, hint: Any, where: str) -> Any:

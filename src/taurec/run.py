@@ -36,11 +36,15 @@ class Run(BaseModel):
 
     Attributes:
         source: a named set, a path, or ``(in memory)`` for data handed over in Python.
+        reading: how a file of one's own is read: column names and format, as in
+            :func:`taurec.data.readers.read_log`; empty for a named set.
         data_hash: SHA-256 over the vocabularies and pairs as read, filled in when the data is known.
         split, valid, test: how the log is cut and the shares of validation and test.
         model: a baseline; then the fields from ``backbone`` to ``kernel`` have no effect.
         backbone, loss, negatives, order: names with settings; ``order`` None takes user blocks for a
             loss that groups rows by user and shuffled pairs for all others.
+        logq: correct scores for the probability with which each negative was proposed, where the loss
+            takes it and the source of negatives knows it.
         train_score, rank_score: the score in training and in ranking; the papers differ in them.
         epochs: at most so many passes over the training pairs.
         batch_size: rows (observed pairs) a step.
@@ -56,6 +60,7 @@ class Run(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str = "debian"
+    reading: dict[str, Any] = {}
     data_hash: str = ""
     split: SplitHow = "ratio"
     valid: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -65,6 +70,7 @@ class Run(BaseModel):
     loss: Choice = Choice(name="bsl")
     negatives: Choice = Choice(name="uniform")
     order: Choice | None = None
+    logq: bool = False
     train_score: Score = "cosine"
     rank_score: Score = "cosine"
     epochs: Annotated[int, Field(ge=1)] = 100
@@ -121,5 +127,5 @@ class Run(BaseModel):
             return cls.of(**{k: v for k, v in content.items() if k != "taurec"})
         except OSError as error:
             raise ArtefactError(f"{path}: cannot be read ({error.strerror})") from None
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise ArtefactError(f"{path}: not a run of this version: {error}") from None

@@ -13,8 +13,8 @@ from taurec.run import L2Mode, L2On
 from taurec.training.penalty import l2_penalty
 from taurec.types import Batch, Embeddings
 
-SUPPLIED = frozenset({"group", "logq"})
-"""Side inputs that a batch can give; a loss that needs another one is refused when the objective is built."""
+SUPPLIED = frozenset({"group"})
+"""Side inputs that every batch can give; a loss that needs another one is refused when the objective is built."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,19 @@ class Objective:
 
     Args:
         loss: a score loss, ``loss(pos[B], neg[B, N], **side) -> [B]``.
+        logq: hand the negatives' log proposal probability to the loss.
         l2, l2_mode, l2_on: the penalty; see :func:`taurec.training.penalty.l2_penalty`.
     """
 
     loss: Any
+    logq: bool = False
     l2: float = 0.0
     l2_mode: L2Mode = "gathered"
     l2_on: L2On = "ego"
 
     def __post_init__(self) -> None:
+        if self.logq and "logq" not in self.loss.takes:
+            raise UsageError(f"loss {type(self.loss).__name__} has no form corrected by logq; leave logq off")
         missing = self.loss.needs - SUPPLIED
         if missing:
             raise UsageError(
@@ -52,14 +56,12 @@ class Objective:
         return scalar, left_out
 
     def _side(self, batch: Batch) -> dict[str, Tensor]:
-        side = {}
-        if "group" in self.loss.needs:
-            side["group"] = batch.user
-        if "logq" in self.loss.needs:
+        side = {"group": batch.user} if "group" in self.loss.needs else {}
+        if self.logq:
             if batch.negatives.logq is None:
                 raise UsageError(
-                    f"loss {type(self.loss).__name__} corrects for the sampling probability (logq), which "
-                    f"these negatives do not know; use popularity, shared or in-batch negatives"
+                    "logq asks to correct for the probability of each negative, which these negatives do not know; "
+                    "use popularity, shared or in-batch negatives, or leave logq off"
                 )
             side["logq"] = batch.negatives.logq
         return side

@@ -33,6 +33,17 @@ PRESETS: dict[str, Mapping[str, Any]] = {
 FAMILY: Mapping[str, Any] = {**COSINE, "negatives": "uniform:256", "lr": 1e-2}
 """Run fields of the softmax family and of the margin losses."""
 
+GRIDS: dict[str, dict[str, list[Any]]] = {
+    "bpr": {"l2": [1e-3, 1e-2, 1e-1]},
+    "bce": {"l2": [1e-3, 1e-2, 1e-1]},
+    "sl": {"loss.tau": [0.05, 0.1, 0.2]},
+    "ssm": {"loss.tau": [0.05, 0.1, 0.2]},
+    "bsl": {"loss.tau_neg": [0.05, 0.1, 0.2], "loss.tau_pos": [0.1, 1.0]},
+    "ccl": {"loss.margin": [0.2, 0.4, 0.6]},
+    "mml": {"loss.neg_weight": [50.0, 200.0]},
+}
+"""What a comparison with ``tune="all"`` tries on validation, by loss: dotted keys are settings of a part."""
+
 
 def resolve(**fields: Any) -> Run:
     """A run with every setting named, from a few fields as people write them.

@@ -106,7 +106,7 @@ class Trainer:
                 f"loss {run.loss.name!r} is defined on cosine scores; got train_score={run.train_score!r}, "
                 f"use train_score='cosine'"
             )
-        self.objective = Objective(loss, run.l2, run.l2_mode, run.l2_on)
+        self.objective = Objective(loss, run.logq, run.l2, run.l2_mode, run.l2_on)
         backbone: Any = BACKBONES.build(run.backbone.name, train, given=run.backbone.settings, seed=run.seed)
         self.backbone = backbone.to(self.device)
         self.negatives = NEGATIVES.build(run.negatives.name, given=run.negatives.settings).bind(train, run.seed)

@@ -1,0 +1,84 @@
+"""Scores of every layout against the definition, written as loops."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from taurec.scoring import batch_scores, unit
+from taurec.types import NegativeIds
+
+B, N, I, D = 5, 4, 9, 3
+
+
+@pytest.fixture
+def tables() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    g = torch.Generator().manual_seed(0)
+    user = torch.randn(B, D, generator=g, dtype=torch.float64)
+    item = torch.randn(I, D, generator=g, dtype=torch.float64)
+    return user, item, torch.randint(I, (B,), generator=g)
+
+
+def layouts(positive: torch.Tensor) -> dict[str, tuple[NegativeIds, list[list[int]]]]:
+    """Each layout with the item ids it stands for, row by row."""
+    g = torch.Generator().manual_seed(1)
+    ids = torch.randint(I, (B, N), generator=g)
+    return {
+        "per_row": (NegativeIds("per_row", ids), ids.tolist()),
+        "shared": (NegativeIds("shared", ids[0]), [ids[0].tolist()] * B),
+        "in_batch": (NegativeIds("in_batch"), [positive.tolist()] * B),
+        "full": (NegativeIds("full"), [list(range(I))] * B),
+    }
+
+
+def score(u: list[float], v: list[float], kind: str) -> float:
+    dot = sum(a * b for a, b in zip(u, v, strict=True))
+    if kind == "cosine":
+        return dot / math.dist(u, [0] * D) / math.dist(v, [0] * D)
+    return -(math.dist(u, v) ** 2) if kind == "neg_sq_dist" else dot
+
+
+@pytest.mark.parametrize("kind", ["cosine", "dot", "neg_sq_dist"])
+@pytest.mark.parametrize("layout", ["per_row", "shared", "in_batch", "full"])
+def test_scores_are_what_the_ids_say(tables, layout: str, kind: str) -> None:
+    user, item, positive = tables
+    negatives, ids = layouts(positive)[layout]
+    pos, neg = batch_scores(user, item, positive, negatives, kind)
+    u, v = user.tolist(), item.tolist()
+    for b in range(B):
+        assert float(pos[b]) == pytest.approx(score(u[b], v[positive[b]], kind), abs=1e-12)
+        for n, i in enumerate(ids[b]):
+            assert float(neg[b, n]) == pytest.approx(score(u[b], v[i], kind), abs=1e-12)
+
+
+@pytest.mark.parametrize("layout", ["per_row", "shared", "in_batch", "full"])
+def test_absent_negatives_score_minus_infinity_and_have_no_gradient(tables, layout: str) -> None:
+    user, item, positive = (t.clone() for t in tables)
+    user.requires_grad_(), item.requires_grad_()
+    negatives, ids = layouts(positive)[layout]
+    absent = torch.zeros(B, len(ids[0]), dtype=torch.bool)
+    absent[2] = True
+    masked = NegativeIds(negatives.layout, negatives.ids, absent)
+    _, neg = batch_scores(user, item, positive, masked, "dot")
+    assert torch.isneginf(neg[2]).all()
+    torch.logsumexp(neg[[0, 1, 3, 4]], 1).sum().backward()
+    assert user.grad is not None
+    assert (user.grad[2] == 0).all()
+    assert torch.isfinite(item.grad).all()
+
+
+def test_a_zero_vector_has_zero_cosine_and_no_gradient() -> None:
+    x = torch.tensor([[0.0, 0.0], [3.0, 4.0]], requires_grad=True)
+    y = unit(x)
+    assert y.tolist() == [[0.0, 0.0], [pytest.approx(0.6), pytest.approx(0.8)]]
+    y.sum().backward()
+    assert x.grad is not None
+    assert x.grad[0].tolist() == [0.0, 0.0]
+    assert torch.isfinite(x.grad).all()
+
+
+def test_the_norm_has_its_gradient() -> None:
+    x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(unit, (x,))
