@@ -147,14 +147,14 @@ def alias_table(q: Real) -> draw.U64:
     poor, rich = np.flatnonzero(scaled < 1), np.flatnonzero(scaled >= 1)
     keep, alias = np.ones(len(q)), np.arange(len(q))
     if len(poor) and len(rich):
-        missing, over = np.cumsum(1 - scaled[poor]), np.cumsum(scaled[rich] - 1)
-        before = missing - (1 - scaled[poor])
+        missing = np.concatenate([[0.0], np.cumsum(1 - scaled[poor])])
+        over = np.cumsum(scaled[rich] - 1)
         keep[poor] = scaled[poor]
-        alias[poor] = rich[np.minimum(np.searchsorted(over, before, side="right"), len(rich) - 1)]
+        alias[poor] = rich[np.minimum(np.searchsorted(over, missing[:-1], side="right"), len(rich) - 1)]
         at = np.searchsorted(missing, over[:-1], side="left")
-        broke = at < len(poor)
-        keep[rich[:-1][broke]] = np.clip(1 + over[:-1][broke] - missing[at[broke]], 0, 1)
-        alias[rich[:-1][broke]] = rich[1:][broke]
+        gone = at < len(missing)
+        keep[rich[:-1][gone]] = np.clip(1 + over[:-1][gone] - missing[at[gone]], 0, 1)
+        alias[rich[:-1][gone]] = rich[1:][gone]
     threshold = np.minimum(np.rint(keep * 2.0**32), 2.0**32 - 1).astype(np.uint64)
     alias = np.where(keep >= 1, np.arange(len(q)), alias).astype(np.uint64)
     threshold <<= np.uint64(32)
