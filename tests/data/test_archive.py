@@ -114,7 +114,7 @@ HOSTILE = {
     "zip: encrypted": (encrypted(), "is encrypted"),
     "zip: unusual packing": (zip_of(*GOOD_PAIRS, compression=zipfile.ZIP_BZIP2), r"unusual way \(method 12\)"),
     "zip: bomb": (zip_of(*GOOD_PAIRS, ("big", bytes(5 << 20))), "beyond"),
-    "zip: size that lies": (lying_size(), "broken archive|larger than it declares"),
+    "zip: size that lies": (lying_size(), "broken archive"),
     "zip: cut": (zip_of(*GOOD_PAIRS)[:-30], "broken archive"),
     "zip: damaged content": (zip_of(*GOOD_PAIRS, compression=0).replace(b"0 1 2", b"0 1 3"), "broken archive"),
     "neither": (b"<!doctype html>", "neither a zip nor a gzipped tar"),
@@ -159,6 +159,13 @@ def test_a_wrong_or_missing_member_leaves_nothing(make, tmp_path):
     with pytest.raises(ArtefactError, match=r"no member named valid.txt; it holds test.txt, train.txt"):
         extract_members(archive, {"valid.txt": None}, inside)
     assert everything_under(inside) == {}
+
+
+def test_without_a_pin_the_first_of_a_name_is_taken(tmp_path):
+    archive = tmp_path / "archive"
+    archive.write_bytes(zip_of(*GOOD_PAIRS))
+    assert extract_members(archive, {"train.txt": None}, tmp_path)["train.txt"].read_bytes() == b"0 1 2\n"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["archive", "train.txt"]
 
 
 def test_an_honest_archive_may_hold_folders_and_compress_well(tmp_path):

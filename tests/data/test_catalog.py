@@ -12,7 +12,7 @@ import pytest
 from taurec.data.catalog import DATASETS, cache_folder, load, locate, named, read
 from taurec.data.datasets import Archive, Dataset, Part
 from taurec.data.download import Pin
-from taurec.errors import ArtefactError, ResourceError, UsageError
+from taurec.errors import ArtefactError, DataError, ResourceError, UsageError
 
 FILES = {"train.txt": b"0 10 11\n1 11 12\n2 10 12\n", "valid.txt": b"1 10\n2 13\n", "test.txt": b"0 12\n1 14\n"}
 DATA = os.environ.get("TAUREC_DATA")
@@ -186,6 +186,13 @@ def test_parts_share_indices_and_keep_raw_ids(cache):
         ]
         pairs = zip(part.users.decode(part.user_of), part.items.decode(part.indices), strict=True)
         assert sorted(pairs) == sorted(raw)
+
+
+@pytest.mark.parametrize(("part", "pair"), [("valid", "0 10"), ("test", "1 11"), ("valid", "0 12"), ("test", "1 10")])
+def test_a_pair_in_two_parts_is_refused(cache, part, pair):
+    put(cache, **{part: FILES[f"{part}.txt"] + f"{pair}\n".encode()})
+    with pytest.raises(DataError, match="stand in"):
+        read(tiny(""), {name.removesuffix(".txt"): cache / name for name in FILES})
 
 
 def test_built_in_sets_have_the_sizes_the_table_states(monkeypatch):

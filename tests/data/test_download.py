@@ -90,6 +90,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def page(self):
         self.answer(PAGE, Content_Type="text/html; charset=utf-8")
 
+    def fragment(self):
+        self.answer(b"<p>please log in", Content_Type="text/html")
+
     def page_called_data(self):
         self.answer(PAGE, Content_Type="application/octet-stream")
 
@@ -198,6 +201,7 @@ REFUSED = {
     ),
     "long": (ArtefactError, HASHES),
     "page": (ArtefactError, f"a web page came instead of the data .*{HASHES}; open the address in a browser"),
+    "fragment": (ArtefactError, f"a web page came instead of the data .*{HASHES}"),
     "page-called-data": (ArtefactError, f"a web page came instead of the data .*{HASHES}"),
     "missing": (ResourceError, r"the server answers 404 .*put it at .*train\.txt"),
     "down": (ResourceError, "the server answers 503"),
