@@ -163,7 +163,8 @@ def _check_format(path: Path) -> None:
 
 def _flat(record: EpochRecord) -> dict[str, Any]:
     row = asdict(record)
-    return {**row, **row.pop("metrics")}
+    metrics = row.pop("metrics")
+    return {**row, **metrics}
 
 
 def _record(row: dict[str, Any]) -> EpochRecord:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from taurec.data.catalog import DATASETS, load
 from taurec.data.interactions import Interactions
+from taurec.data.parts import align, disjoint
 from taurec.data.readers import ReadReport, read_log, read_split
 from taurec.data.split import Split, split_given
-from taurec.errors import DataError, did_you_mean
+from taurec.errors import DataError, UsageError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Opened:
     Attributes:
         name: what it is called in a run: the set's name or the path.
         log: all interactions, where no division was given.
-        train, test: the given parts otherwise.
+        train, test: the given parts otherwise; ``valid`` too, where it is given.
         report: how a file was read (guessed columns, counts, notes), if it was one.
     """
 
@@ -28,6 +30,7 @@ class Opened:
     log: Interactions | None = None
     train: Interactions | None = None
     test: Interactions | None = None
+    valid: Interactions | None = None
     report: ReadReport | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -36,9 +39,17 @@ class Opened:
         """Whether the division into training and test came with the data."""
         return self.train is not None
 
+    def everything(self) -> Interactions:
+        """All interactions, whatever their part."""
+        parts = [part for part in (self.log, self.train, self.valid, self.test) if part is not None]
+        return functools.reduce(Interactions.union, parts)
+
     def split(self, valid: float, seed: int) -> Split:
-        """The given division, with a validation part cut from training."""
+        """The given division; a validation part is cut from training where none is given."""
         assert self.train is not None
+        assert self.test is not None
+        if self.valid is not None:
+            return Split(self.train, self.valid, self.test, "files")
         return split_given(self.train, self.test, valid=valid, seed=seed)
 
 
@@ -54,16 +65,42 @@ def open_source(source: Any, **reading: Any) -> Opened:
     if isinstance(source, Interactions):
         return Opened("(in memory)", log=source)
     if isinstance(source, str) and source in DATASETS:
+        if reading:
+            raise UsageError(f"{source!r} is a named set, read in one way only; {', '.join(reading)} is for files")
         found = load(source)
-        return Opened(source, found.log, found.train, found.test, notes=list(found.notes))
+        if found.test is None:
+            return Opened(source, log=found.train)
+        return Opened(source, train=found.train, test=found.test, valid=found.valid)
     if isinstance(source, str | Path):
         path = Path(source)
         if path.is_dir():
-            train, test = read_split(path)
-            return Opened(str(path), train=train, test=test)
+            return _open_folder(path, reading)
         if not path.exists() and path.suffix == "" and path.parent == Path("."):
             raise DataError(f"{source!r} is neither a file here nor a named set{did_you_mean(str(source), DATASETS)}")
+        if "unknown" in reading:
+            raise UsageError(f"{source} is one file; unknown= (--unknown) is for folders with train and test files")
         log, report = read_log(path, **reading)
         return Opened(str(path), log, report=report, notes=list(report.notes))
     log, report = read_log(source, **reading)
     return Opened("(in memory)", log, report=report, notes=list(report.notes))
+
+
+def _open_folder(path: Path, reading: dict[str, Any]) -> Opened:
+    """A folder with ``train.*`` and ``test.*``, and ``valid.*`` if it is there."""
+    notes: list[str] = []
+    train, test = read_split(path, on_note=notes.append, **reading)
+    found = sorted(file for file in path.iterdir() if file.name.split(".")[0] == "valid")
+    if len(found) > 1:
+        raise DataError(f"{path}: expected at most one valid.* in the folder, found {', '.join(map(str, found))}")
+    valid = None
+    if found:
+        unknown = reading.pop("unknown", "error")
+        valid, report = read_log(found[0], **reading)
+        notes += report.notes
+        train, valid = align(train, valid, str(found[0]), unknown, notes)
+        test = Interactions.from_pairs(
+            test.user_of, test.indices, train.users, train.items, time=test.time, weight=test.weight
+        )
+        disjoint(train, valid, str(path / "train"), str(found[0]))
+        disjoint(valid, test, str(found[0]), str(path / "test"))
+    return Opened(str(path), train=train, test=test, valid=valid, notes=notes)

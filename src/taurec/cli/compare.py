@@ -1,0 +1,155 @@
+"""``taurec compare``: several models on one log under one protocol."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from taurec.cli import options as o
+from taurec.errors import ResourceError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from taurec.comparison import Comparison
+
+MODELS = "popularity,itemknn,ease,ials,mf:bpr,mf:sl,mf:bsl,mf:mml"
+METRICS = "recall@20,ndcg@20"
+
+
+def compare(
+    source: o.Source = "debian",
+    models: Annotated[
+        str, typer.Option(metavar="NAMES", help="Baselines by name, trained models as backbone:loss.")
+    ] = MODELS,
+    seeds: Annotated[int, typer.Option(help="Runs of each trained model.")] = 1,
+    tune: Annotated[
+        str, typer.Option(help="Settings chosen on validation: for all models, for baselines, or for none.")
+    ] = "baselines",
+    metrics: Annotated[str, typer.Option(metavar="NAMES", help="Shown, judged on the test part.")] = METRICS,
+    metric: Annotated[str | None, typer.Option(help="Chooses settings and epochs on validation: ndcg@20.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="At most so many.")] = None,
+    patience: Annotated[int | None, typer.Option(help="Stop after so many evaluations without a better one.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows a step.")] = None,
+    assign: o.Set = None,
+    split: o.Split = None,
+    seed: o.Seed = None,
+    device: o.Device = None,
+    threads: o.Threads = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything to FILE.json.")] = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    user: o.User = None,
+    item: o.Item = None,
+    time: o.Time = None,
+    weight: o.Weight = None,
+    rating: o.Rating = None,
+    min_rating: o.MinRating = None,
+    format: o.Format = None,
+    no_header: o.NoHeader = False,
+    encoding: o.Encoding = None,
+    unknown: o.Unknown = None,
+) -> None:
+    """Compare models: fitted on training, chosen on validation, judged once on test.
+
+    Popularity, EASE and iALS always stand beside what is asked for.
+    """
+    from taurec.cli.output import Output
+    from taurec.cli.settings import reading_fields, run_fields, split_names
+    from taurec.comparison import compare as compare_models
+    from taurec.evaluation.metrics import parse_all
+
+    shown = [str(m) for m in parse_all(metrics)]
+    if seeds < 1:
+        raise UsageError(f"--seeds must be at least 1, got {seeds}")
+    fields = run_fields(
+        assign, metric=metric, epochs=epochs, patience=patience, batch_size=batch_size, split=split, seed=seed,
+        device=device, threads=threads,
+    )  # fmt: skip
+    reading = reading_fields(
+        user=user, item=item, time=time, weight=weight, rating=rating, min_rating=min_rating, format=format,
+        no_header=no_header, encoding=encoding, unknown=unknown,
+    )  # fmt: skip
+    if reading:
+        fields["reading"] = reading
+    if out is not None:
+        _check_target(out)
+    output = Output(as_json, quiet)
+    with _status(output) as say:
+        found = compare_models(
+            source,
+            split_names([models]),
+            seeds=seeds,
+            tune=tune,  # type: ignore[arg-type]
+            metrics=shown,
+            fields=fields,
+            on_progress=say,
+        )
+    content = document(found)
+    if out is not None:
+        _write(out, content)
+        output.note(f"written to {out}")
+    output.document(content)
+    show(found, shown, output.say, output.out.width)
+
+
+def document(found: Comparison) -> dict[str, Any]:
+    """A comparison as plain values."""
+    return {
+        "source": found.source,
+        "split": found.split.how,
+        "chosen_by": found.metric,
+        "seeds": found.seeds,
+        "users": found.n_users,
+        "best": found.best.label,
+        "rows": [
+            {
+                **{name: getattr(row, name) for name in _ROW_FIELDS},
+                "metrics": {name: vars(value) for name, value in row.metrics.items()},
+                "run": row.run.model_dump(mode="json"),
+            }
+            for row in found.rows
+        ],
+    }
+
+
+_ROW_FIELDS = ("label", "valid", "p_value", "epochs", "seconds", "tune_seconds", "tried", "peak_mb")
+
+
+def show(found: Comparison, metrics: list[str], say: Any, width: int) -> None:
+    """The comparison for people: a table with the best row marked, and what it says in a sentence."""
+    from taurec.report.comparison import comparison_table, verdict
+
+    parts: list[RenderableType] = [comparison_table(found, metrics, width), "", verdict(found)]
+    for part in parts:
+        say(part)
+
+
+@contextlib.contextmanager
+def _status(output: Any) -> Any:
+    """A hook for lines of progress: one changing line on a terminal, lines in a log."""
+    if output.quiet or not output.err.is_terminal:
+        yield output.note
+        return
+    with output.err.status("") as status:
+        yield status.update
+
+
+def _check_target(path: Path) -> None:
+    if path.suffix != ".json":
+        raise UsageError(f"--out {path}: a comparison is written as JSON; name it {path.with_suffix('.json')}")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise ResourceError(f"{path.absolute().parent}: cannot be written; choose another --out")
+
+
+def _write(path: Path, content: Any) -> None:
+    from taurec.cli.output import plain
+
+    beside = path.with_suffix(f".tmp-{os.getpid()}")
+    beside.write_text(json.dumps(plain(content), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(beside, path)

@@ -1,0 +1,127 @@
+"""From exceptions to one line on stderr and an exit code; the only place that does so."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
+
+import typer
+
+from taurec.errors import ResourceError, TaurecError
+
+_OUT_OF_RESOURCES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE}
+
+
+class Stopped(Exception):
+    """A signal ended the command after its state was saved; the exit code is 128 + ``signum``."""
+
+    def __init__(self, signum: int):
+        super().__init__(signum)
+        self.exit_code = 128 + signum
+
+
+def run(app: typer.Typer, argv: Sequence[str]) -> int:
+    """Run a command of the app: 0, or the code of what went wrong, told in one line.
+
+    ``--debug`` may stand anywhere before ``--`` and adds the traceback.
+    """
+    arguments, debug = _without_debug(argv)
+    command = typer.main.get_command(app)
+    try:
+        with _terminate_as_exit(), command.make_context("taurec", arguments or ["--help"]) as context:
+            command.invoke(context)
+        sys.stdout.flush()
+        return 0
+    except BaseException as error:
+        return _told(error, debug)
+
+
+def _told(error: BaseException, debug: bool) -> int:
+    if isinstance(error, BrokenPipeError):
+        return _pipe_closed()
+    if isinstance(error, typer.Exit | Stopped):
+        return error.exit_code
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if debug and not hasattr(error, "format_message"):
+        traceback.print_exception(error)
+    code, text = _code_and_text(error)
+    with contextlib.suppress(OSError):
+        print(f"error: {text}", file=sys.stderr)
+    return code
+
+
+def _code_and_text(error: BaseException) -> tuple[int, str]:
+    if isinstance(error, TaurecError):
+        return error.exit_code, str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return 128 + signal.SIGINT, "interrupted; nothing was saved"
+    if hasattr(error, "format_message"):
+        return 2, _usage_text(error)
+    if isinstance(error, MemoryError):
+        return ResourceError.exit_code, f"out of memory{_colon(error)}; use fewer users, a smaller dim or batch"
+    if isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES:
+        where = f"{error.filename}: " if error.filename else ""
+        return ResourceError.exit_code, f"{where}{(error.strerror or str(error)).lower()}"
+    kind = type(error).__name__
+    return 1, f"internal error: {kind}{_colon(error)}; this is a defect of TauRec, see it whole with --debug"
+
+
+def _usage_text(error: BaseException) -> str:
+    """What typer refuses, in the manner of our own errors."""
+    context = getattr(error, "ctx", None)
+    near = getattr(error, "possibilities", None)
+    option = getattr(error, "option_name", None)
+    if option is not None and hasattr(error, "possibilities"):
+        text = f"no such option {option}" + (f"; did you mean {near[0]}?" if near else ";")
+    else:
+        message = str(error.format_message()).rstrip(".")  # type: ignore[attr-defined]
+        text = ": ".join(part[:1].lower() + part[1:] for part in message.split(": "))
+        text = text.replace(". Did you mean", "; did you mean")
+        text += "" if text.endswith("?") else ";"
+    command = context.command_path if context is not None else "taurec"
+    return f"{text} see {command} --help"
+
+
+def _colon(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f": {text[:300]}" if text else ""
+
+
+def _without_debug(argv: Sequence[str]) -> tuple[list[str], bool]:
+    end = argv.index("--") if "--" in argv else len(argv)
+    head = [a for a in argv[:end] if a != "--debug"]
+    return [*head, *argv[end:]], len(head) < end
+
+
+def _pipe_closed() -> int:
+    """The reader, such as ``head``, has what it wanted: end quietly, and let no later flush complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(nowhere, stream.fileno())
+    return 0
+
+
+@contextlib.contextmanager
+def _terminate_as_exit() -> Iterator[None]:
+    """Within the block SIGTERM unwinds the stack, so that temporary files go, and leaves with 143."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(signum: int, frame: object) -> NoReturn:
+        raise Stopped(signum)
+
+    former = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)

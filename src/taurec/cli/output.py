@@ -1,0 +1,69 @@
+"""Where text goes: results to stdout, everything about the way there to stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+
+class Output:
+    """The two streams of one command.
+
+    Args:
+        as_json: results are one JSON document and nothing else.
+        quiet: neither notes nor progress; warnings, results and errors remain.
+    """
+
+    def __init__(self, as_json: bool = False, quiet: bool = False):
+        from rich.console import Console
+
+        self.as_json, self.quiet = as_json, quiet
+        self.out: Console = Console(file=sys.stdout, highlight=False, soft_wrap=False)
+        self.err: Console = Console(file=sys.stderr, highlight=False)
+
+    def note(self, text: str) -> None:
+        """A line about what is being done. What starts with ``warning:`` is shown even when quiet."""
+        warning = text.startswith("warning:")
+        if self.quiet and not warning:
+            return
+        with contextlib.suppress(BrokenPipeError):
+            self.err.print(text, style="yellow" if warning else None, markup=False, soft_wrap=True)
+
+    def say(self, renderable: RenderableType = "") -> None:
+        """A part of the result for people; nothing in JSON mode."""
+        if self.as_json:
+            return
+        if isinstance(renderable, str):
+            self.out.print(renderable, markup=False)
+        else:
+            self.out.print(renderable)
+
+    def document(self, content: Any) -> None:
+        """The whole result for machines; nothing unless in JSON mode."""
+        if self.as_json:
+            print(json.dumps(plain(content), indent=2, ensure_ascii=False), file=sys.stdout)
+
+
+def plain(value: Any) -> Any:
+    """``value`` made of what JSON knows; a number that is not finite becomes null.
+
+    >>> plain({"a": (1, float("nan"))})
+    {'a': [1, None]}
+    """
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(v) for v in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        return plain(value.item())
+    return str(value)

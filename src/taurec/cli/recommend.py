@@ -1,0 +1,137 @@
+"""``taurec recommend`` and ``taurec similar``: lists from a saved model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from taurec.cli import options as o
+from taurec.errors import UsageError
+
+if TYPE_CHECKING:
+    from taurec.cli.output import Output
+    from taurec.recommender import Recommendations, Recommender
+
+SHOWN = 10
+"""Items of a history that are shown beside a list."""
+
+
+def recommend(
+    folder: o.Folder,
+    user: Annotated[list[str] | None, typer.Option(metavar="ID", help="For a user of the log; repeatable.")] = None,
+    like: Annotated[
+        list[str] | None, typer.Option(metavar="ITEMS", help="For somebody who has these items: a,b,c.")
+    ] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="For every user of the log; needs --to.")] = False,
+    to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to FILE.parquet, .csv or .tsv.")] = None,
+    k: o.K = 10,
+    only: Annotated[list[str] | None, typer.Option(metavar="ITEMS", help="Choose from these items alone.")] = None,
+    without: Annotated[list[str] | None, typer.Option(metavar="ITEMS", help="Leave these items out.")] = None,
+    with_seen: Annotated[bool, typer.Option("--with-seen", help="Also items that the user has already.")] = False,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Recommend items to users of the log, to a history, or to everybody into a file."""
+    from taurec.cli.output import Output
+    from taurec.cli.settings import split_names
+    from taurec.recommender import Recommender
+
+    asked = [name for name, given in (("--user", user), ("--like", like), ("--all", everybody)) if given]
+    if len(asked) != 1:
+        got = " and ".join(asked) or "none of them"
+        raise UsageError(f"give one of --user ID, --like ITEMS and --all --to FILE; got {got}")
+    if everybody and to is None:
+        raise UsageError("--all needs a file to write to; add --to lists.parquet (or .csv, .tsv)")
+    if everybody and as_json:
+        raise UsageError("--all writes a file and prints no lists; drop --json")
+    if k < 1:
+        raise UsageError(f"-k must be at least 1, got {k}")
+    output = Output(as_json, quiet)
+    if to is not None:
+        from taurec.cli.export import check_target
+
+        check_target(to)
+    model = Recommender.load(folder)
+    known = model.items.ids.to_list() if any("," in v for v in [*(like or ()), *(only or ()), *(without or ())]) else ()
+    filters: dict[str, Any] = {
+        "only": split_names(only, known) if only else None,
+        "without": split_names(without, known) if without else None,
+        "filter_seen": not with_seen,
+    }
+    if everybody:
+        from taurec.cli.export import write_all
+
+        assert to is not None
+        write_all(model, to, k, filters, output)
+        return
+    if like:
+        history = split_names(like, known)
+        lists = model.recommend_from_history(history, k, **filters)
+        histories = {"0": history}
+    else:
+        people = list(dict.fromkeys(user or ()))
+        lists = model.recommend(people, k, **filters)
+        histories = {person: _history(model, person) for person in people}
+    if to is not None:
+        from taurec.cli.export import write_frame
+
+        write_frame(lists.to_frame(), to)
+        output.note(f"{len(lists):,} rows written to {to}")
+        return
+    output.document(_document(lists, histories))
+    for number, person in enumerate(histories):
+        if number:
+            output.say()
+        _show(lists, person, histories[person], bool(like), k, output)
+
+
+def similar(
+    folder: o.Folder,
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="An item of the log.")],
+    k: o.K = 10,
+    as_json: o.Json = False,
+) -> None:
+    """Items whose vectors are nearest to that of one item, by cosine."""
+    from taurec.cli.output import Output
+    from taurec.recommender import Recommender
+    from taurec.report.tables import table
+
+    output = Output(as_json)
+    lists = Recommender.load(folder).similar_items(item, k)
+    output.document({"item": item, "similar": _rows(lists, item)})
+    rows = [[row["rank"], row["item"], f"{row['score']:.3f}"] for row in _rows(lists, item)]
+    output.say(table(["", "item", "cosine"], rows, title=f"Similar to {item}", right=["", "cosine"]))
+
+
+def _history(model: Recommender, person: str) -> list[str]:
+    """The items a user has in the log, whatever their part."""
+    index = model.users.encode([person])
+    parts = [part for part in (model.split.train, model.split.valid, model.split.test) if part is not None]
+    return [item for part in parts for item in model.items.decode(part.items_of(int(index[0])))]
+
+
+def _rows(lists: Recommendations, person: str) -> list[dict[str, Any]]:
+    rows = zip(lists.user, lists.item, lists.score.tolist(), lists.rank.tolist(), strict=True)
+    return [{"rank": rank, "item": item, "score": score} for user, item, score, rank in rows if user == person]
+
+
+def _document(lists: Recommendations, histories: dict[str, list[str]]) -> list[dict[str, Any]]:
+    return [{"user": person, "history": have, "items": _rows(lists, person)} for person, have in histories.items()]
+
+
+def _show(lists: Recommendations, person: str, history: list[str], is_history: bool, k: int, output: Output) -> None:
+    from taurec.report.tables import table
+
+    rows = _rows(lists, person)
+    title = "For this history" if is_history else f"For {person}"
+    more = len(history) - SHOWN
+    has = ", ".join(history[:SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+    output.say(f"{title}, who has {has or 'nothing yet'}:" if not is_history else f"For somebody who has {has}:")
+    output.say()
+    output.say(
+        table(["", "item", "score"], [[r["rank"], r["item"], f"{r['score']:.3f}"] for r in rows], right=["", "score"])
+    )
+    if len(rows) < k:
+        output.note(f"only {len(rows)} of {k}: there are no more candidates")

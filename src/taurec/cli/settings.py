@@ -1,0 +1,97 @@
+"""From options and ``--set KEY=VALUE`` to the fields of a run; unknown keys are refused with the nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from taurec.errors import UsageError, did_you_mean
+
+PARTS = ("loss", "backbone", "negatives", "order", "model")
+_NOT_SET = frozenset({"source", "reading", "data_hash", *PARTS})
+_OF_TRAINED_MODELS = frozenset(
+    {"backbone", "loss", "negatives", "order", "batch_size", "epochs", "lr", "l2", "patience"}
+)
+
+
+def run_fields(assignments: Iterable[str] | None = None, **options: Any) -> dict[str, Any]:
+    """Arguments of :func:`taurec.training.presets.resolve` from named options and ``--set`` texts.
+
+    Args:
+        assignments: ``loss.tau_neg=0.1`` sets one value of a part, ``lr=0.01`` a field of the run.
+        options: run fields; None where the option was not given.
+    Raises: UsageError for a text without ``=``, an unknown part or field, a key given twice, and for
+        training options beside a baseline, which would have no effect.
+
+    >>> run_fields(["loss.tau_neg=0.1", "l2=0.01"], loss="bsl", lr=None)
+    {'loss': 'bsl', 'l2': '0.01', 'settings': {'loss': {'tau_neg': '0.1'}}}
+    """
+    fields = {name: value for name, value in options.items() if value is not None}
+    nested: dict[str, dict[str, str]] = {}
+    for text in assignments or ():
+        key, equals, value = text.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            raise UsageError(f"--set {text!r} has no value; write KEY=VALUE, for example --set loss.tau_neg=0.1")
+        part, dot, name = key.partition(".")
+        target = nested.setdefault(_known_part(part, key), {}) if dot else fields
+        name = name if dot else _known_field(key)
+        if name in target:
+            raise UsageError(f"{key} is given twice; give it once")
+        target[name] = value.strip()
+    if nested:
+        fields["settings"] = nested
+    _refuse_without_effect(fields, nested)
+    return fields
+
+
+def _known_part(part: str, key: str) -> str:
+    if part not in PARTS:
+        raise UsageError(f"--set {key}: unknown part {part!r}{did_you_mean(part, PARTS)}")
+    return part
+
+
+def _known_field(key: str) -> str:
+    from taurec.run import Run
+
+    accepted = [name for name in Run.model_fields if name not in _NOT_SET]
+    if key in PARTS:
+        raise UsageError(f"--set {key}: name a setting of it, as in {key}.NAME=VALUE, or choose it with --{key}")
+    if key not in accepted:
+        parts = [f"{part}.NAME" for part in PARTS]
+        raise UsageError(f"--set {key}: a run has no field {key!r}{did_you_mean(key, [*accepted, *parts])}")
+    return key
+
+
+def _refuse_without_effect(fields: Mapping[str, Any], nested: Mapping[str, Any]) -> None:
+    if "model" not in fields:
+        if "model" in nested:
+            raise UsageError("--set model.*: no baseline is chosen; add --model, for example --model ease")
+        return
+    idle = [f"--{name.replace('_', '-')}" for name in fields if name in _OF_TRAINED_MODELS]
+    idle += [f"--set {part}.{key}" for part in nested if part != "model" for key in nested[part]]
+    if idle:
+        raise UsageError(
+            f"--model {fields['model']} is a baseline, on which {', '.join(idle)} would have no effect; "
+            f"drop {'it' if len(idle) == 1 else 'them'}, or drop --model"
+        )
+
+
+def reading_fields(**options: Any) -> dict[str, Any]:
+    """Arguments of :func:`taurec.data.source.open_source` that were given.
+
+    >>> reading_fields(user=None, no_header=False, item="movie")
+    {'item': 'movie'}
+    """
+    return {name: value for name, value in options.items() if value not in (None, False)}
+
+
+def split_names(values: Iterable[str], known: Iterable[str] = ()) -> list[str]:
+    """Ids or names from repeatable options with commas; a known id that has a comma itself stays whole.
+
+    >>> split_names(["a,b", "c,d"], known=["c,d"])
+    ['a', 'b', 'c,d']
+    """
+    whole = set(known)
+    parts = [part.strip() for value in values for part in ([value] if value in whole else value.split(","))]
+    return [part for part in parts if part]

@@ -1,0 +1,130 @@
+"""The progress of training: a live line on a terminal, one plain line an epoch in a log."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from taurec.report.tables import number, rate, seconds
+
+if TYPE_CHECKING:
+    from taurec.training.trainer import EpochRecord, Progress
+
+REDRAW = 0.1
+"""Seconds between two drawings of the live line."""
+
+
+@contextlib.contextmanager
+def show(console: Console, quiet: bool = False) -> Iterator[Callable[[Progress], None]]:
+    """The hook to hand to training; what it draws is gone from a terminal afterwards and stays in a log.
+
+    A reader of the log that goes away does not end the training.
+    """
+    clock = _Clock()
+    if quiet:
+        yield lambda progress: None
+    elif console.is_terminal:
+        with Live(console=console, transient=True, auto_refresh=False) as live:
+            yield _Drawn(live, clock)
+    else:
+        yield _Logged(console, clock)
+
+
+class _Clock:
+    """Time since the first call, and an estimate of what is left when every epoch is run."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+        self._first: float | None = None
+
+    def left(self, p: Progress) -> float | None:
+        """Seconds until the last epoch; None before there is something to go by."""
+        share = (p.epoch - 1 + p.step / max(p.steps, 1)) / p.epochs
+        if self._first is None:
+            self._first = share
+            self._started = time.perf_counter()
+        done, spent = share - self._first, time.perf_counter() - self._started
+        return spent * (1 - share) / done if done > 0 and spent > 0.2 else None
+
+
+class _Drawn:
+    """One line, redrawn in place, fitted to the width of the terminal."""
+
+    def __init__(self, live: Live, clock: _Clock):
+        self._live, self._clock, self._last = live, clock, 0.0
+        self._validated: EpochRecord | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.record is not None and progress.record.metrics:
+            self._validated = progress.record
+        left = self._clock.left(progress)
+        now = time.perf_counter()
+        if now - self._last < REDRAW and progress.record is None:
+            return
+        self._last = now
+        width = self._live.console.width - 1
+        self._live.update(Text(live_line(progress, self._validated, left, width), no_wrap=True), refresh=True)
+
+
+class _Logged:
+    """One line after each epoch."""
+
+    def __init__(self, console: Console, clock: _Clock):
+        self._console, self._clock, self._closed = console, clock, False
+
+    def __call__(self, progress: Progress) -> None:
+        left = self._clock.left(progress)
+        if progress.record is None or self._closed:
+            return
+        try:
+            self._console.print(log_line(progress, left), markup=False, soft_wrap=True)
+        except BrokenPipeError:
+            self._closed = True
+
+
+def log_line(p: Progress, left: float | None = None) -> str:
+    """What a log says after an epoch."""
+    record = p.record
+    assert record is not None
+    digits = len(str(p.epochs))
+    parts = [f"epoch {p.epoch:{digits}d}/{p.epochs}", f"loss {record.loss:#.5g}"]
+    parts += [f"{name} {number(value)}" for name, value in record.metrics.items()]
+    if p.best is not None and p.best.metrics:
+        parts.append("best" if p.best.epoch == p.epoch else f"best {_best(p.best)}")
+    parts.append(f"{rate(p.rows_per_second)} rows/s")
+    if left is not None and p.epoch < p.epochs:
+        parts.append(f"at most {seconds(left)} left")
+    return "  ".join(parts)
+
+
+def live_line(p: Progress, validated: EpochRecord | None, left: float | None, width: int) -> str:
+    """What a terminal shows within an epoch; parts of lesser interest go where it is narrow."""
+    share = (p.epoch - 1 + p.step / max(p.steps, 1)) / p.epochs
+    parts = [f"epoch {p.epoch}/{p.epochs}", f"loss {p.loss:.4g}"]
+    if validated is not None:
+        parts += [f"{name} {number(value)}" for name, value in validated.metrics.items()]
+    if p.best is not None and p.best.metrics:
+        parts.append(f"best {_best(p.best)}")
+    lesser = [f"at most {seconds(left)} left"] if left is not None else []
+    lesser.append(f"{rate(p.rows_per_second)} rows/s")
+    for part in lesser:
+        if len("  ".join([*parts, part])) <= width:
+            parts.append(part)
+    line = "  ".join(parts)
+    room = min(width - len(line) - 2, 30)
+    return f"{_bar(share, room)}  {line}" if room >= 8 else line[:width]
+
+
+def _best(best: EpochRecord) -> str:
+    return f"{number(next(iter(best.metrics.values())))} in epoch {best.epoch}"
+
+
+def _bar(share: float, width: int) -> str:
+    full = round(min(max(share, 0.0), 1.0) * width)
+    return "━" * full + "─" * (width - full)
