@@ -1,0 +1,30 @@
+"""``python -m benchmarks CASE [OPTIONS]``; ``--list`` names the cases, ``CASE --help`` their options."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+CASES = {
+    "step": "one MF + SL/BSL training step at Yelp2018's size: fixed stand-in, torch path, compiled path",
+    "load_log": "reading a large CSV log: wall time and peak memory",
+}
+
+
+def main() -> int:
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("--list", "--help", "-h"):
+        print(__doc__)
+        for case, summary in CASES.items():
+            print(f"  {case:10} {summary}")
+        return 0
+    if name not in CASES:
+        print(f"unknown case {name!r}; the cases are {', '.join(CASES)}", file=sys.stderr)
+        return 2
+    sys.argv = [f"benchmarks {name}", *sys.argv[2:]]
+    importlib.import_module(f"benchmarks.{name}").main()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
