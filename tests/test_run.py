@@ -43,5 +43,5 @@ def test_an_unknown_field_is_refused_with_the_nearest() -> None:
 def test_a_broken_run_file_is_a_broken_artefact(tmp_path: Path, text: str) -> None:
     path = tmp_path / "run.json"
     path.write_text(text)
-    with pytest.raises(ArtefactError, match="run.json"):
+    with pytest.raises(ArtefactError, match=r"run\.json"):
         Run.from_json(path)

@@ -33,7 +33,25 @@ _PUBLIC = {
     "TaurecError": "taurec.errors",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = [
+    "BACKBONES",
+    "BASELINES",
+    "LOSSES",
+    "NEGATIVES",
+    "ORDERS",
+    "DataError",
+    "Interactions",
+    "Recommendations",
+    "Recommender",
+    "Run",
+    "TaurecError",
+    "UsageError",
+    "__version__",
+    "compare",
+    "planted",
+    "read_interactions",
+    "split",
+]
 
 if TYPE_CHECKING:
     from taurec.backbones import BACKBONES

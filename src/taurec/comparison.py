@@ -107,7 +107,7 @@ def compare(
     candidates = {label: _candidates(label, tune, {**given, "seed": first_seed}) for label in wanted}
     some = next(iter(candidates.values()))[0]
     parts, name = split_source(source, some)
-    if parts.test is None or parts.valid is None:
+    if not len(parts.test) or not len(parts.valid):
         raise UsageError(f"a comparison needs a validation and a test part; the split {parts.how!r} has none")
     judged = list(dict.fromkeys([some.metric, *metrics]))
     fitted = [_fit(label, runs, parts, seeds, judged, say) for label, runs in candidates.items()]
@@ -161,10 +161,8 @@ def _candidates(label: str, tune: Tune, fields: Mapping[str, Any]) -> list[Run]:
         points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
         return [resolve(**_with(base, point)) for point in points]
     if label not in BASELINES:
-        raise UsageError(
-            f"unknown model {label!r}{did_you_mean(label, BASELINES)}, or backbone:loss such as mf:bsl"
-        )
-    settings = getattr(BASELINES[label], "GRID", ({},)) if tune != "none" else ({},)
+        raise UsageError(f"unknown model {label!r}{did_you_mean(label, BASELINES)}, or backbone:loss such as mf:bsl")
+    settings: Sequence[Mapping[str, Any]] = getattr(BASELINES[label], "GRID", ({},)) if tune != "none" else ({},)
     allowed = {k: v for k, v in fields.items() if k in Run.model_fields}
     return [resolve(model=label, settings={"model": dict(point)}, **allowed) for point in settings]
 

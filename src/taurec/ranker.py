@@ -41,8 +41,7 @@ class Ranker(Protocol):
 def unit_rows(x: Float, eps: float = 1e-12) -> Float:
     """Rows divided by their length, which is taken as at least ``eps``; a zero row stays zero."""
     norm = np.sqrt(np.einsum("nd,nd->n", x, x))
-    result: Float = x / np.maximum(norm, eps)[:, None]
-    return result
+    return x / np.maximum(norm, np.float32(eps))[:, None]
 
 
 class EmbeddingRanker:
@@ -72,9 +71,8 @@ class EmbeddingRanker:
         """Scores of the mean of the unit vectors of a history's items against all items."""
         unit = unit_rows(self.item)
         counts = np.maximum(np.diff(histories.indptr), 1).astype(np.float32)
-        mean = (histories.astype(np.float32) @ unit) / counts[:, None]
-        result: Float = mean @ self.item.T
-        return result
+        mean: Float = (histories.astype(np.float32) @ unit) / counts[:, None]
+        return mean @ self.item.T
 
     def item_vectors(self) -> Float:
         return self.item

@@ -123,7 +123,7 @@ class Recommender:
         self._split = parts
         self.run = self.run.but(source=source, data_hash=data_hash(parts), split=parts.how)
         started = time.perf_counter()
-        valid = parts.valid if parts.valid is not None and len(parts.valid) else None
+        valid = parts.valid if len(parts.valid) else None
         if self.run.model is not None:
             if not len(parts.train):
                 raise UsageError("no training pairs: 0 interactions are left for training")
@@ -298,8 +298,8 @@ class Recommender:
     def _relevant(self, part: str) -> Interactions:
         if part not in ("valid", "test"):
             raise UsageError(f"unknown part {part!r}{did_you_mean(part, ['valid', 'test'])}")
-        relevant: Interactions | None = getattr(self.split, part)
-        if relevant is None or not len(relevant):
+        relevant: Interactions = getattr(self.split, part)
+        if not len(relevant):
             raise UsageError(
                 f"there is no {part} part: the log was split by {self.split.how!r}; "
                 f"fit with split='ratio' to hold some interactions out"
@@ -308,18 +308,16 @@ class Recommender:
 
     def _before(self, part: str) -> Interactions:
         train, valid = self.split.train, self.split.valid
-        return train.union(valid) if part == "test" and valid is not None else train
+        return train.union(valid) if part == "test" and len(valid) else train
 
     def _everything(self) -> Interactions:
-        log = self.split.train
-        for part in (self.split.valid, self.split.test):
-            log = log if part is None else log.union(part)
-        return log
+        parts = self.split
+        return parts.train.union(parts.valid).union(parts.test)
 
     def _lists(self, raw: Sequence[object], found: TopK) -> Recommendations:
         rows, columns = np.nonzero(found.items >= 0)
         return Recommendations(
-            [str(raw[r]) for r in rows],
+            [str(raw[int(r)]) for r in rows],
             self.items.decode(found.items[rows, columns]),
             found.scores[rows, columns],
             columns + 1,
@@ -388,10 +386,8 @@ def data_hash(parts: Split) -> str:
     for vocabulary in (parts.train.users, parts.train.items):
         digest.update("\x00".join(vocabulary.ids.to_list()).encode() + b"\x01")
     for part in (parts.train, parts.valid, parts.test):
-        if part is not None:
-            digest.update(part.indptr.tobytes() + part.indices.tobytes())
-            digest.update(b"" if part.weight is None else part.weight.tobytes())
-        digest.update(b"\x02")
+        digest.update(part.indptr.tobytes() + part.indices.tobytes() + b"\x02")
+        digest.update(b"" if part.weight is None else part.weight.tobytes())
     return digest.hexdigest()
 
 
@@ -406,7 +402,8 @@ def _encode(vocabulary: Vocabulary, raw: Sequence[object], kind: str) -> NDArray
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         near = did_you_mean(unknown[0], vocabulary.ids.to_list()).split(" (accepted")[0].rstrip(";")
         raise UsageError(
-            f"unknown {kind} {', '.join(map(repr, unknown[:5]))}{more}{near}; the model knows {len(vocabulary):,} {kind}s"
+            f"unknown {kind} {', '.join(map(repr, unknown[:5]))}{more}{near}; "
+            f"the model knows {len(vocabulary):,} {kind}s"
         )
     return index
 

@@ -57,7 +57,8 @@ def check_writable(folder: Path, overwrite: bool = False) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not overwrite:
             raise UsageError(
-                f"{folder} exists already and nothing in it is touched; give another --out, or --overwrite to replace it"
+                f"{folder} exists already and nothing in it is touched; "
+                f"give another --out, or --overwrite to replace it"
             )
         if not folder.is_dir() or not (folder / "run.json").exists():
             raise UsageError(f"{folder} is not a saved run, so --overwrite does not replace it; give another --out")
@@ -177,28 +178,19 @@ def _record(row: dict[str, Any]) -> EpochRecord:
 def _pairs(split: Split) -> pl.DataFrame:
     frames = []
     for part in PARTS:
-        log = getattr(split, part)
-        if log is None:
-            continue
+        log: Interactions = getattr(split, part)
         columns: dict[str, Any] = {"user": log.user_of.astype(np.uint32), "item": log.indices.astype(np.uint32)}
-        frame = pl.DataFrame(columns).with_columns(pl.lit(part).alias("part"))
-        if log.time is not None:
-            frame = frame.with_columns(pl.Series("time", log.time))
-        if log.weight is not None:
-            frame = frame.with_columns(pl.Series("weight", log.weight))
-        frames.append(frame)
+        for name, values in (("time", log.time), ("weight", log.weight)):
+            if values is not None:
+                columns[name] = values
+        frames.append(pl.DataFrame(columns).with_columns(pl.lit(part).alias("part")))
     return pl.concat(frames, how="diagonal")
 
 
 def _split(pairs: pl.DataFrame, users: Vocabulary, items: Vocabulary, run: Run) -> Split:
-    parts: dict[str, Interactions | None] = {}
-    for part in PARTS:
+    def made(part: str) -> Interactions:
         rows = pairs.filter(pl.col("part") == part)
-        time = rows["time"].to_numpy() if "time" in rows.columns and rows["time"].null_count() == 0 else None
-        weight = rows["weight"].to_numpy() if "weight" in rows.columns and rows["weight"].null_count() == 0 else None
-        user, item = rows["user"].to_numpy(), rows["item"].to_numpy()
-        made = Interactions.from_pairs(user, item, users, items, time, weight)
-        parts[part] = made if len(made) or part == "train" else None
-    train = parts["train"]
-    assert train is not None
-    return Split(train, parts["valid"], parts["test"], run.split)
+        known = {c: rows[c].to_numpy() for c in ("time", "weight") if c in rows.columns and not rows[c].null_count()}
+        return Interactions.from_pairs(rows["user"].to_numpy(), rows["item"].to_numpy(), users, items, **known)
+
+    return Split(made("train"), made("valid"), made("test"), run.split)

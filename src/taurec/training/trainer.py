@@ -153,7 +153,7 @@ class Trainer:
         with torch.no_grad():
             e = self.backbone.embed()
             user, item = (unit(e.user), unit(e.item)) if self.run.rank_score == "cosine" else (e.user, e.item)
-        return EmbeddingRanker(user.cpu().numpy(), item.cpu().numpy())
+        return EmbeddingRanker(*(x.detach().cpu().numpy().copy() for x in (user, item)))
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, with their negatives, on the run's device."""
@@ -180,7 +180,7 @@ class Trainer:
         if not math.isfinite(value):
             self._stop_non_finite("the loss", value, epoch, number)
         self.optimizer.zero_grad(set_to_none=True)
-        scalar.backward()
+        scalar.backward()  # type: ignore[no-untyped-call]
         for name, parameter in self.backbone.named_parameters():
             if parameter.grad is not None and not math.isfinite(float(parameter.grad.sum())):
                 self._stop_non_finite(f"the gradient of {name}", value, epoch, number)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+
+from taurec.errors import UsageError
+from taurec.losses import LOSSES
+from taurec.run import Run
+from taurec.training.presets import GRIDS, PRESETS, resolve
+
+
+def test_a_resolved_run_names_every_setting_and_resolves_to_itself() -> None:
+    run = resolve(loss="bsl", negatives="uniform:100", settings={"loss": {"tau_neg": 0.3}, "backbone": {"dim": 8}})
+    assert run.loss.settings == {"tau_neg": 0.3, "tau_pos": LOSSES["bsl"]().tau_pos}
+    assert run.negatives.settings["n"] == 100
+    assert run.backbone.settings["dim"] == 8
+    again = resolve(**{name: getattr(run, name) for name in Run.model_fields})
+    assert again == run
+
+
+def test_the_order_follows_what_the_loss_needs() -> None:
+    assert resolve(loss="bsl").order.name == "user-blocks"
+    assert resolve(loss="sl").order.name == "shuffled"
+    assert resolve(loss="sl", order="user-blocks:2").order.settings == {"per_user": 2}
+
+
+def test_a_user_value_beats_the_preset() -> None:
+    assert resolve(loss="bpr").train_score == "dot"
+    assert resolve(loss="bpr", train_score="cosine", lr=0.5).lr == 0.5
+    assert resolve(loss="bpr", train_score="cosine").train_score == "cosine"
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_has_a_run(loss: str) -> None:
+    run = resolve(loss=loss)
+    assert LOSSES.build(loss, given=run.loss.settings).scores != "cosine" or run.train_score == "cosine"
+
+
+def test_grids_and_presets_name_what_exists() -> None:
+    for loss in PRESETS:
+        assert loss in LOSSES
+    for loss, grid in GRIDS.items():
+        for key in grid:
+            name = key.removeprefix("loss.")
+            assert name in (LOSSES.settings(loss) if "." in key else Run.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"loss": "bls"}, "did you mean 'bsl'"),
+        ({"settings": {"los": {"tau": 1}}}, "did you mean 'loss'"),
+        ({"loss": "sl", "settings": {"loss": {"tau_neg": 1}}}, "did you mean|accepted: "),
+        ({"metric": "ngcd@20"}, "ndcg"),
+        ({"model": "eese"}, "did you mean 'ease'"),
+        ({"epohcs": 2}, "did you mean 'epochs'"),
+    ],
+)
+def test_unknown_names_are_refused_with_the_nearest(fields: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        resolve(**fields)

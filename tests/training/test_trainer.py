@@ -1,0 +1,125 @@
+"""The loop: it learns, it repeats itself to the bit, it stops where it should."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from taurec.data.interactions import Interactions
+from taurec.data.planted import planted
+from taurec.data.split import split
+from taurec.errors import NonFiniteError, UsageError
+from taurec.training.presets import resolve
+from taurec.training.trainer import Progress, Trainer
+
+PARTS = split(planted(n_users=80, n_items=40, seed=3).log, "ratio", valid=0.15, test=0.15, seed=0)
+SMALL = {
+    "epochs": 3,
+    "batch_size": 64,
+    "negatives": "uniform:8",
+    "settings": {"backbone": {"dim": 16}},
+    "kernel": "torch",
+}
+
+
+def train(**fields):
+    return Trainer(resolve(**{**SMALL, **fields}), PARTS.train, PARTS.valid).fit()
+
+
+@pytest.mark.parametrize("loss", ["bsl", "bpr"])
+@pytest.mark.parametrize("backbone", ["mf", "lightgcn"])
+def test_the_same_seed_gives_the_same_bits_for_any_number_of_threads(backbone: str, loss: str) -> None:
+    before = torch.get_num_threads()
+    fields = {"backbone": backbone, "loss": loss, "user_dropout": 0.1, "l2": 1e-3}
+    try:
+        one, again, two = (train(**fields, threads=n).ranker for n in (1, 1, 2))
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(one.user, again.user)
+    assert np.array_equal(one.user, two.user)
+    assert np.array_equal(one.item, two.item)
+    other = train(**fields, threads=1, seed=1).ranker
+    assert not np.array_equal(one.user, other.user)
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_run() -> None:
+    trained = train(loss="sl", epochs=60, patience=2, lr=0.05)
+    values = [record.metrics["ndcg@20"] for record in trained.records]
+    assert trained.best is not None
+    assert trained.best.epoch == 1 + int(np.argmax(values))
+    assert len(values) == trained.best.epoch + 2 < 60
+    rerun = train(loss="sl", epochs=trained.best.epoch, patience=60, lr=0.05)
+    assert np.array_equal(rerun.ranker.item, trained.ranker.item)
+
+
+def test_without_validation_every_epoch_is_trained_and_the_last_is_kept() -> None:
+    trained = Trainer(resolve(**SMALL), PARTS.train).fit()
+    assert [record.epoch for record in trained.records] == [1, 2, 3]
+    assert trained.best is trained.records[-1]
+
+
+def test_a_value_that_is_not_finite_stops_in_that_step_and_says_where() -> None:
+    trainer = Trainer(resolve(**SMALL, loss="sl", lr=0.25), PARTS.train)
+    with torch.no_grad():
+        trainer.backbone.embed().ego_user[5] = torch.nan
+    with pytest.raises(NonFiniteError, match=r"epoch 1, step \d+: .*tau=0.1, lr 0.25"):
+        trainer.fit()
+
+
+def test_progress_counts_steps_and_carries_records() -> None:
+    seen: list[Progress] = []
+    Trainer(resolve(**SMALL, loss="sl"), PARTS.train, PARTS.valid, seen.append).fit()
+    steps = -(-len(PARTS.train) // 64)
+    assert [p.step for p in seen[:steps]] == list(range(1, steps + 1))
+    assert [p.record is not None for p in seen[: steps + 1]] == [False] * steps + [True]
+    assert len(seen) == 3 * (steps + 1)
+
+
+def test_an_interrupt_ends_at_a_step_with_the_best_weights() -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.epoch == 2 and progress.step == 1 and progress.record is None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    trained = Trainer(resolve(**SMALL, loss="sl"), PARTS.train, PARTS.valid, interrupt).fit()
+    assert trained.stopped_by == signal.SIGINT
+    assert [record.epoch for record in trained.records] == [1]
+    assert np.array_equal(trained.ranker.user, train(loss="sl", epochs=1).ranker.user)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_groups_that_hardly_exist_are_reported() -> None:
+    lonely = Interactions.from_pairs(np.arange(50), np.arange(50) % 7)
+    trained = Trainer(resolve(**{**SMALL, "loss": "bsl", "epochs": 1}), lonely).fit()
+    assert any("warning" in note and "user-blocks" in note for note in trained.notes)
+    assert not any("warning" in note for note in train(loss="bsl", epochs=1).notes)
+
+
+def test_a_user_who_has_everything_is_skipped_and_counted() -> None:
+    log = Interactions.from_pairs([0] * 5 + [1, 2], [0, 1, 2, 3, 4, 1, 3])
+    trained = Trainer(resolve(**{**SMALL, "loss": "sl", "negatives": "uniform:4:true", "epochs": 1}), log).fit()
+    assert trained.records[0].rows_without_negatives == 5
+    assert np.isfinite(trained.ranker.user).all()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"loss": "mml", "train_score": "dot"}, "defined on cosine"),
+        ({"device": "cuda:0"}, "no GPU|not"),
+        ({"device": "tpu"}, "device 'tpu'"),
+    ],
+)
+def test_requests_that_cannot_be_met_are_refused(fields: dict, message: str) -> None:
+    if "cuda" in fields.get("device", "") and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(UsageError, match=message):
+        train(**fields)
+
+
+def test_no_training_pairs() -> None:
+    with pytest.raises(UsageError, match="0 interactions"):
+        Trainer(resolve(), Interactions.from_pairs([], []))
