@@ -71,8 +71,8 @@ class EmbeddingRanker:
         """Scores of the mean of the unit vectors of a history's items against all items."""
         unit = unit_rows(self.item)
         counts = np.maximum(np.diff(histories.indptr), 1).astype(np.float32)
-        mean: Float = (histories.astype(np.float32) @ unit) / counts[:, None]
-        return mean @ self.item.T
+        mean = (histories.astype(np.float32) @ unit) / counts[:, None]
+        return np.asarray(mean @ self.item.T, dtype=np.float32)
 
     def item_vectors(self) -> Float:
         return self.item

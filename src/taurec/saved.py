@@ -191,6 +191,7 @@ def _split(pairs: pl.DataFrame, users: Vocabulary, items: Vocabulary, run: Run) 
     def made(part: str) -> Interactions:
         rows = pairs.filter(pl.col("part") == part)
         known = {c: rows[c].to_numpy() for c in ("time", "weight") if c in rows.columns and not rows[c].null_count()}
-        return Interactions.from_pairs(rows["user"].to_numpy(), rows["item"].to_numpy(), users, items, **known)
+        user, item = rows["user"].to_numpy(), rows["item"].to_numpy()
+        return Interactions.from_pairs(user, item, users, items, known.get("time"), known.get("weight"))
 
     return Split(made("train"), made("valid"), made("test"), run.split)

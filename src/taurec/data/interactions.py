@@ -144,7 +144,7 @@ class Interactions:
     def take(self, pairs: ArrayLike) -> Interactions:
         """The part made of these pairs (positions or a mask), with the same vocabularies."""
         p = np.asarray(pairs)
-        p = np.flatnonzero(p) if p.dtype == bool else np.sort(p)
+        p = np.flatnonzero(p) if p.dtype == bool else np.sort(p.astype(np.int64))
         return Interactions.from_pairs(
             self.user_of[p],
             self.indices[p],
