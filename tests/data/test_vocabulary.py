@@ -15,6 +15,8 @@ Ids = st.lists(st.text(st.characters(codec="utf-8"), max_size=4), max_size=30)
 def test_ids_stay_as_written() -> None:
     v = Vocabulary(["0012", "12", "12.0", "a", "a "])
     assert v.encode(["12", "0012", 12, "b"]).tolist() == [1, 0, 1, -1]
+    assert v.encode(pl.Series(["12", "0012", "b", None])).tolist() == [1, 0, -1, -1]
+    assert v.encode(pl.Series([12, 13])).tolist() == [1, -1]
     assert v.decode([4, 2]) == ["a ", "12.0"]
     assert "a" in v
     assert "b" not in v

@@ -163,7 +163,8 @@ def _bursts(log: Interactions, report: ReadReport | None) -> Iterator[Finding]:
     bursts = moment.filter(pl.col("len") >= 20)
     if bursts.height:
         rows = int(bursts["len"].sum())
-        message = f"{rows} pairs ({rows / len(log):.0%}) come in {bursts.height} bursts of 20 or more by one user at one instant"
+        share = f"{rows} pairs ({rows / len(log):.0%})"
+        message = f"{share} come in {bursts.height} bursts of 20 or more by one user at one instant"
         yield Finding("note", "bursts", message)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from taurec.data.faults import Faults
 from taurec.errors import DataError, ResourceError, UsageError, did_you_mean
 
-BLOCK = 1 << 24
+BLOCK = 1 << 25
 RECORD_LIMIT = 1 << 26
 FIELD_LIMIT = 1 << 20
 
@@ -49,7 +49,7 @@ class Source:
     lines: int = field(default=0)
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
-        """(number of the first line, bytes ending in LF) of each run of whole records, about 16 MiB each.
+        """(number of the first line, bytes ending in LF) of each run of whole records, about 32 MiB each.
 
         Raises: DataError naming the file, and the line and column where there is one; ResourceError
             where the system refuses.

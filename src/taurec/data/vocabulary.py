@@ -41,8 +41,11 @@ class Vocabulary:
         """All raw ids in index order."""
         return self._ids
 
-    def encode(self, raw: Iterable[object]) -> NDArray[np.int64]:
-        """Indices of raw ids, compared as strings; -1 for an unknown one."""
+    def encode(self, raw: Iterable[object] | pl.Series) -> NDArray[np.int64]:
+        """Indices of raw ids, compared as strings; -1 for an unknown one. A polars series is looked up at once."""
+        if isinstance(raw, pl.Series):
+            table = pl.DataFrame({"id": self._ids, "index": np.arange(len(self))})
+            return _look_up(raw.cast(pl.String), table).fill_null(-1).to_numpy()
         lookup = self._lookup()
         return np.array([lookup.get(str(r), -1) for r in raw], dtype=np.int64)
 
@@ -83,18 +86,22 @@ class VocabularyBuilder:
 
     def add(self, raw: pl.Series) -> NDArray[np.int32]:
         """[B] index of each id of a block; ids not met before get the next indices."""
-        codes = self._look_up(raw)
-        new = raw.filter(codes.is_null()).unique(maintain_order=True)
-        if len(new):
+        codes = np.array(_look_up(raw, self._known).fill_null(-1).to_numpy())
+        missing = np.flatnonzero(codes < 0)
+        if len(missing):
+            strange = raw.gather(missing)
+            new = strange.unique(maintain_order=True)
             index = pl.int_range(len(self), len(self) + len(new), dtype=pl.Int32, eager=True)
-            self._known = pl.concat([self._known, pl.DataFrame({"id": new, "index": index})])
-            codes = self._look_up(raw)
-        return codes.to_numpy()
+            table = pl.DataFrame({"id": new, "index": index})
+            codes[missing] = _look_up(strange, table).to_numpy()
+            self._known = pl.concat([self._known, table])
+        return codes
 
     def build(self) -> Vocabulary:
         """The vocabulary so far."""
         return Vocabulary(self._known["id"])
 
-    def _look_up(self, raw: pl.Series) -> pl.Series:
-        asked = raw.alias("id").to_frame()
-        return asked.join(self._known, on="id", how="left", maintain_order="left")["index"]
+
+def _look_up(raw: pl.Series, table: pl.DataFrame) -> pl.Series:
+    """The index of each id in a table of ids, null for one that is not there."""
+    return raw.alias("id").to_frame().join(table, on="id", how="left", maintain_order="left")["index"]
