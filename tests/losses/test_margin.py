@@ -80,6 +80,15 @@ def test_without_negative_weight_the_alignment_remains(exact):
         torch.testing.assert_close(loss(exact.pos, exact.neg), 1 - exact.pos, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("loss", [CCL(), MML()])
+def test_a_cosine_rounded_above_one_gains_nothing(loss):
+    pos = torch.tensor([1.0 + 1e-6], requires_grad=True)
+    value = loss(pos, torch.zeros(1, 1))
+    value.sum().backward()
+    assert value.item() == 0
+    assert pos.grad.item() == 0
+
+
 def test_order_of_margins_does_not_matter(exact):
     back = MML(MARGINS[::-1], WEIGHTS[::-1])(exact.pos, exact.neg)
     torch.testing.assert_close(back, MML(MARGINS, WEIGHTS)(exact.pos, exact.neg), rtol=0, atol=1e-12)
