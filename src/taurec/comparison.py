@@ -67,11 +67,12 @@ class Comparison:
     seeds: int
     n_users: int
     split: Split
-    best_model: Recommender
+    chosen: Recommender
+    """The fitted model with the highest validation value: the one to use. Test data had no say in it."""
 
     @property
     def best(self) -> Row:
-        """The row with the highest test value of the selection metric."""
+        """The row with the highest test value of the selection metric: a finding, not a choice."""
         return max(self.rows, key=lambda row: row.metrics[self.metric].mean)
 
 
@@ -118,7 +119,8 @@ def compare(
     ]
     corrected = iter(holm([p for f, p in zip(fitted, tests, strict=True) if f is not best]))
     rows = [f.row(None if f is best else next(corrected), first_seed) for f in fitted]
-    return Comparison(name, rows, some.metric, seeds, best.evaluation.n_users, parts, best.model)
+    chosen = max(fitted, key=lambda f: f.valid).model
+    return Comparison(name, rows, some.metric, seeds, best.evaluation.n_users, parts, chosen)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from taurec.cli import compare, data, doctor, evaluate, listing, recommend, train
+from taurec.cli import compare, data, demo, doctor, evaluate, listing, recommend, train
 
 app = typer.Typer(
     name="taurec",
@@ -36,6 +36,7 @@ def root(
     """Recommendation with the softmax family of losses (SL, BSL, MML), honestly evaluated."""
 
 
+app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)

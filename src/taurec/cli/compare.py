@@ -80,7 +80,7 @@ def compare(
     if out is not None:
         _check_target(out)
     output = Output(as_json, quiet)
-    with _status(output) as say:
+    with progress_line(output) as say:
         found = compare_models(
             source,
             split_names([models]),
@@ -131,7 +131,7 @@ def show(found: Comparison, metrics: list[str], say: Any, width: int) -> None:
 
 
 @contextlib.contextmanager
-def _status(output: Any) -> Any:
+def progress_line(output: Any) -> Any:
     """A hook for lines of progress: one changing line on a terminal, lines in a log."""
     if output.quiet or not output.err.is_terminal:
         yield output.note
