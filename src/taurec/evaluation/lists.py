@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -23,7 +24,7 @@ Fill = Callable[[int, int, Tensor], None]
 
 MAX_ROWS = 1024
 BYTES_A_SCORE = 12
-BYTES_A_RESULT = 1024
+BYTES_A_RESULT = 1536
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +100,7 @@ def _ranked(
     if item_ids is not None and len(item_ids) != n_items:
         raise UsageError(f"got {len(item_ids)} item ids for {n_items} items")
 
+    @cache
     def ranks() -> Tensor:
         ids = [str(i) for i in range(n_items)] if item_ids is None else item_ids
         return torch.tensor(tie_ranks(ids if isinstance(ids, Vocabulary) else Vocabulary(ids)))
@@ -125,7 +127,7 @@ def _ranked(
 
 
 def block_rows(n_items: int, k: int, memory_mb: float) -> int:
-    """How many users to score at once: 12 bytes a score and 1 KiB an entry of a list, at most 1,024 users."""
+    """How many users to score at once: 12 bytes a score and 1.5 KiB an entry of a list, at most 1,024 users."""
     each = BYTES_A_SCORE * n_items + BYTES_A_RESULT * (k + 1)
     return int(min(max(memory_mb * 2**20 // each, 1), MAX_ROWS))
 

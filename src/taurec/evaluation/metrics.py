@@ -40,12 +40,12 @@ def ndcg(hits: Hits, n_relevant: Counts) -> Values:
 
 def precision(hits: Hits, n_relevant: Counts) -> Values:
     """Share of the list that is relevant: h / K, also where the list is shorter than K."""
-    return hits.sum(1) / np.float64(hits.shape[1])
+    return ratio(hits.sum(1), hits.shape[1])
 
 
 def hit_rate(hits: Hits, n_relevant: Counts) -> Values:
     """Whether the list has a hit: 1 if h > 0."""
-    return hits.any(1).astype(np.float64)
+    return np.asarray(hits.any(1), dtype=np.float64)
 
 
 def mrr(hits: Hits, n_relevant: Counts) -> Values:
@@ -228,6 +228,15 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Values:
     """The quotient, NaN where the denominator is 0."""
     top, bottom = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
     return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
+
+
+def pooled(numerator: Values, denominator: Values) -> Values:
+    """[M] the ratio of sums of terms [n, M]; a column's value does not depend on what stands beside it.
+
+    >>> pooled(np.array([[1.0, 2.0], [0.0, 1.0]]), np.array([[1.0, 4.0], [1.0, 2.0]]))
+    array([0.5, 0.5])
+    """
+    return ratio(*(np.ascontiguousarray(terms.T).sum(1) for terms in (numerator, denominator)))
 
 
 def _log_discount(k: int) -> Values:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.evaluation.lists import TopK, top_k
-from taurec.evaluation.metrics import DEFAULT_METRICS, Metric, Values, parse, parse_all, ratio
+from taurec.evaluation.metrics import DEFAULT_METRICS, Metric, Values, parse, parse_all, pooled, ratio
 from taurec.ranker import Ranker
 
 __all__ = ["Evaluation", "TopK", "evaluate_ranker", "hits_of", "top_k"]
@@ -45,7 +45,7 @@ class Evaluation:
 
     def means(self) -> dict[str, float]:
         """Metric name -> value over the evaluated users."""
-        totals = ratio(self.numerator.sum(0), self.denominator.sum(0))
+        totals = pooled(self.numerator, self.denominator)
         return {str(m): float(x) for m, x in zip(self.metrics, totals, strict=True)}
 
     def per_user(self, metric: str | Metric) -> Values:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from taurec import draw
 from taurec.errors import UsageError
-from taurec.evaluation.metrics import Metric, Values, ratio
+from taurec.evaluation.metrics import Metric, Values, pooled, ratio
 
 if TYPE_CHECKING:
     from taurec.evaluation.ranking import Evaluation
@@ -73,7 +73,7 @@ def bootstrap(
 def bootstrap_all(
     evaluation: Evaluation, *, level: float = 0.95, resamples: int = 1000, seed: int = 0
 ) -> dict[str, Interval]:
-    """The intervals of all metrics from one set of resamples; each equals that of ``bootstrap``."""
+    """The intervals of all metrics from one set of resamples, the one that ``bootstrap`` draws."""
     found = _intervals(evaluation.numerator, evaluation.denominator, level, resamples, seed)
     return {str(m): interval for m, interval in zip(evaluation.metrics, found, strict=True)}
 
@@ -104,7 +104,7 @@ def compare_paired(
     numerator = np.stack([first.numerator[:, a], second.numerator[:, b]], axis=1)
     denominator = np.stack([first.denominator[:, a], second.denominator[:, b]], axis=1)
     n = len(numerator)
-    means = ratio(numerator.sum(0), denominator.sum(0))
+    means = pooled(numerator, denominator)
     difference = float(means[0] - means[1])
     low = high = None
     if n > 1:
@@ -145,7 +145,7 @@ def over_seeds(values: ArrayLike) -> Spread:
 
 
 def _intervals(numerator: Values, denominator: Values, level: float, resamples: int, seed: int) -> list[Interval]:
-    means = ratio(numerator.sum(0), denominator.sum(0))
+    means = pooled(numerator, denominator)
     if len(numerator) < 2:
         return [Interval(float(m), None, None) for m in means]
     resampled = _bootstrap(numerator, denominator, resamples, seed)
