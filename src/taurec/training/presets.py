@@ -12,8 +12,10 @@ from typing import Any
 
 from taurec.backbones import BACKBONES
 from taurec.baselines import BASELINES
+from taurec.data.interactions import Interactions
 from taurec.errors import UsageError, did_you_mean
 from taurec.evaluation.metrics import parse as parse_metric
+from taurec.kernels import NAMES as KERNELS
 from taurec.losses import LOSSES
 from taurec.registry import Registry
 from taurec.run import Choice, Run
@@ -51,6 +53,7 @@ def resolve(**fields: Any) -> Run:
     Registry fields (``model``, ``backbone``, ``loss``, ``negatives``, ``order``) take texts such as
     ``uniform:800`` or ``{"name": ..., "settings": {...}}``; ``settings={"loss": {"tau_neg": 0.1}}``
     sets single values beside them. What is not given comes from the loss's preset, then the default.
+    Every entry is built once for trial, so a value out of range is refused here, before data is read.
 
     >>> resolve(loss="bsl", settings={"loss": {"tau_neg": 0.2}}).order.text
     'user-blocks(per_user=4)'
@@ -61,7 +64,7 @@ def resolve(**fields: Any) -> Run:
             raise UsageError(f"no part {kind!r} takes settings{did_you_mean(kind, _REGISTRIES)}")
     if fields.get("model") is not None:
         fields["model"] = _choice("model", fields["model"], nested)
-        _check_metric(fields)
+        _check_names(fields)
         return Run.of(**fields)
     loss = _choice("loss", fields.get("loss", "bsl"), nested)
     fields = {**FAMILY, **PRESETS.get(loss.name, {}), **fields, "loss": loss}
@@ -70,7 +73,7 @@ def resolve(**fields: Any) -> Run:
     groups = "group" in LOSSES.build(loss.name, given=loss.settings).needs
     order = fields.get("order") or ("user-blocks" if groups else "shuffled")
     fields["order"] = _choice("order", order, nested)
-    _check_metric(fields)
+    _check_names(fields)
     return Run.of(**fields)
 
 
@@ -93,9 +96,18 @@ def _choice(kind: str, given: Any, nested: Mapping[str, Mapping[str, Any]]) -> C
     for key, parameter in registry.settings(name).items():
         if key not in settings and parameter.default is not inspect.Parameter.empty:
             settings[key] = parameter.default
+    seed = {"seed": 0} if kind in ("backbone", "model") else {}
+    registry.build(name, *((_ONE_PAIR,) if kind == "backbone" else ()), given=settings, **seed)
     return Choice(name=name, settings=dict(sorted(settings.items())))
 
 
-def _check_metric(fields: Mapping[str, Any]) -> None:
+_ONE_PAIR = Interactions.from_pairs([0], [0])
+"""The least log, on which a backbone is built for trial."""
+
+
+def _check_names(fields: Mapping[str, Any]) -> None:
+    kernel = fields.get("kernel", "auto")
+    if kernel not in KERNELS:
+        raise UsageError(f"unknown kernel {kernel!r}{did_you_mean(str(kernel), KERNELS)}")
     if "metric" in fields:
         parse_metric(fields["metric"])
