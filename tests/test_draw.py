@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -62,6 +62,7 @@ def test_words_are_fixed():
     ]
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, MASK),
     st.lists(st.integers(0, 1 << 40), max_size=5),

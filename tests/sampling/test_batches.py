@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -29,6 +29,7 @@ def lists(bound, epoch=0) -> list[list[int]]:
 CASES = [Shuffled(), UserBlocks(1), UserBlocks(3)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), max_size=12), st.integers(3, 12), st.integers(0, 5), st.sampled_from(CASES))
 def test_each_pair_once_in_batches_that_fit(counts, batch_size, epoch, order):
     bound = order.bind(log(counts), batch_size, seed=1)
@@ -39,6 +40,7 @@ def test_each_pair_once_in_batches_that_fit(counts, batch_size, epoch, order):
     assert lists(bound, epoch) == batches == lists(order.bind(log(counts), batch_size, seed=1), epoch)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), max_size=12), st.integers(1, 5), st.integers(0, 4), st.integers(0, 5))
 def test_blocks_are_whole_and_batches_are_filled(counts, per_user, spare, epoch):
     """A batch is a run of blocks: a user's rows in it number whole blocks, and no block would still fit."""

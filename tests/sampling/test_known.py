@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taurec.data.interactions import Interactions
@@ -39,6 +39,7 @@ def test_rank_among_the_rest_by_hand():
     assert known.free(np.full(4, 2), np.arange(4)).tolist() == [0, 1, 2, 3]
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_agrees_with_sets(data):
     n_users, n_items = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 7))

@@ -11,7 +11,7 @@ from scipy import stats
 
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
-from taurec.sampling.negatives import Full, InBatch, Shared
+from taurec.sampling.negatives import Full, InBatch, Shared, Uniform
 
 # user 0: items 0, 1, 2; user 1: items 1, 3; user 2: item 4. Row positions 0..5 in this order.
 TRAIN = Interactions.from_pairs([0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 3, 4])
@@ -105,16 +105,15 @@ def test_shared_depends_on_the_rows_of_the_batch_not_on_their_order():
 
 
 def test_shared_words_are_not_those_of_per_row_draws():
-    from taurec.sampling.negatives import Uniform
-
     per_row = Uniform(20).bind(TRAIN, 0).draw(*batch(1), 0).ids[0]
     assert not torch.equal(per_row, Shared(20).bind(TRAIN, 0).draw(*batch(1), 0).ids)
 
 
-def test_an_item_outside_the_log_has_a_finite_logq():
+def test_a_pair_outside_the_log_has_a_finite_logq_and_no_negative_in_itself():
     bound = InBatch().bind(Interactions.from_pairs([0, 0], [0, 2]), 0)
     got = bound.draw(torch.tensor([0]), torch.tensor([1]), torch.tensor([0]), 0)
     assert got.logq.tolist() == pytest.approx([math.log(1 / 2)])
+    assert got.absent.tolist() == [[True]]
 
 
 def test_refuses_what_cannot_be_drawn():

@@ -54,6 +54,24 @@ def test_first_draws_are_the_words_of_the_row():
     assert got.absent is None
 
 
+@pytest.mark.parametrize("user", [0, 1, 2])
+def test_redraws_take_the_next_columns_of_the_row_and_then_the_rank_of_the_rest(user):
+    """The rule that kernels repeat, slot by slot in plain Python."""
+    have, n, row, stream = world().items_of(user).tolist(), 9, 17, draw.key(3, "negatives", 2)
+    words = draw.bits(stream, [row], n * 9)[0].tolist()
+    rest = [j for j in range(I) if j not in have]
+
+    def slot(c: int) -> int:
+        for attempt in range(8):
+            item = ((words[c + attempt * n] >> 32) * I) >> 32
+            if item not in have:
+                return item
+        return rest[((words[c + 8 * n] >> 32) * len(rest)) >> 32]
+
+    got = drawn(Uniform(n, exclude=True), (torch.tensor([user]), torch.tensor([0]), torch.tensor([row])), 3, 2)
+    assert got.ids[0].tolist() == [slot(c) for c in range(n)]
+
+
 @pytest.mark.parametrize("user", range(5))
 def test_uniform_without_exclusion_is_uniform_over_all_items(user):
     counts = torch.bincount(drawn(Uniform(40), rows_of(user, 500)).ids.ravel(), minlength=I).numpy()
