@@ -62,7 +62,7 @@ def _code_and_text(error: BaseException) -> tuple[int, str]:
     if isinstance(error, TaurecError):
         return error.exit_code, str(error)
     if isinstance(error, KeyboardInterrupt):
-        return 128 + signal.SIGINT, "interrupted; nothing was saved"
+        return 128 + signal.SIGINT, "interrupted"
     if hasattr(error, "format_message"):
         return 2, _usage_text(error)
     if isinstance(error, MemoryError):

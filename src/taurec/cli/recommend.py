@@ -124,14 +124,11 @@ def _document(lists: Recommendations, histories: dict[str, list[str]]) -> list[d
 def _show(lists: Recommendations, person: str, history: list[str], is_history: bool, k: int, output: Output) -> None:
     from taurec.report.tables import table
 
-    rows = _rows(lists, person)
-    title = "For this history" if is_history else f"For {person}"
+    rows = [[row["rank"], row["item"], f"{row['score']:.3f}"] for row in _rows(lists, person)]
     more = len(history) - SHOWN
     has = ", ".join(history[:SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-    output.say(f"{title}, who has {has or 'nothing yet'}:" if not is_history else f"For somebody who has {has}:")
-    output.say()
-    output.say(
-        table(["", "item", "score"], [[r["rank"], r["item"], f"{r['score']:.3f}"] for r in rows], right=["", "score"])
-    )
+    who = "somebody" if is_history else person
+    output.say(f"For {who}, who has {has or 'nothing yet'}:")
+    output.say(table(["", "item", "score"], rows, right=["", "score"]))
     if len(rows) < k:
         output.note(f"only {len(rows)} of {k}: there are no more candidates")

@@ -11,8 +11,6 @@ from taurec.cli import options as o
 
 if TYPE_CHECKING:
     from taurec.cli.output import Output
-    from taurec.data.source import Opened
-    from taurec.data.split import Split
     from taurec.evaluation.significance import Interval
     from taurec.recommender import Recommender
 
@@ -69,11 +67,15 @@ def train(
 
     Without further options: BSL on matrix factorisation, on the built-in log of Debian packages.
     """
+    from taurec.cli.fitting import fit, leave_if_stopped, open_and_split
     from taurec.cli.output import Output
+    from taurec.cli.repeat import finished, same_settings
     from taurec.cli.settings import reading_fields, run_fields
     from taurec.evaluation.metrics import DEFAULT_METRICS, parse_all
+    from taurec.evaluation.significance import bootstrap_all
     from taurec.recommender import Recommender
-    from taurec.saved import check_writable
+    from taurec.saved import check_writable, update_metrics
+    from taurec.training.trainer import pick_device
 
     given = run_fields(
         assign, model=model, backbone=backbone, loss=loss, negatives=negatives, order=order, batch_size=batch_size,
@@ -84,99 +86,35 @@ def train(
         user=user, item=item, time=time, weight=weight, rating=rating, min_rating=min_rating, format=format,
         no_header=no_header, encoding=encoding, unknown=unknown,
     )  # fmt: skip
-    wanted = DEFAULT_METRICS if metrics is None else parse_all(metrics)
+    chosen = [str(m) for m in (parse_all(metrics) if metrics is not None else DEFAULT_METRICS)]
     recommender = Recommender(**given, source=source, reading=reading)
-    if out is not None:
+    pick_device(recommender.run.device)
+    repeated = out is not None and not overwrite and same_settings(out, recommender.run)
+    if out is not None and not repeated:
         check_writable(out, overwrite)
     output = Output(as_json, quiet)
-    fit_source(recommender, output)
-    saved = recommender.save(out, overwrite) if out is not None else None
-    _leave_if_stopped(recommender, saved, output)
-    tested = recommender.split.test is not None and len(recommender.split.test) > 0
-    intervals = judged(recommender, wanted) if tested else {}
-    if saved is not None and tested:
-        from taurec.saved import update_metrics
-
-        update_metrics(saved, "test", recommender.metrics["test"])
-    output.document(_document(recommender, intervals, saved))
-    _show(recommender, intervals, saved, output)
-
-
-def fit_source(recommender: Recommender, output: Output) -> None:
-    """Open and split the run's source, say what was read, and fit with progress."""
-    from taurec.data.source import open_source
-    from taurec.recommender import split_source
-    from taurec.report.progress import show
-    from taurec.report.tables import seconds
-
-    run = recommender.run
-    opened = open_source(run.source, **run.reading)
-    parts, _ = split_source(opened, run)
-    _say_read(opened, parts, output)
-    output.note(f"run: {settings_text(recommender)}")
-    with show(output.err, output.quiet) as hook:
-        recommender.fit(parts, on_progress=hook)
-    recommender.run = recommender.run.but(source=opened.name)
-    for note in recommender.notes:
-        output.note(note)
-    best = recommender.best
-    chosen = ""
-    if best is not None and best.metrics and recommender.run.model is None:
-        values = ", ".join(f"{name} {value:.4f}" for name, value in best.metrics.items())
-        chosen = f"; best on validation: epoch {best.epoch} of {len(recommender.records)} ({values})"
-    output.note(f"fitted in {seconds(recommender.fit_seconds)}{chosen}")
-
-
-def settings_text(recommender: Recommender) -> str:
-    """The run in a line or two: what was chosen, defaults included."""
-    run = recommender.run
-    if run.model is not None:
-        return f"{run.model.text}, seed {run.seed}"
-    order = run.order.text if run.order else ""
-    texts = [
-        f"{run.backbone.text} + {run.loss.text}",
-        f"negatives {run.negatives.text}",
-        f"order {order}",
-        f"{run.train_score} scores",
-        f"batch {run.batch_size}",
-        f"lr {run.lr:g}",
-        f"l2 {run.l2:g}" if run.l2 else "no l2",
-        f"at most {run.epochs} epochs",
-        f"seed {run.seed}",
-        run.device,
-    ]
-    return ", ".join(texts)
-
-
-def judged(recommender: Recommender, metrics: Any, part: str = "test") -> dict[str, Interval]:
-    """Metrics on a part with their bootstrap intervals; the means are kept in the recommender."""
-    from taurec.evaluation.significance import bootstrap_all
-
-    return bootstrap_all(recommender.evaluate(part, metrics), seed=recommender.run.seed)
-
-
-def _say_read(opened: Opened, parts: Split, output: Output) -> None:
-    from taurec.report.tables import count
-
-    for note in opened.notes:
-        output.note(note)
-    sizes = {"training": parts.train, "validation": parts.valid, "test": parts.test}
-    held = ", ".join(f"{len(log):,} {name}" for name, log in sizes.items() if log is not None)
-    log = parts.train
-    output.note(
-        f"{opened.name}: {count(log.n_users, 'user')}, {count(log.n_items, 'item')}; {held} pairs (split: {parts.how})"
-    )
-
-
-def _leave_if_stopped(recommender: Recommender, saved: Path | None, output: Output) -> None:
-    if not recommender.stopped_by:
-        return
-    from taurec.cli.failures import Stopped
-
-    epochs = len(recommender.records)
-    where = f"saved to {saved}" if saved else "nothing was saved, as there is no --out"
-    output.note(f"warning: stopped by a signal after {epochs} whole epochs; {where}")
-    raise Stopped(recommender.stopped_by)
+    opened, parts = open_and_split(recommender.run, output)
+    asked = [text for text in (metrics, metric) if text is not None]
+    if asked:
+        parse_all(",".join(asked), parts.train.n_items)
+    done = finished(out, parts) if out is not None and repeated else None
+    if done is not None:
+        output.note(f"{out} holds this very run already, and finished; --overwrite runs it again")
+        recommender = done
+    else:
+        if out is not None:
+            check_writable(out, overwrite)
+        fit(recommender, opened, parts, output)
+        if out is not None:
+            recommender.save(out, overwrite)
+        leave_if_stopped(recommender, out, output)
+    intervals: dict[str, Interval] = {}
+    if len(parts.test):
+        intervals = bootstrap_all(recommender.evaluate("test", chosen), seed=recommender.run.seed)
+        if out is not None:
+            update_metrics(out, "test", recommender.metrics["test"])
+    output.document(_document(recommender, intervals, out))
+    _show(recommender, intervals, out, output)
 
 
 def _document(recommender: Recommender, intervals: dict[str, Interval], saved: Path | None) -> dict[str, Any]:
@@ -186,7 +124,7 @@ def _document(recommender: Recommender, intervals: dict[str, Interval], saved: P
         "run": recommender.get_params(),
         "users": parts.train.n_users,
         "items": parts.train.n_items,
-        "pairs": {name: len(getattr(parts, name) or ()) for name in ("train", "valid", "test")},
+        "pairs": {name: len(getattr(parts, name)) for name in ("train", "valid", "test")},
         "epochs": len(recommender.records) if recommender.run.model is None else 0,
         "best_epoch": best.epoch if best is not None and recommender.run.model is None else None,
         "fit_seconds": recommender.fit_seconds,
@@ -201,7 +139,7 @@ def _show(recommender: Recommender, intervals: dict[str, Interval], saved: Path 
     from taurec.report.tables import metric_table
 
     if intervals:
-        users = int((recommender.split.test.user_counts > 0).sum()) if recommender.split.test is not None else 0
+        users = int((recommender.split.test.user_counts > 0).sum())
         output.say(metric_table(intervals, f"{recommender.run.label} on the test part, {users:,} users"))
     else:
         output.say("No test part, so nothing was evaluated.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.table import Table
 
 from taurec.report.tables import count, number, plus_minus, seconds, table
@@ -18,24 +19,15 @@ LEVEL = 0.05
 def comparison_table(found: Comparison, metrics: list[str], width: int = 80) -> Table:
     """One row a model; ``*`` marks the best and ``=`` what the test does not tell from it.
 
-    Where it is narrow the interval of all metrics but the one that chose is left out.
+    Where it is narrow, the intervals go first (that of the choosing metric last), then memory and epochs.
     """
-    first = found.metric if found.metric in metrics else metrics[0]
-    columns = ["", "model", *metrics, "epochs", "fit", "memory"]
-    room = width - 60
-    wide = {m for n, m in enumerate([first, *(m for m in metrics if m != first)]) if n == 0 or n * 17 <= room}
-    rows = []
-    for row in found.rows:
-        values = [
-            plus_minus(i.mean, i.low, i.high) if m in wide else number(i.mean)
-            for m, i in ((m, row.metrics[m]) for m in metrics)
-        ]
-        memory = "-" if row.peak_mb is None else f"{row.peak_mb:,.0f} MB"
-        rows.append([_mark(found, row), row.label, *values, row.epochs or "-", seconds(row.seconds), memory])
-    best = [n for n, row in enumerate(found.rows) if row is found.best]
-    right = [*metrics, "epochs", "fit", "memory"]
-    title = f"{found.source}: test part, {count(found.n_users, 'user')}, {count(found.seeds, 'seed')}"
-    return table(columns, rows, title=title, right=right, whole=["model"], strong=best)
+    by_worth = sorted(metrics, key=lambda m: m != found.metric)
+    forms = [(by_worth[:n], True) for n in range(len(metrics), -1, -1)]
+    for intervals, extras in [*forms, (by_worth[:1], False), ([], False)]:
+        made = _table(found, metrics, set(intervals), extras)
+        if _natural_width(made) <= width:
+            break
+    return made
 
 
 def verdict(found: Comparison) -> str:
@@ -45,11 +37,33 @@ def verdict(found: Comparison) -> str:
     said = f"Best by {found.metric}: {best.label}"
     if equal:
         said += f"; not told from it by the paired test (p >= {LEVEL:g}, Holm): {', '.join(equal)}"
-    else:
-        said += ", ahead of every other model (paired test, p < 0.05, Holm)"
+    elif len(found.rows) > 1:
+        said += f", ahead of every other model (paired test, p < {LEVEL:g}, Holm)"
     return (
         f"{said}. Settings and epochs were chosen on validation; ± is half of the 95 % bootstrap interval over users."
     )
+
+
+def _table(found: Comparison, metrics: list[str], intervals: set[str], extras: bool) -> Table:
+    rows = []
+    for row in found.rows:
+        values = [
+            plus_minus(v.mean, v.low, v.high) if m in intervals else number(v.mean)
+            for m, v in ((m, row.metrics[m]) for m in metrics)
+        ]
+        memory = "-" if row.peak_mb is None else f"{row.peak_mb:,.0f} MB"
+        more = [row.epochs or "-", seconds(row.seconds), memory] if extras else [seconds(row.seconds)]
+        rows.append([_mark(found, row), row.label, *values, *more])
+    right = [*metrics, "epochs", "fit", "memory"] if extras else [*metrics, "fit"]
+    best = [n for n, row in enumerate(found.rows) if row is found.best]
+    seeds = f", {count(found.seeds, 'seed')}" if found.seeds > 1 else ""
+    title = f"{found.source}: test part, {count(found.n_users, 'user')}{seeds}"
+    return table(["", "model", *right], rows, title=title, right=right, whole=["model"], strong=best)
+
+
+def _natural_width(made: Table) -> int:
+    wide = Console(width=1000)
+    return made.__rich_measure__(wide, wide.options).maximum
 
 
 def _mark(found: Comparison, row: Row) -> str:
