@@ -97,6 +97,7 @@ REFUSED = [
     Case("12-quote-open-later-quotes", HEAD + 'a,"b,1\nc,d,2\ne,"f",3\n', ("log.csv:2:3:", "not closed")),
     Case("12-quote-open-swallows", HEAD + 'a,"b,1\nc,d",2\n', ("log.csv:2:3:", "line end in the item id")),
     Case("12-quote-stray", HEAD + 'a,5" b,2\n', ("log.csv:2:4:", "quote inside a field")),
+    Case("12-quote-stray-pair", HEAD + 'a,5" or 6",2\n', ("log.csv:2:4:", "quote inside a field")),
     Case("12-quote-then-text", HEAD + 'a,"b"c,2\n', ("log.csv:2:3:", "'c' behind the closing quote")),
     Case("13-cut", HEAD + "a,b,1\nc,d", ("log.csv:3:4:", "expected 3 fields, found 2", "middle of this row")),
     Case("14-latin1", HEAD.encode() + b"a,b,1\nc,\xe9x,2\n", ("log.csv:3:3:", "byte 3", "e9", "--encoding")),
@@ -221,7 +222,17 @@ def test_15_marks_and_line_ends(make: Callable[[bytes], bytes], tmp_path: Path) 
     text = (HEAD + ROWS).encode()
     (tmp_path / "plain.csv").write_bytes(text)
     (tmp_path / "other.csv").write_bytes(make(text))
-    assert_equal(read_log(tmp_path / "plain.csv")[0], read_log(tmp_path / "other.csv")[0])
+    assert_equal(read_log(tmp_path / "plain.csv")[0], read_log(tmp_path / "other.csv", user="user")[0])
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 50])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["lf", "crlf", "cr"])
+def test_15_lines_are_counted_alike(end: bytes, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "BLOCK", block)
+    path = tmp_path / "log.csv"
+    path.write_bytes((HEAD + "a,b,1\nc,d,2\ne,f\n").encode().replace(b"\n", end))
+    with pytest.raises(DataError, match=r"log\.csv:4:4: row too short"):
+        read_log(path)
 
 
 def assert_equal(a: Interactions, b: Interactions) -> None:
