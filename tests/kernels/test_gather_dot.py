@@ -49,7 +49,7 @@ def poisoned(monkeypatch):
         def filled(*args, _plain=plain, **kwargs):
             out = _plain(*args, **kwargs)
             floating = out.is_floating_point() if isinstance(out, Tensor) else out.dtype.kind == "f"
-            (out.fill_ if isinstance(out, Tensor) else out.fill)(float("nan") if floating else -(1 << 30))
+            (out.fill_ if isinstance(out, Tensor) else out.fill)(float("nan") if floating else 1 << 30)
             return out
 
         monkeypatch.setattr(module, name, filled)
@@ -74,6 +74,18 @@ def test_against_float64_over_random_shapes(kernel, poisoned):
         exact = run(naive, user.double(), item.double(), ids, upstream.double())
         plain = run(naive, user, item, ids, upstream)
         assert_as_good(exact, plain, run(lambda *a: kernels.gather_dot(*a, kernel=kernel), user, item, ids, upstream))
+
+
+@pytest.mark.skipif("numba" not in KERNELS, reason="numba does not work here")
+@pytest.mark.parametrize(("n_items", "n", "dim"), [(200_000, 3, 2), (70, 65_536 + 9, 3), (65_537, 40, 1)])
+def test_the_ends_of_packed_pairs(n_items, n, dim):
+    t = torch.Generator().manual_seed(2)
+    user, item = torch.randn((3, dim), generator=t), torch.randn((n_items, dim), generator=t)
+    ids, upstream = torch.randint(0, n_items, (3, n), generator=t), torch.randn((3, n), generator=t)
+    ids[:, 0], ids[:, -1] = n_items - 1, 0
+    exact = run(naive, user.double(), item.double(), ids, upstream.double())
+    plain = run(naive, user, item, ids, upstream)
+    assert_as_good(exact, plain, run(lambda *a: kernels.gather_dot(*a, kernel="numba"), user, item, ids, upstream))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -118,70 +118,76 @@ def total(typing: Any, a: Any) -> Any:
     return types.float32(a), generate
 
 
+HALF, COLUMN = np.uint32(16), np.uint32(0xFFFF)
+
 # --- tiles: one segment of pairs, some columns of the tables --------------------------------------
-# Pairs lo..hi-1 of row b lie in one block of items; ``first`` says that the tile starts the sum.
+# Pairs lo..hi-1 of row b lie in the block of items that begins at ``base``; the upper half of a pair is its
+# item's place there, the lower half its column. ``first`` says that the tile starts the sum.
 
 
 @njit
-def _dots(like, user, table, b, dim, d, item, lo, hi, first, out):
+def _dots(like, user, table, b, dim, d, base, pair, lo, hi, first, out):
     vector = load(like, user, b * dim + d)
     for s in range(lo, hi):
-        x = total(fma(vector, load(like, table, np.int64(item[b, s]) * dim + d), like))
+        x = total(fma(vector, load(like, table, (base + np.int64(pair[b, s] >> HALF)) * dim + d), like))
         out[b, s] = x if first else out[b, s] + x
 
 
 @njit
-def _pull(like, table, b, dim, d, item, lo, hi, weight, d_user):
+def _pull(like, table, b, dim, d, base, pair, lo, hi, weight, d_user):
     vector = load(like, d_user, b * dim + d)
     for s in range(lo, hi):
-        vector = fma(splat(like, weight[b, s]), load(like, table, np.int64(item[b, s]) * dim + d), vector)
+        vector = fma(
+            splat(like, weight[b, s]), load(like, table, (base + np.int64(pair[b, s] >> HALF)) * dim + d), vector
+        )
     store(vector, d_user, b * dim + d)
 
 
 @njit
-def _push(like, user, b, dim, d, item, lo, hi, weight, d_item):
+def _push(like, user, b, dim, d, base, pair, lo, hi, weight, d_item):
     vector = load(like, user, b * dim + d)
     for s in range(lo, hi):
-        at = np.int64(item[b, s]) * dim + d
+        at = (base + np.int64(pair[b, s] >> HALF)) * dim + d
         store(fma(splat(like, weight[b, s]), vector, load(like, d_item, at)), d_item, at)
 
 
 # --- kernels ---------------------------------------------------------------------------------------
 
 
-def forward(user, table, dim, n_items, ids, shift, lo, hi, item, slot, start, ordered, neg):
+def forward(user, table, dim, n_items, ids, shift, lo, hi, pair, start, ordered, neg):
     """Rows lo..hi-1: sort each row's ids by block of ``1 << shift`` items, score block by block, put back.
 
     Args:
         user, table: flat [B * dim], [I * dim].
         ids: [B, N].
-        item, slot: [B, N] int32 written: ids by block, and the column each came from.
+        pair: [B, N] uint32 written: ids by block, as place in the block << 16 | column they came from.
         start: [K + 1, B] int32 written: where block k begins in row b.
         ordered: [B, N] scratch.
         neg: [B, N] written.
     Returns: False if an id is not in 0..n_items-1; nothing is scored then.
     """
     n, blocks = ids.shape[1], start.shape[0] - 1
-    cursor = np.empty(blocks + 1, np.int32)
+    count, cursor, flat = np.empty(blocks + 1, np.int32), np.empty(blocks, np.int64), pair.reshape(-1)
+    inside = (1 << shift) - 1
     for b in range(lo, hi):
         top = np.uint64(0)
         for j in range(n):
             top = max(top, np.uint64(ids[b, j]))
         if top >= np.uint64(n_items):
             return False
-        cursor[:] = 0
+        count[:] = 0
         for j in range(n):
-            cursor[np.uint64(ids[b, j] >> shift) + np.uint64(1)] += 1
+            count[np.uint64(ids[b, j] >> shift) + np.uint64(1)] += 1
+        start[0, b] = 0
         for k in range(blocks):
-            cursor[k + 1] += cursor[k]
-            start[k, b] = cursor[k]
-        start[blocks, b] = n
+            count[k + 1] += count[k]
+            start[k + 1, b] = count[k + 1]
+            cursor[k] = count[k] + b * n
         for j in range(n):
             k = np.uint64(ids[b, j] >> shift)
-            at = np.uint32(cursor[k])
-            cursor[k] = at + 1
-            item[b, at] = ids[b, j]
-            slot[b, at] = j
+            at = np.uint64(cursor[k])
+            cursor[k] = at + np.uint64(1)
+            flat[at] = np.uint32(((ids[b, j] & inside) << 16) | j)
     wide, narrow = zeros(64), zeros(16)
     for k in range(blocks):
         for b in range(lo, hi):
@@ -190,32 +196,32 @@ def forward(user, table, dim, n_items, ids, shift, lo, hi, item, slot, start, or
                 continue
             d = 0
             while d + 64 <= dim:
-                _dots(wide, user, table, b, dim, d, item, first, last, d == 0, ordered)
+                _dots(wide, user, table, b, dim, d, k << shift, pair, first, last, d == 0, ordered)
                 d += 64
             while d + 16 <= dim:
-                _dots(narrow, user, table, b, dim, d, item, first, last, d == 0, ordered)
+                _dots(narrow, user, table, b, dim, d, k << shift, pair, first, last, d == 0, ordered)
                 d += 16
             if d < dim:
                 for s in range(first, last):
                     x = np.float32(0) if d == 0 else ordered[b, s]
-                    at = np.int64(item[b, s]) * dim
+                    at = ((k << shift) + np.int64(pair[b, s] >> HALF)) * dim
                     for e in range(d, dim):
                         x += user[u + e] * table[at + e]
                     ordered[b, s] = x
     for b in range(lo, hi):
         for s in range(n):
-            neg[b, np.uint32(slot[b, s])] = ordered[b, s]
+            neg[b, pair[b, s] & COLUMN] = ordered[b, s]
     return True
 
 
-def backward_user(table, dim, item, slot, start, lo, hi, d_neg, weight, d_user):
+def backward_user(table, dim, pair, start, shift, lo, hi, d_neg, weight, d_user):
     """Rows lo..hi-1: ``d_user[b] = sum_n d_neg[b, n] item[ids[b, n]]``; also writes ``weight``, d_neg by block.
 
     With ``d_user`` empty only ``weight`` [B, N] is written.
     """
     for b in range(lo, hi):
-        for s in range(item.shape[1]):
-            weight[b, s] = d_neg[b, np.uint32(slot[b, s])]
+        for s in range(pair.shape[1]):
+            weight[b, s] = d_neg[b, pair[b, s] & COLUMN]
     if len(d_user) == 0:
         return
     d_user[lo * dim : hi * dim] = 0
@@ -227,46 +233,46 @@ def backward_user(table, dim, item, slot, start, lo, hi, d_neg, weight, d_user):
                 continue
             d = 0
             while d + 64 <= dim:
-                _pull(wide, table, b, dim, d, item, first, last, weight, d_user)
+                _pull(wide, table, b, dim, d, k << shift, pair, first, last, weight, d_user)
                 d += 64
             while d + 16 <= dim:
-                _pull(narrow, table, b, dim, d, item, first, last, weight, d_user)
+                _pull(narrow, table, b, dim, d, k << shift, pair, first, last, weight, d_user)
                 d += 16
             if d < dim:
                 for s in range(first, last):
-                    at = np.int64(item[b, s]) * dim
+                    at = ((k << shift) + np.int64(pair[b, s] >> HALF)) * dim
                     for e in range(d, dim):
                         d_user[u + e] += weight[b, s] * table[at + e]
 
 
-def backward_item(user, dim, n_items, item, start, shift, k, weight, d_item):
+def backward_item(user, dim, n_items, pair, start, shift, k, weight, d_item):
     """Block k of the items: ``d_item[i] = sum of weight * user[b]`` over its pairs, by row, then by column."""
     d_item[(k << shift) * dim : min((k + 1) << shift, n_items) * dim] = 0
     wide, narrow = zeros(64), zeros(16)
-    for b in range(item.shape[0]):
+    for b in range(pair.shape[0]):
         first, last, u = start[k, b], start[k + 1, b], b * dim
         if first == last:
             continue
         d = 0
         while d + 64 <= dim:
-            _push(wide, user, b, dim, d, item, first, last, weight, d_item)
+            _push(wide, user, b, dim, d, k << shift, pair, first, last, weight, d_item)
             d += 64
         while d + 16 <= dim:
-            _push(narrow, user, b, dim, d, item, first, last, weight, d_item)
+            _push(narrow, user, b, dim, d, k << shift, pair, first, last, weight, d_item)
             d += 16
         if d < dim:
             for s in range(first, last):
-                at = np.int64(item[b, s]) * dim
+                at = ((k << shift) + np.int64(pair[b, s] >> HALF)) * dim
                 for e in range(d, dim):
                     d_item[at + e] += weight[b, s] * user[u + e]
 
 
 _F1, _F2, _I2, _L2 = types.float32[::1], types.float32[:, ::1], types.int32[:, ::1], types.int64[:, ::1]
-_N = types.int64
+_N, _P2 = types.int64, types.uint32[:, ::1]
 
 #: kernel -> its one signature
 SIGNATURES = {
-    forward: types.boolean(_F1, _F1, _N, _N, _L2, _N, _N, _N, _I2, _I2, _I2, _F2, _F2),
-    backward_user: types.void(_F1, _N, _I2, _I2, _I2, _N, _N, _F2, _F2, _F1),
-    backward_item: types.void(_F1, _N, _N, _I2, _I2, _N, _N, _F2, _F1),
+    forward: types.boolean(_F1, _F1, _N, _N, _L2, _N, _N, _N, _P2, _I2, _F2, _F2),
+    backward_user: types.void(_F1, _N, _P2, _I2, _N, _N, _N, _F2, _F2, _F1),
+    backward_item: types.void(_F1, _N, _N, _P2, _I2, _N, _N, _F2, _F1),
 }

@@ -21,6 +21,8 @@ from taurec.kernels.compile import kernel
 BLOCK_BYTES = 1 << 19
 #: Pairs of a row in one block, on average, below which blocks are made larger.
 SEGMENT = 4
+#: Columns of ids handled at once, and log2 of the items of the largest block: a pair is packed into 32 bits.
+COLUMNS, LARGEST = 1 << 16, 16
 #: Rows of a task, above which a thread gets two: each task walks the whole item table once.
 ROWS = 1024
 
@@ -32,8 +34,7 @@ class GatherDot(torch.autograd.Function):
     def forward(ctx: Any, user: Tensor, item: Tensor, ids: Tensor) -> Tensor:
         (n_rows, n), (n_items, dim) = ids.shape, item.shape
         shift = block_shift(n_items, dim, n)
-        by_block = np.empty((n_rows, n), np.int32)
-        slot = np.empty((n_rows, n), np.int32)
+        pairs = np.empty((n_rows, n), np.uint32)
         start = np.empty((((n_items - 1) >> shift) + 2, n_rows), np.int32)
         scratch = np.empty((n_rows, n), np.float32)
         neg = torch.empty((n_rows, n))
@@ -43,30 +44,30 @@ class GatherDot(torch.autograd.Function):
 
         def task(t: int) -> None:
             lo, hi = spans[t]
-            valid[t] = loop(rows, table, dim, n_items, columns, shift, lo, hi, by_block, slot, start, scratch, out)
+            valid[t] = loop(rows, table, dim, n_items, columns, shift, lo, hi, pairs, start, scratch, out)
 
         pool.run(task, len(spans))
         if not all(valid):
             raise IndexError(f"item ids must be in 0..{n_items - 1}, got {int(ids.min())}..{int(ids.max())}")
         ctx.save_for_backward(user, item)
-        ctx.plan = (shift, by_block, slot, start, scratch)
+        ctx.plan = (shift, pairs, start, scratch)
         return neg
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_neg: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         user, item = ctx.saved_tensors
-        shift, by_block, slot, start, weight = ctx.plan
+        shift, pairs, start, weight = ctx.plan
         n_items, dim = item.shape
         d_user = torch.empty_like(user) if ctx.needs_input_grad[0] else None
         d_item = torch.empty_like(item) if ctx.needs_input_grad[1] else None
         rows, table, given = _flat(user), _flat(item), d_neg.contiguous().numpy()
         out = np.empty(0, np.float32) if d_user is None else _flat(d_user)
         by_rows, by_items, spans = kernel("backward_user"), kernel("backward_item"), _spans(len(user))
-        pool.run(lambda t: by_rows(table, dim, by_block, slot, start, *spans[t], given, weight, out), len(spans))
+        pool.run(lambda t: by_rows(table, dim, pairs, start, shift, *spans[t], given, weight, out), len(spans))
         if d_item is not None:
             into = _flat(d_item)
-            pool.run(lambda k: by_items(rows, dim, n_items, by_block, start, shift, k, weight, into), len(start) - 1)
+            pool.run(lambda k: by_items(rows, dim, n_items, pairs, start, shift, k, weight, into), len(start) - 1)
         return d_user, d_item, None
 
 
@@ -75,16 +76,17 @@ def gather_dot(user: Tensor, item: Tensor, ids: Tensor) -> Tensor:
 
     Raises: IndexError if an id is not in 0..I-1.
     """
-    scores: Tensor = GatherDot.apply(user.contiguous(), item.contiguous(), ids.contiguous())  # type: ignore[no-untyped-call]
-    return scores
+    user, item = user.contiguous(), item.contiguous()
+    parts = [GatherDot.apply(user, item, part.contiguous()) for part in ids.split(COLUMNS, 1)]  # type: ignore[no-untyped-call]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 
 def block_shift(n_items: int, dim: int, n: int) -> int:
     """Log2 of the items in a block, a function of shapes alone."""
     shift = 4
-    while (1 << shift) * dim * 4 < BLOCK_BYTES:
+    while shift < LARGEST and (1 << shift) * dim * 4 < BLOCK_BYTES:
         shift += 1
-    while shift < 62 and ((n_items - 1) >> shift) + 1 > max(1, n // SEGMENT):
+    while shift < LARGEST and ((n_items - 1) >> shift) + 1 > max(1, n // SEGMENT):
         shift += 1
     return shift
 
