@@ -126,6 +126,16 @@ def test_what_is_left_is_exactly_nothing_or_exactly_something():
     assert left == pytest.approx(1 / (100.0**7 + 99.0**7 + 1), rel=1e-9, abs=0)
 
 
+@pytest.mark.parametrize("n_items", range(3, 23))
+def test_a_user_with_every_item_has_exactly_nothing_left(n_items):
+    """Sums of such weights miss 1 by rounding in many of these cases."""
+    pairs = [(u, j) for j in range(n_items) for u in range(j + 1)]
+    train = Interactions.from_pairs(*zip(*pairs, strict=True))
+    left = Weighted(Known(train), 0.75).left(np.arange(n_items))
+    assert left[0] == 0.0
+    assert (left[1:] > 0).all()
+
+
 def test_refuses_a_log_with_nothing_to_count():
     empty = popular().take(np.array([], dtype=np.int64))
     assert by_popularity(Known(empty), 0.0).log_q(np.array([0]))[0] == pytest.approx(-math.log(5))
