@@ -38,11 +38,11 @@ def lookalikes(ids: pl.Series) -> list[Alike]:
     frame = ids.alias("id").to_frame()
     found = []
     for by, form in _FORMS.items():
-        changed = frame.with_columns(form=form).filter(pl.col("form") != pl.col("id"))
+        written = frame.with_columns(form=form)
+        changed = written.filter(pl.col("form") != pl.col("id"))
         if not changed.height:
             continue
-        plain = frame.with_columns(form=form).filter(pl.col("form").is_in(changed["form"].unique().implode()))
-        doubled = plain.filter(pl.len().over("form") > 1)
+        doubled = written.join(changed, on="form", how="semi").filter(pl.len().over("form") > 1)
         if doubled.height:
             shown = doubled.sort("form", maintain_order=True)["id"].head(4).to_list()
             found.append(Alike(by, doubled.height, tuple(shown)))

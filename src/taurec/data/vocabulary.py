@@ -51,7 +51,7 @@ class Vocabulary:
 
     def extended(self, other: Vocabulary) -> Vocabulary:
         """This vocabulary followed by the ids that only ``other`` has."""
-        new = other.ids.filter(~other.ids.is_in(self.ids.implode()))
+        new = other.ids.filter(pl.Series(self.encode(other.ids) < 0))
         return Vocabulary(pl.concat([self.ids, new])) if len(new) else self
 
     def decode(self, index: Sequence[int] | NDArray[np.int64]) -> list[str]:
