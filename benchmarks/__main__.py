@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 CASES = {
@@ -21,6 +22,8 @@ def main() -> int:
     if name not in CASES:
         print(f"unknown case {name!r}; the cases are {', '.join(CASES)}", file=sys.stderr)
         return 2
+    # Before torch is loaded: its waiting threads spin otherwise, at the cost of every other thread.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     sys.argv = [f"benchmarks {name}", *sys.argv[2:]]
     importlib.import_module(f"benchmarks.{name}").main()
     return 0
