@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from taurec.cli import options as o
-from taurec.errors import ResourceError, UsageError
+from taurec.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 MODELS = "popularity,itemknn,ease,ials,mf:bpr,mf:sl,mf:bsl,mf:mml"
 METRICS = "recall@20,ndcg@20"
+TUNES = ("all", "baselines", "none")
 
 
 def compare(
@@ -59,12 +59,16 @@ def compare(
 
     Popularity, EASE and iALS always stand beside what is asked for.
     """
-    from taurec.cli.output import Output
+    from taurec.cli.files import check_target, write_text
+    from taurec.cli.output import Output, plain
     from taurec.cli.settings import reading_fields, run_fields, split_names
     from taurec.comparison import compare as compare_models
     from taurec.evaluation.metrics import parse_all
+    from taurec.training.trainer import pick_device
 
     shown = [str(m) for m in parse_all(metrics)]
+    if tune not in TUNES:
+        raise UsageError(f"--tune {tune!r}{did_you_mean(tune, TUNES)}")
     if seeds < 1:
         raise UsageError(f"--seeds must be at least 1, got {seeds}")
     fields = run_fields(
@@ -77,8 +81,9 @@ def compare(
     )  # fmt: skip
     if reading:
         fields["reading"] = reading
+    pick_device(fields.get("device", "cpu"))
     if out is not None:
-        _check_target(out)
+        check_target(out, [".json"], "--out")
     output = Output(as_json, quiet)
     with progress_line(output) as say:
         found = compare_models(
@@ -92,7 +97,7 @@ def compare(
         )
     content = document(found)
     if out is not None:
-        _write(out, content)
+        write_text(out, json.dumps(plain(content), indent=2, ensure_ascii=False) + "\n", "--out")
         output.note(f"written to {out}")
     output.document(content)
     show(found, shown, output.say, output.out.width)
@@ -138,18 +143,3 @@ def progress_line(output: Any) -> Any:
         return
     with output.err.status("") as status:
         yield status.update
-
-
-def _check_target(path: Path) -> None:
-    if path.suffix != ".json":
-        raise UsageError(f"--out {path}: a comparison is written as JSON; name it {path.with_suffix('.json')}")
-    if not os.access(path.absolute().parent, os.W_OK):
-        raise ResourceError(f"{path.absolute().parent}: cannot be written; choose another --out")
-
-
-def _write(path: Path, content: Any) -> None:
-    from taurec.cli.output import plain
-
-    beside = path.with_suffix(f".tmp-{os.getpid()}")
-    beside.write_text(json.dumps(plain(content), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(beside, path)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taurec.errors import ResourceError, UsageError, did_you_mean
+from taurec.cli.files import folder_beside
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,19 +21,9 @@ ROWS = 1 << 20
 """About so many rows a block."""
 
 
-def check_target(path: Path) -> None:
-    """Refuse a file that cannot be written, before any work is done for it."""
-    if path.suffix not in ENDINGS:
-        raise UsageError(f"{path}: cannot tell the format from {path.suffix!r}{did_you_mean(path.suffix, ENDINGS)}")
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; name a file")
-    with _beside(path):
-        pass
-
-
 def write_frame(frame: pl.DataFrame, path: Path) -> None:
     """Write a frame to a Parquet, CSV or TSV file, whole or not at all."""
-    with _beside(path) as folder:
+    with folder_beside(path, "--to") as folder:
         part = folder / f"part{path.suffix}"
         _write(frame, part)
         os.replace(part, path)
@@ -45,7 +34,7 @@ def write_all(model: Recommender, path: Path, k: int, filters: dict[str, Any], o
     users = model.users.ids.to_list()
     size = max(ROWS // k, 1)
     rows = 0
-    with _beside(path) as folder, _bar(len(users), output) as advance:
+    with folder_beside(path, "--to") as folder, _bar(len(users), output) as advance:
         parts = []
         for number, start in enumerate(range(0, len(users), size)):
             block = users[start : start + size]
@@ -75,17 +64,6 @@ def _write(frame: pl.DataFrame, path: Path) -> None:
         frame.write_parquet(path)
     else:
         frame.write_csv(path, separator="\t" if path.suffix == ".tsv" else ",")
-
-
-@contextlib.contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """A new folder next to a file, gone afterwards; what the machine refuses is a ResourceError."""
-    try:
-        path.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as folder:
-            yield Path(folder)
-    except OSError as error:
-        raise ResourceError(f"{path}: cannot be written ({error.strerror}); choose another --to") from None
 
 
 @contextlib.contextmanager

@@ -44,7 +44,7 @@ def run(app: typer.Typer, argv: Sequence[str]) -> int:
 
 
 def _told(error: BaseException, debug: bool) -> int:
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
         return _pipe_closed()
     if isinstance(error, typer.Exit | Stopped):
         return error.exit_code

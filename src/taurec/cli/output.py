@@ -21,11 +21,11 @@ class Output:
     """
 
     def __init__(self, as_json: bool = False, quiet: bool = False):
-        from rich.console import Console
+        from taurec.report.console import console
 
         self.as_json, self.quiet = as_json, quiet
-        self.out: Console = Console(file=sys.stdout, highlight=False, soft_wrap=False)
-        self.err: Console = Console(file=sys.stderr, highlight=False)
+        self.out: Console = console(sys.stdout)
+        self.err: Console = console(sys.stderr)
 
     def note(self, text: str) -> None:
         """A line about what is being done. What starts with ``warning:`` is shown even when quiet."""
@@ -43,6 +43,11 @@ class Output:
             self.out.print(renderable, markup=False)
         else:
             self.out.print(renderable)
+
+    def command(self, text: str) -> None:
+        """A command to copy, on a line of its own that is never broken; nothing in JSON mode."""
+        if not self.as_json:
+            self.out.print(f"  {text}", markup=False, soft_wrap=True)
 
     def document(self, content: Any) -> None:
         """The whole result for machines; nothing unless in JSON mode."""

@@ -50,9 +50,10 @@ def recommend(
         raise UsageError(f"-k must be at least 1, got {k}")
     output = Output(as_json, quiet)
     if to is not None:
-        from taurec.cli.export import check_target
+        from taurec.cli.export import ENDINGS
+        from taurec.cli.files import check_target
 
-        check_target(to)
+        check_target(to, ENDINGS, "--to")
     model = Recommender.load(folder)
     known = model.items.ids.to_list() if any("," in v for v in [*(like or ()), *(only or ()), *(without or ())]) else ()
     filters: dict[str, Any] = {

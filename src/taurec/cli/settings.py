@@ -83,7 +83,7 @@ def reading_fields(**options: Any) -> dict[str, Any]:
     >>> reading_fields(user=None, no_header=False, item="movie")
     {'item': 'movie'}
     """
-    return {name: value for name, value in options.items() if value not in (None, False)}
+    return {name: value for name, value in options.items() if value is not None and value is not False}
 
 
 def split_names(values: Iterable[str], known: Iterable[str] = ()) -> list[str]:

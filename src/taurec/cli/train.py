@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -147,5 +148,7 @@ def _show(recommender: Recommender, intervals: dict[str, Interval], saved: Path 
     if saved is None:
         output.say("Nothing was saved; add --out DIR to keep the model.")
     else:
-        example = recommender.users.decode([0])[0]
-        output.say(f"Saved to {saved}. Next: taurec recommend {saved} --user {example}")
+        output.say(f"Saved to {saved}. Next:")
+        output.command(
+            f"taurec recommend {shlex.quote(str(saved))} --user {shlex.quote(recommender.users.decode([0])[0])}"
+        )

@@ -1,0 +1,51 @@
+"""What a newcomer types first: it must answer at once, and import nothing heavy."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+COMMANDS = [
+    "train",
+    "compare",
+    "evaluate",
+    "recommend",
+    "similar",
+    "list",
+    "doctor",
+    "demo",
+    "data check",
+    "data split",
+]
+HEAVY = ("torch", "polars", "numpy", "pydantic", "scipy", "numba")
+
+
+def test_help_is_quick_and_light():
+    code = "import sys; from taurec.cli import main; code = main(['--help'])\n"
+    code += f"print([m for m in {HEAVY} if m in sys.modules], code)"
+    started = time.perf_counter()
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert found.stdout.splitlines()[-1] == "[] 0"
+    assert time.perf_counter() - started < 10  # far below this on a machine at rest; importing torch alone is above 2 s
+
+
+def test_no_argument_shows_the_help(run):
+    code, out, _ = run()
+    assert code == 0
+    assert "train" in out
+    assert "compare" in out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_within_80_columns(run, command):
+    code, out, err = run(*command.split(), "--help")
+    assert (code, err) == (0, "")
+    assert "Usage: taurec " + command in " ".join(out.split())
+    assert max(len(line) for line in out.splitlines()) <= 80
+
+
+def test_version(run):
+    code, out, _ = run("--version")
+    assert code == 0
+    assert out.startswith("taurec 0.")
