@@ -17,9 +17,10 @@ LAYERS: list[set[str]] = [
     {"sampling", "backbones", "baselines", "evaluation"},
     {"scoring"},
     {"training"},
-    {"saved", "report"},
+    {"saved"},
     {"recommender"},
     {"comparison"},
+    {"report"},
     {"recipes"},
     {"cli"},
 ]

@@ -6,6 +6,7 @@ torch, polars and the rest of TauRec are imported inside the commands.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     memory, permission, network); 5 training met a value that is not finite; 130 and 143 ended by Ctrl-C
     and SIGTERM.
     """
+    # Before torch is loaded: its threads then sleep while they wait for one another. Spinning threads take
+    # turns with TauRec's own and with other programs, and a step takes many times as long on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from taurec.cli.app import app
     from taurec.cli.failures import run
 
