@@ -106,6 +106,15 @@ def test_embeddings_equal_their_own_scores():
     assert np.array_equal(fast.scores, plain.scores)
 
 
+@pytest.mark.parametrize("n_users", [1, 2, 3, 5, 7, 17])
+def test_a_user_gets_the_same_bits_alone_and_among_others(n_users):
+    rng = np.random.default_rng(7)
+    ranker = EmbeddingRanker(rng.normal(size=(300, 64)), rng.normal(size=(3001, 64)))
+    few, all_of_them = top_k(ranker, np.arange(n_users), 20), top_k(ranker, np.arange(300), 20)
+    assert np.array_equal(few.scores, all_of_them.scores[:n_users])
+    assert np.array_equal(few.items, all_of_them.items[:n_users])
+
+
 def test_lists_do_not_depend_on_the_numbering_of_items():
     rng = np.random.default_rng(4)
     scores = rng.integers(0, 3, (20, 400)).astype(np.float32)

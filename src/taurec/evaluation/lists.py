@@ -23,6 +23,9 @@ Ids = Vocabulary | pl.Series | Sequence[str]
 Fill = Callable[[int, int, Tensor], None]
 
 MAX_ROWS = 1024
+MIN_ROWS = 16
+"""A matmul of a few rows sums in another order; with these many a user's scores are the same bits in any block."""
+
 BYTES_A_SCORE = 12
 BYTES_A_RESULT = 1536
 
@@ -94,7 +97,7 @@ def _ranked(
     item_ids: Ids | None,
     names: Index,
 ) -> TopK:
-    """Lists of n rows whose scores ``fill(start, stop, out[b, I])`` writes; ``names`` are the rows' indices."""
+    """Lists of n rows; ``names`` are their indices, ``fill(start, stop, buffer)`` writes their scores at its top."""
     if isinstance(k, bool) or int(k) != k or k < 1:
         raise UsageError(f"k must be a whole number of at least 1, got {k!r}")
     if item_ids is not None and len(item_ids) != n_items:
@@ -109,11 +112,11 @@ def _ranked(
     scores = np.full((n, k), -np.inf, dtype=np.float32)
     width = min(k, n_items)
     rows = block_rows(n_items, width, memory_mb)
-    buffer = torch.empty((min(rows, n), n_items), dtype=torch.float32)
+    buffer = torch.empty((min(rows, max(n, MIN_ROWS)), n_items), dtype=torch.float32)
     for start in range(0, n if n_items else 0, rows):
         stop = min(start + rows, n)
+        fill(start, stop, buffer)
         block = buffer[: stop - start]
-        fill(start, stop, block)
         if history is not None:
             block.view(-1).index_fill_(0, _seen_positions(history, start, stop, n_items), -torch.inf)
         if banned is not None:
@@ -137,13 +140,14 @@ def _filler(ranker: Ranker, users: Index) -> Fill:
     if isinstance(ranker, EmbeddingRanker) and type(ranker).block is EmbeddingRanker.block:
         user, item = _tensor(ranker.user), _tensor(ranker.item).T
 
-        def multiply(start: int, stop: int, out: Tensor) -> None:
-            torch.mm(user.index_select(0, torch.from_numpy(users[start:stop])), item, out=out)
+        def multiply(start: int, stop: int, buffer: Tensor) -> None:
+            rows = np.resize(users[start:stop], max(stop - start, min(MIN_ROWS, len(buffer))))
+            torch.mm(user.index_select(0, torch.from_numpy(rows)), item, out=buffer[: len(rows)])
 
         return multiply
 
-    def copy(start: int, stop: int, out: Tensor) -> None:
-        np.copyto(out.numpy(), ranker.block(users[start:stop]))
+    def copy(start: int, stop: int, buffer: Tensor) -> None:
+        np.copyto(buffer[: stop - start].numpy(), ranker.block(users[start:stop]))
 
     return copy
 

@@ -126,5 +126,4 @@ def hits_of(items: NDArray[np.int64], users: NDArray[np.int64], relevant: Intera
     >>> hits_of(np.array([[1, 0, -1]]), np.array([0]), Interactions.from_pairs([0, 0], [1, 2])).tolist()
     [[True, False, False]]
     """
-    present = items >= 0
-    return present & relevant.contains(users[:, None], np.where(present, items, 0))
+    return (items >= 0) & relevant.contains(users[:, None], items)
