@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from taurec.scoring import batch_scores, unit
+from taurec.scoring import batch_scores
 from taurec.types import NegativeIds
 
 B, N, I, D = 5, 4, 9, 3
@@ -67,18 +67,3 @@ def test_absent_negatives_score_minus_infinity_and_have_no_gradient(tables, layo
     assert user.grad is not None
     assert (user.grad[2] == 0).all()
     assert torch.isfinite(item.grad).all()
-
-
-def test_a_zero_vector_has_zero_cosine_and_no_gradient() -> None:
-    x = torch.tensor([[0.0, 0.0], [3.0, 4.0]], requires_grad=True)
-    y = unit(x)
-    assert y.tolist() == [[0.0, 0.0], [pytest.approx(0.6), pytest.approx(0.8)]]
-    y.sum().backward()
-    assert x.grad is not None
-    assert x.grad[0].tolist() == [0.0, 0.0]
-    assert torch.isfinite(x.grad).all()
-
-
-def test_the_norm_has_its_gradient() -> None:
-    x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(unit, (x,))

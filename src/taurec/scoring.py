@@ -12,16 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from taurec.kernels import gather_dot
+from taurec.kernels.tables import unit_rows
 from taurec.types import NegativeIds
 
 ScoreName = Literal["cosine", "dot", "neg_sq_dist"]
-
-
-def unit(x: Tensor, eps: float = 1e-12) -> Tensor:
-    """Rows of x[R, D] divided by their length; a row shorter than ``eps`` becomes zero, without gradient."""
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    tiny = norm <= eps
-    return torch.where(tiny, torch.zeros_like(x), x / torch.where(tiny, torch.ones_like(norm), norm))
 
 
 def batch_scores(
@@ -44,36 +38,36 @@ def batch_scores(
     Returns: ``pos[B]`` and ``neg[B, N]``; an absent negative has -inf.
     """
     if score == "cosine":
-        user, item = unit(user), unit(item)
-    # F.embedding, not item[positive]: its backward gives the same bits for any number of threads.
-    own = F.embedding(positive, item)
-    pos = (user * own).sum(-1)
+        user, item = unit_rows(user), unit_rows(item)
     if negatives.layout == "per_row":
         assert negatives.ids is not None
-        neg = gather_dot(user, item, negatives.ids, kernel=kernel)
-    elif negatives.layout == "shared":
-        assert negatives.ids is not None
-        neg = user @ F.embedding(negatives.ids, item).T
-    elif negatives.layout == "in_batch":
-        neg = user @ own.T
+        ids = torch.cat([positive[:, None], negatives.ids], 1)
+        together = gather_dot(user, item, ids, kernel=kernel)
+        pos, neg = together[:, 0], together[:, 1:]
     else:
-        neg = user @ item.T
+        # F.embedding, not item[positive]: its backward gives the same bits for any number of threads.
+        own = F.embedding(positive, item)
+        pos = (user * own).sum(-1)
+        if negatives.layout == "shared":
+            assert negatives.ids is not None
+            neg = user @ F.embedding(negatives.ids, item).T
+        else:
+            neg = user @ (own if negatives.layout == "in_batch" else item).T
     if score == "neg_sq_dist":
-        pos, neg = _negative_distance(user, item, own, pos, neg, negatives)
+        pos, neg = _negative_distance(user, item, positive, pos, neg, negatives)
     if negatives.absent is not None:
         neg = neg.masked_fill(negatives.absent, -torch.inf)
     return pos, neg
 
 
 def _negative_distance(
-    user: Tensor, item: Tensor, own: Tensor, pos: Tensor, neg: Tensor, negatives: NegativeIds
+    user: Tensor, item: Tensor, positive: Tensor, pos: Tensor, neg: Tensor, negatives: NegativeIds
 ) -> tuple[Tensor, Tensor]:
     """-|u - v|^2 = 2<u, v> - |u|^2 - |v|^2, from the dot products."""
-    u2, own2 = (user * user).sum(-1), (own * own).sum(-1)
+    u2, v2 = (user * user).sum(-1), (item * item).sum(-1)
+    own2 = F.embedding(positive, v2[:, None])[:, 0]
     if negatives.layout == "in_batch":
         v2 = own2
-    else:
-        v2 = (item * item).sum(-1)
-        if negatives.ids is not None:
-            v2 = F.embedding(negatives.ids, v2[:, None]).reshape(negatives.ids.shape)
+    elif negatives.ids is not None:
+        v2 = F.embedding(negatives.ids, v2[:, None])[..., 0]
     return 2 * pos - u2 - own2, 2 * neg - u2[:, None] - v2

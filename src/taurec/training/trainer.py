@@ -19,11 +19,13 @@ from taurec.backbones import BACKBONES
 from taurec.data.interactions import Interactions
 from taurec.errors import NonFiniteError, UsageError
 from taurec.evaluation.ranking import evaluate_ranker
+from taurec.kernels.tables import unit_rows
 from taurec.losses import LOSSES
 from taurec.ranker import EmbeddingRanker
 from taurec.run import Run
 from taurec.sampling import NEGATIVES, ORDERS, mean_group_size
-from taurec.scoring import batch_scores, unit
+from taurec.scoring import batch_scores
+from taurec.training.adam import Adam
 from taurec.training.interrupt import StopRequest, stop_on_signal
 from taurec.training.objective import Objective
 from taurec.types import Batch
@@ -111,9 +113,7 @@ class Trainer:
         self.backbone = backbone.to(self.device)
         self.negatives = NEGATIVES.build(run.negatives.name, given=run.negatives.settings).bind(train, run.seed)
         self.order = ORDERS.build(run.order.name, given=run.order.settings).bind(train, run.batch_size, run.seed)
-        self.optimizer = torch.optim.Adam(
-            self.backbone.parameters(), lr=run.lr, weight_decay=run.l2 if run.l2_mode == "adam" else 0.0
-        )
+        self.optimizer = Adam(self.backbone.parameters(), run.lr, run.l2 if run.l2_mode == "adam" else 0.0)
         self.notes: list[str] = []
         self._on_progress = on_progress or (lambda progress: None)
         self._user, self._item = torch.from_numpy(train.user_of), torch.from_numpy(train.indices.copy())
@@ -152,7 +152,7 @@ class Trainer:
         self.backbone.eval()
         with torch.no_grad():
             e = self.backbone.embed()
-            user, item = (unit(e.user), unit(e.item)) if self.run.rank_score == "cosine" else (e.user, e.item)
+            user, item = (unit_rows(e.user), unit_rows(e.item)) if self.run.rank_score == "cosine" else (e.user, e.item)
         return EmbeddingRanker(*(x.detach().cpu().numpy().copy() for x in (user, item)))
 
     def batches(self, epoch: int) -> Iterator[Batch]:
@@ -179,7 +179,6 @@ class Trainer:
         value = float(scalar.detach())
         if not math.isfinite(value):
             self._stop_non_finite("the loss", value, epoch, number)
-        self.optimizer.zero_grad(set_to_none=True)
         scalar.backward()  # type: ignore[no-untyped-call]
         for name, parameter in self.backbone.named_parameters():
             if parameter.grad is not None and not math.isfinite(float(parameter.grad.sum())):

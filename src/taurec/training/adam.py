@@ -1,0 +1,42 @@
+"""Adam over the parameters of a backbone, one fused pass a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from taurec.kernels.tables import adam_step
+
+
+class Adam:
+    """``torch.optim.Adam`` with betas .9 and .999 and epsilon 1e-8, through :func:`taurec.kernels.tables.adam_step`.
+
+    Dense semantics: every row moves in every step by its moments, whether the step touched it or not.
+
+    Args:
+        parameters: what is trained; their gradients are read and cleared by :meth:`step`.
+        lr: step size.
+        weight_decay: added to the gradient times the parameter (coupled, as in torch).
+    """
+
+    def __init__(self, parameters: Iterable[torch.nn.Parameter], lr: float, weight_decay: float = 0.0):
+        self.parameters = list(parameters)
+        self.lr, self.weight_decay, self.steps = lr, weight_decay, 0
+        self.moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in self.parameters]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move every parameter that has a gradient."""
+        self.steps += 1
+        for parameter, (m, v) in zip(self.parameters, self.moments, strict=True):
+            if parameter.grad is None:
+                continue
+            tables = [_as_table(t) for t in (parameter.detach(), parameter.grad, m, v)]
+            adam_step(*tables, step=self.steps, lr=self.lr, l2=self.weight_decay)
+            parameter.grad = None
+
+
+def _as_table(x: Tensor) -> Tensor:
+    return x if x.ndim == 2 else x.reshape(1, -1)
