@@ -139,6 +139,21 @@ def test_ratio_metrics_are_exchanged_by_user():
     assert paired.p_value == pytest.approx(0.5, abs=0.032)
 
 
+def test_an_exchange_moves_both_terms():
+    top, bottom = np.array([[3.0, 1], [2, 5], [1, 0]]), np.array([[4.0, 2], [9, 6], [3, 7]])
+    a, b = (evaluation([0] * 3, top[:, j], denominators=[[1] * 3, bottom[:, j]]) for j in (0, 1))
+    rows = np.arange(3)
+    exchanged = []
+    for side in product((0, 1), repeat=3):
+        one, other = np.array(side), 1 - np.array(side)
+        ratios = [top[rows, j].sum() / bottom[rows, j].sum() for j in (one, other)]
+        exchanged.append(ratios[0] - ratios[1])
+    exact = np.mean(np.abs(exchanged) >= abs(exchanged[0]) - 1e-12)
+    assert 0 < exact < 1
+    # Deviation of the estimate at most .008; four of them.
+    assert compare_paired(a, b, PRECISION, resamples=4000).p_value == pytest.approx(exact, abs=0.032)
+
+
 def test_runs_on_other_users_are_refused():
     with pytest.raises(UsageError, match="a paired test needs the same users"):
         compare_paired(evaluation([1, 2]), evaluation([1, 2], users=np.array([0, 2])), RECALL)
