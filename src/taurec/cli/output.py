@@ -33,7 +33,7 @@ class Output:
         if self.quiet and not warning:
             return
         with contextlib.suppress(BrokenPipeError):
-            self.err.print(text, style="yellow" if warning else None, markup=False, soft_wrap=True)
+            self.err.print(text, style="yellow" if warning else None, markup=False, soft_wrap=not self.err.is_terminal)
 
     def say(self, renderable: RenderableType = "") -> None:
         """A part of the result for people; nothing in JSON mode."""

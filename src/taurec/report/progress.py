@@ -110,8 +110,8 @@ def live_line(p: Progress, validated: EpochRecord | None, left: float | None, wi
     if validated is not None:
         parts += [f"{name} {number(value)}" for name, value in validated.metrics.items()]
     if p.best is not None and p.best.metrics:
-        parts.append(f"best {_best(p.best)}")
-    lesser = [f"at most {seconds(left)} left"] if left is not None else []
+        parts.append(f"best {number(next(iter(p.best.metrics.values())))} ({p.best.epoch})")
+    lesser = [f"≤ {seconds(left)} left"] if left is not None else []
     lesser.append(f"{rate(p.rows_per_second)} rows/s")
     for part in lesser:
         if len("  ".join([*parts, part])) <= width:
