@@ -8,7 +8,7 @@ import pytest
 from taurec.data.interactions import Interactions
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import NonFiniteError, UsageError
-from taurec.evaluation.lists import BYTES_A_SCORE, block_rows, top_k
+from taurec.evaluation.lists import block_rows, top_k
 from taurec.evaluation.topk import tie_ranks
 from taurec.ranker import EmbeddingRanker
 
@@ -141,12 +141,13 @@ def test_blocks_stay_within_the_budget_and_do_not_change_the_lists(memory_mb):
     ranker = Scores(np.random.default_rng(5).integers(0, 50, (300, 2000)))
     found = top_k(ranker, np.arange(300), 10, memory_mb=memory_mb)
     assert sum(ranker.asked) == 300
-    assert max(ranker.asked) == 1 or max(ranker.asked) * 2000 * BYTES_A_SCORE <= memory_mb * 2**20
+    assert max(ranker.asked) == 1 or max(ranker.asked) * 2000 * 10 <= memory_mb * 2**20
     assert np.array_equal(found.items, top_k(ranker, np.arange(300), 10, memory_mb=1000).items)
 
 
 def test_block_rows_by_hand():
-    assert block_rows(100_000, 20, 256) == 256 * 2**20 // (12 * 100_000 + 1536 * 21)
+    assert block_rows(100_000, 20, 256) == 256 * 2**20 // (6 * 100_000 + 1536 * 21)
+    assert block_rows(100_000, 20, 256, copies=True) == 256 * 2**20 // (10 * 100_000 + 1536 * 21)
     assert block_rows(10**9, 20, 256) == 1
     assert block_rows(10, 20, 256) == 1024
 

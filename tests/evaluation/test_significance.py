@@ -140,18 +140,18 @@ def test_ratio_metrics_are_exchanged_by_user():
 
 
 def test_an_exchange_moves_both_terms():
-    top, bottom = np.array([[3.0, 1], [2, 5], [1, 0]]), np.array([[4.0, 2], [9, 6], [3, 7]])
-    a, b = (evaluation([0] * 3, top[:, j], denominators=[[1] * 3, bottom[:, j]]) for j in (0, 1))
-    rows = np.arange(3)
+    top, bottom = np.array([[5.0, 3], [3, 1], [1, 0], [0, 0]]), np.array([[7.0, 10], [9, 9], [6, 5], [8, 6]])
+    a, b = (evaluation([0] * 4, top[:, j], denominators=[[1] * 4, bottom[:, j]]) for j in (0, 1))
+    rows = np.arange(4)
     exchanged = []
-    for side in product((0, 1), repeat=3):
+    for side in product((0, 1), repeat=4):
         one, other = np.array(side), 1 - np.array(side)
         ratios = [top[rows, j].sum() / bottom[rows, j].sum() for j in (one, other)]
         exchanged.append(ratios[0] - ratios[1])
     exact = np.mean(np.abs(exchanged) >= abs(exchanged[0]) - 1e-12)
-    assert 0 < exact < 1
-    # Deviation of the estimate at most .008; four of them.
-    assert compare_paired(a, b, PRECISION, resamples=4000).p_value == pytest.approx(exact, abs=0.032)
+    assert exact == 0.25
+    # Deviation of the estimate .007; four of them.
+    assert compare_paired(a, b, PRECISION, resamples=4000).p_value == pytest.approx(exact, abs=0.028)
 
 
 def test_runs_on_other_users_are_refused():

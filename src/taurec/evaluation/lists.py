@@ -20,13 +20,14 @@ from taurec.ranker import EmbeddingRanker, Ranker
 
 Index = NDArray[np.int64]
 Ids = Vocabulary | pl.Series | Sequence[str]
-Fill = Callable[[int, int, Tensor], None]
+Fill = Callable[[Index, Tensor], None]
 
 MAX_ROWS = 1024
 MIN_ROWS = 16
 """A matmul of a few rows sums in another order; with these many a user's scores are the same bits in any block."""
 
-BYTES_A_SCORE = 12
+BYTES_A_SCORE = 6
+BYTES_A_COPY = 4
 BYTES_A_RESULT = 1536
 
 
@@ -73,93 +74,88 @@ def top_k(
         >>> top_k(ranker, [1, 0], 2).items.tolist(), top_k(ranker, [0], 2, only=[0]).items.tolist()
         ([[2, 1], [1, 2]], [[0, -1]])
     """
-    u = _indices(users, ranker.n_users, "user")
-    if seen is not None and (seen.n_users, seen.n_items) != (ranker.n_users, ranker.n_items):
-        raise UsageError(
-            f"the seen interactions have {seen.n_users} users and {seen.n_items} items, the ranker "
-            f"{ranker.n_users} and {ranker.n_items}; both must come from the same log"
-        )
-    if item_ids is None and seen is not None:
-        item_ids = seen.items
-    history = None if seen is None else (seen.indptr, seen.indices, u)
-    banned = _banned(ranker.n_items, only, without)
-    return _ranked(_filler(ranker, u), len(u), ranker.n_items, k, history, banned, memory_mb, item_ids, u)
-
-
-def _ranked(
-    fill: Fill,
-    n: int,
-    n_items: int,
-    k: int,
-    history: tuple[Index, Index, Index] | None,
-    banned: Tensor | None,
-    memory_mb: float,
-    item_ids: Ids | None,
-    names: Index,
-) -> TopK:
-    """Lists of n rows; ``names`` are their indices, ``fill(start, stop, buffer)`` writes their scores at its top."""
     if isinstance(k, bool) or int(k) != k or k < 1:
         raise UsageError(f"k must be a whole number of at least 1, got {k!r}")
-    if item_ids is not None and len(item_ids) != n_items:
-        raise UsageError(f"got {len(item_ids)} item ids for {n_items} items")
-
-    @cache
-    def ranks() -> Tensor:
-        ids = [str(i) for i in range(n_items)] if item_ids is None else item_ids
-        return torch.tensor(tie_ranks(ids if isinstance(ids, Vocabulary) else Vocabulary(ids)))
-
-    items = np.full((n, k), -1, dtype=np.int64)
-    scores = np.full((n, k), -np.inf, dtype=np.float32)
-    width = min(k, n_items)
-    rows = block_rows(n_items, width, memory_mb)
-    buffer = torch.empty((min(rows, max(n, MIN_ROWS)), n_items), dtype=torch.float32)
-    for start in range(0, n if n_items else 0, rows):
-        stop = min(start + rows, n)
-        fill(start, stop, buffer)
-        block = buffer[: stop - start]
-        if history is not None:
-            block.view(-1).index_fill_(0, _seen_positions(history, start, stop, n_items), -torch.inf)
+    u, n_items = _indices(users, ranker.n_users, "user"), ranker.n_items
+    if seen is not None and (seen.n_users, seen.n_items) != (ranker.n_users, n_items):
+        raise UsageError(
+            f"the seen interactions have {seen.n_users} users and {seen.n_items} items, the ranker "
+            f"{ranker.n_users} and {n_items}; both must come from the same log"
+        )
+    ranks = _tie_order(n_items, seen.items if item_ids is None and seen is not None else item_ids)
+    banned = _banned(n_items, only, without)
+    fill, copies = _filler(ranker)
+    width = min(int(k), n_items)
+    rows = block_rows(n_items, width, memory_mb, copies)
+    buffer = torch.empty((min(rows, max(len(u), MIN_ROWS)), n_items), dtype=torch.float32)
+    items = np.full((len(u), int(k)), -1, dtype=np.int64)
+    scores = np.full((len(u), int(k)), -np.inf, dtype=np.float32)
+    for start in range(0, len(u) if n_items else 0, rows):
+        of = u[start : start + rows]
+        fill(of, buffer)
+        block = buffer[: len(of)]
+        if seen is not None:
+            block.view(-1).index_fill_(0, _seen_positions(seen, of), -torch.inf)
         if banned is not None:
             block.index_fill_(1, banned, -torch.inf)
         columns, values = block_top_k(block, width, ranks)
-        _refuse_non_finite(values, block, names[start:stop])
-        best, column = values.numpy(), columns.numpy()
-        scores[start:stop, :width] = best
-        items[start:stop, :width] = np.where(best > -np.inf, column, -1)
+        _refuse_non_finite(values, block, of)
+        best = values.numpy()
+        scores[start : start + rows, :width] = best
+        items[start : start + rows, :width] = np.where(best > -np.inf, columns.numpy(), -1)
     return TopK(items, scores)
 
 
-def block_rows(n_items: int, k: int, memory_mb: float) -> int:
-    """How many users to score at once: 12 bytes a score and 1.5 KiB an entry of a list, at most 1,024 users."""
-    each = BYTES_A_SCORE * n_items + BYTES_A_RESULT * (k + 1)
+def block_rows(n_items: int, k: int, memory_mb: float, copies: bool = False) -> int:
+    """How many users to score at once, at most 1,024.
+
+    A score takes 6 bytes (itself, the maxima, the keys of tied rows), 4 more if the ranker's own block is
+    ``copies`` of it, and an entry of a list 1.5 KiB of candidates.
+    """
+    each = (BYTES_A_SCORE + BYTES_A_COPY * copies) * n_items + BYTES_A_RESULT * (k + 1)
     return int(min(max(memory_mb * 2**20 // each, 1), MAX_ROWS))
 
 
-def _filler(ranker: Ranker, users: Index) -> Fill:
-    """Writes the scores of a range of ``users``; two embedding tables go straight through torch's matmul."""
+def _filler(ranker: Ranker) -> tuple[Fill, bool]:
+    """What writes the scores of users at the top of a buffer, and whether the ranker makes a block of its own.
+
+    Two embedding tables go straight through torch's matmul into the buffer.
+    """
     if isinstance(ranker, EmbeddingRanker) and type(ranker).block is EmbeddingRanker.block:
         user, item = _tensor(ranker.user), _tensor(ranker.item).T
 
-        def multiply(start: int, stop: int, buffer: Tensor) -> None:
-            rows = np.resize(users[start:stop], max(stop - start, min(MIN_ROWS, len(buffer))))
+        def multiply(users: Index, buffer: Tensor) -> None:
+            rows = np.resize(users, max(len(users), min(MIN_ROWS, len(buffer))))
             torch.mm(user.index_select(0, torch.from_numpy(rows)), item, out=buffer[: len(rows)])
 
-        return multiply
+        return multiply, False
 
-    def copy(start: int, stop: int, buffer: Tensor) -> None:
-        np.copyto(buffer[: stop - start].numpy(), ranker.block(users[start:stop]))
+    def copy(users: Index, buffer: Tensor) -> None:
+        np.copyto(buffer[: len(users)].numpy(), ranker.block(users))
 
-    return copy
+    return copy, True
 
 
-def _seen_positions(history: tuple[Index, Index, Index], start: int, stop: int, n_items: int) -> Tensor:
-    """Flat positions in the block [b, I] of the items its rows have seen."""
-    indptr, indices, users = history
-    first = indptr[users[start:stop]]
-    counts = indptr[users[start:stop] + 1] - first
-    row = np.repeat(np.arange(stop - start), counts)
+def _tie_order(n_items: int, ids: Ids | None) -> Callable[[], Tensor]:
+    """[I] places in the tie order, worked out when first asked for."""
+    if ids is not None and len(ids) != n_items:
+        raise UsageError(f"got {len(ids)} item ids for {n_items} items")
+
+    @cache
+    def ranks() -> Tensor:
+        raw = [str(i) for i in range(n_items)] if ids is None else ids
+        return torch.tensor(tie_ranks(raw if isinstance(raw, Vocabulary) else Vocabulary(raw)))
+
+    return ranks
+
+
+def _seen_positions(seen: Interactions, users: Index) -> Tensor:
+    """Flat positions in the users' block [b, I] of the items they have seen."""
+    first = seen.indptr[users]
+    counts = seen.indptr[users + 1] - first
+    row = np.repeat(np.arange(len(users)), counts)
     within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return torch.from_numpy(row * n_items + indices[first[row] + within])
+    return torch.from_numpy(row * seen.n_items + seen.indices[first[row] + within])
 
 
 def _banned(n_items: int, only: ArrayLike | None, without: ArrayLike | None) -> Tensor | None:
@@ -185,14 +181,14 @@ def _indices(given: ArrayLike, n: int, what: str) -> Index:
     return index
 
 
-def _refuse_non_finite(values: Tensor, block: Tensor, names: Index) -> None:
+def _refuse_non_finite(values: Tensor, block: Tensor, users: Index) -> None:
     """A NaN or +inf always comes first in a selection, so the best value of a row tells."""
     bad = ~(values[:, 0] < torch.inf)
     if bad.any():
         row = int(bad.nonzero()[0])
         item = int((~(block[row] < torch.inf)).nonzero()[0])
         raise NonFiniteError(
-            f"the score of user index {names[row]} and item index {item} is {block[row, item].item()}; "
+            f"the score of user index {users[row]} and item index {item} is {block[row, item].item()}; "
             "the model's embeddings have overflowed or hold NaN, so train it again with a smaller learning rate"
         )
 
