@@ -67,7 +67,7 @@ class Run(BaseModel):
     test: Annotated[float, Field(ge=0, lt=1)] = 0.1
     model: Choice | None = None
     backbone: Choice = Choice(name="mf")
-    loss: Choice = Choice(name="bsl")
+    loss: Choice = Choice(name="sl")
     negatives: Choice = Choice(name="uniform")
     order: Choice | None = None
     logq: bool = False

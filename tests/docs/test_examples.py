@@ -191,7 +191,7 @@ def test_presets() -> None:
     rest = [cell.strip() for cell in others.strip("|").split("|")][1:]
     for name in LOSSES:
         run = resolve(loss=name)
-        n = run.negatives.settings["n"]
+        n = f"{run.negatives.settings['n']}" + (":true" if run.negatives.settings["exclude"] else "")
         code = [run.train_score, f"`{run.negatives.name}:{n}`", f"{run.lr:g}", f"{run.l2:g}"]
         assert said.get(name, rest) == code, f"docs/training.md says otherwise of {name}"
         assert run.rank_score == run.train_score

@@ -25,7 +25,7 @@ def train(
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="mf, lightgcn, ngcf.", rich_help_panel=_MODEL)] = None,
     loss: Annotated[
-        str | None, typer.Option(help="taurec list losses; bsl if not given.", rich_help_panel=_MODEL)
+        str | None, typer.Option(help="taurec list losses; sl if not given.", rich_help_panel=_MODEL)
     ] = None,
     negatives: Annotated[
         str | None, typer.Option(help="Where negatives come from: uniform:800, in-batch, ...", rich_help_panel=_MODEL)

@@ -61,7 +61,7 @@ class Objective:
             if batch.negatives.logq is None:
                 raise UsageError(
                     "logq asks to correct for the probability of each negative, which these negatives do not know; "
-                    "use popularity, shared or in-batch negatives, or leave logq off"
+                    "leave logq off, or use negatives that know it, such as popularity"
                 )
             side["logq"] = batch.negatives.logq
         return side

@@ -24,25 +24,26 @@ from taurec.sampling import NEGATIVES, ORDERS
 COSINE: Mapping[str, Any] = {"train_score": "cosine", "rank_score": "cosine"}
 DOT: Mapping[str, Any] = {"train_score": "dot", "rank_score": "dot"}
 
-PRESETS: dict[str, Mapping[str, Any]] = {
-    "bpr": {**DOT, "negatives": "uniform:1", "lr": 5e-3, "l2": 1e-2},
-    "bce": {**DOT, "negatives": "uniform:4", "lr": 5e-3, "l2": 1e-2},
-    "mse": {**DOT, "negatives": "uniform:4", "lr": 5e-3, "l2": 1e-2},
-    "hinge": {**DOT, "negatives": "uniform:1", "lr": 5e-3, "l2": 1e-2},
-}
+POINTWISE: Mapping[str, Any] = {**DOT, "negatives": "uniform:4:true", "lr": 2e-3, "l2": 3e-3}
+PAIRWISE: Mapping[str, Any] = {**DOT, "negatives": "uniform:1:true", "lr": 2e-3, "l2": 3e-3}
+
+PRESETS: dict[str, Mapping[str, Any]] = {"bpr": PAIRWISE, "hinge": PAIRWISE, "bce": POINTWISE, "mse": POINTWISE}
 """Run fields by loss, where they differ from :data:`FAMILY`."""
 
 FAMILY: Mapping[str, Any] = {**COSINE, "negatives": "uniform:256", "lr": 1e-2}
 """Run fields of the softmax family and of the margin losses."""
 
 GRIDS: dict[str, dict[str, list[Any]]] = {
-    "bpr": {"l2": [1e-3, 1e-2, 1e-1]},
-    "bce": {"l2": [1e-3, 1e-2, 1e-1]},
+    "bpr": {"l2": [1e-4, 1e-3, 1e-2]},
+    "hinge": {"l2": [1e-4, 1e-3, 1e-2]},
+    "bce": {"l2": [1e-4, 1e-3, 1e-2]},
+    "mse": {"l2": [1e-4, 1e-3, 1e-2]},
     "sl": {"loss.tau": [0.05, 0.1, 0.2]},
     "ssm": {"loss.tau": [0.05, 0.1, 0.2]},
-    "bsl": {"loss.tau_neg": [0.05, 0.1, 0.2], "loss.tau_pos": [0.1, 1.0]},
-    "ccl": {"loss.margin": [0.2, 0.4, 0.6]},
-    "mml": {"loss.neg_weight": [50.0, 200.0]},
+    "infonce": {"loss.tau": [0.05, 0.1, 0.2]},
+    "bsl": {"loss.tau_neg": [0.05, 0.1, 0.2], "loss.tau_pos": [0.2, 1.0]},
+    "ccl": {"loss.margin": [0.2, 0.4, 0.6, 0.8]},
+    "mml": {"loss.neg_weight": [20.0, 50.0, 200.0]},
 }
 """What a comparison with ``tune="all"`` tries on validation, by loss: dotted keys are settings of a part."""
 
@@ -66,7 +67,7 @@ def resolve(**fields: Any) -> Run:
         fields["model"] = _choice("model", fields["model"], nested)
         _check_names(fields)
         return Run.of(**fields)
-    loss = _choice("loss", fields.get("loss", "bsl"), nested)
+    loss = _choice("loss", fields.get("loss", "sl"), nested)
     fields = {**FAMILY, **PRESETS.get(loss.name, {}), **fields, "loss": loss}
     fields["backbone"] = _choice("backbone", fields.get("backbone", "mf"), nested)
     fields["negatives"] = _choice("negatives", fields["negatives"], nested)
