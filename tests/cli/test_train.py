@@ -19,7 +19,7 @@ def test_a_baseline_is_fitted_judged_and_not_saved(run, log_csv):
 
 def test_a_trained_model_logs_one_line_an_epoch_and_is_saved(run, log_csv, tmp_path):
     folder = tmp_path / "m"
-    code, out, err = run("train", log_csv, *FAST, "--set", "loss.tau_neg=0.2", "--out", folder)
+    code, out, err = run("train", log_csv, *FAST, "--loss", "bsl", "--set", "loss.tau_neg=0.2", "--out", folder)
     assert code == 0
     epochs = [line for line in err.splitlines() if line.startswith("epoch ")]
     assert [line.split("  ")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
