@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -21,6 +23,7 @@ from taurec.evaluation.significance import Interval, bootstrap, compare_paired, 
 from taurec.recommender import Recommender, split_source
 from taurec.run import Run
 from taurec.training.presets import GRIDS, resolve
+from taurec.training.trainer import Progress
 
 Tune = Literal["all", "baselines", "none"]
 BASELINES_ALWAYS = ("popularity", "ease", "ials")
@@ -189,9 +192,10 @@ def _fit(
     chosen: Recommender | None = None
     peak: float | None = None
     for number, run in enumerate(runs, start=1):
-        say(f"{label}: setting {number} of {len(runs)}")
+        what = f"{label}: setting {number} of {len(runs)}"
+        say(what)
         with peak_memory() as memory:
-            model = Recommender.from_run(run).fit(parts)
+            model = Recommender.from_run(run).fit(parts, on_progress=_epochs(what, say))
         if chosen is None or _valid(model) > _valid(chosen):
             chosen, peak = model, memory.peak_mb
     assert chosen is not None
@@ -199,8 +203,10 @@ def _fit(
     baseline = chosen.run.model
     deterministic = baseline is not None and "seed" not in BASELINES.runtime(baseline.name)
     for extra in range(1, 1 if deterministic else seeds):
-        say(f"{label}: seed {extra + 1} of {seeds}")
-        fitted.append(Recommender.from_run(chosen.run.but(seed=chosen.run.seed + extra)).fit(parts))
+        what = f"{label}: seed {extra + 1} of {seeds}"
+        say(what)
+        again = Recommender.from_run(chosen.run.but(seed=chosen.run.seed + extra))
+        fitted.append(again.fit(parts, on_progress=_epochs(what, say)))
     results = [model.evaluate("test", judged) for model in fitted]
     return _Fitted(
         label,
@@ -212,6 +218,20 @@ def _fit(
         len(runs),
         peak,
     )
+
+
+def _epochs(what: str, say: Callable[[str], None], every: float = 5.0) -> Callable[[Progress], None]:
+    """A training hook that says where a fit is, at most once in so many seconds."""
+    last = time.perf_counter()
+
+    def on_progress(progress: Progress) -> None:
+        nonlocal last
+        if progress.record is not None and time.perf_counter() - last >= every:
+            last = time.perf_counter()
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in progress.record.metrics.items())
+            say(f"{what}, epoch {progress.epoch} of at most {progress.epochs}: {shown}")
+
+    return on_progress
 
 
 def _valid(model: Recommender) -> float:
@@ -236,13 +256,19 @@ class _Memory:
         self.peak_mb: float | None = None
 
 
-@contextmanager
+@contextlib.contextmanager
 def peak_memory(interval: float = 0.02) -> Iterator[_Memory]:
-    """How far the process's resident memory grows within the block, sampled by a thread (Linux)."""
+    """How far the process's resident memory grows within the block, sampled by a thread (Linux).
+
+    Freed memory is handed back to the system first; else a fit that reuses it would seem to need none.
+    """
     memory, status = _Memory(), Path("/proc/self/statm")
     if not status.exists():
         yield memory
         return
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
     page = 4096 / 2**20
     start, peak, done = int(status.read_text().split()[1]), 0, threading.Event()
 

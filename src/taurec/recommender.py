@@ -96,6 +96,7 @@ class Recommender:
         self.fit_seconds = 0.0
         self._ranker: Ranker | None = None
         self._split: Split | None = None
+        self._all: Interactions | None = None
 
     @classmethod
     def from_run(cls, run: Run) -> Recommender:
@@ -109,7 +110,12 @@ class Recommender:
         """Every setting of the run, as plain values."""
         return self.run.model_dump(mode="json")
 
-    def fit(self, data: Any = None, on_progress: Callable[[Progress], None] | None = None) -> Recommender:
+    def fit(
+        self,
+        data: Any = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_note: Callable[[str], None] | None = None,
+    ) -> Recommender:
         """Fit to a log.
 
         Args:
@@ -117,6 +123,7 @@ class Recommender:
                 :class:`Split`; None takes the run's ``source``. What is not split already is split
                 by the run's ``split``, ``valid``, ``test`` and ``seed``.
             on_progress: called after each step and epoch with a :class:`Progress`.
+            on_note: called with each remark of the trainer when it is made.
         Raises: UsageError, DataError for data or settings; NonFiniteError if training diverges.
         """
         parts, source = split_source(self.run.source if data is None else data, self.run)
@@ -137,7 +144,7 @@ class Recommender:
             self.best = EpochRecord(1, 0.0, self.fit_seconds, metrics=values)
             self.records = [self.best]
         else:
-            trained = Trainer(self.run, parts.train, valid, on_progress).fit()
+            trained = Trainer(self.run, parts.train, valid, on_progress, on_note).fit()
             self._ranker, self.records, self.best = trained.ranker, trained.records, trained.best
             self.notes, self.stopped_by = trained.notes, trained.stopped_by
             self.fit_seconds = time.perf_counter() - started
@@ -311,8 +318,10 @@ class Recommender:
         return train.union(valid) if part == "test" and len(valid) else train
 
     def _everything(self) -> Interactions:
-        parts = self.split
-        return parts.train.union(parts.valid).union(parts.test)
+        if self._all is None:
+            parts = self.split
+            self._all = parts.train.union(parts.valid).union(parts.test)
+        return self._all
 
     def _lists(self, raw: Sequence[object], found: TopK) -> Recommendations:
         rows, columns = np.nonzero(found.items >= 0)

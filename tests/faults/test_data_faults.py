@@ -1,4 +1,4 @@
-"""Bad input of RELIABILITY's table, one case a line, named by row number.
+"""Bad input of the table of faulty inputs, one case a line, named by row number.
 
 A case gives the files of a folder, what is read, and what the message must hold. Every case also
 checks that nothing in the folder was altered. Rows about options, saved models, training and

@@ -42,10 +42,8 @@ def fit(recommender: Recommender, opened: Opened, parts: Split, output: Output) 
     for line in settings_lines(recommender.run):
         output.note(line)
     with show(output.err, output.quiet) as hook:
-        recommender.fit(parts, on_progress=hook)
+        recommender.fit(parts, on_progress=hook, on_note=output.note)
     recommender.run = recommender.run.but(source=opened.name)
-    for note in recommender.notes:
-        output.note(note)
     best, trained = recommender.best, recommender.run.model is None
     chosen = ""
     if best is not None and best.metrics and trained:

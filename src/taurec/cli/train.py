@@ -66,7 +66,7 @@ def train(
 ) -> None:
     """Train a model on a log, evaluate it on held-out data, and save it.
 
-    Without further options: BSL on matrix factorisation, on the built-in log of Debian packages.
+    Without further options: SL on matrix factorisation, on the built-in log of Debian packages.
     """
     from taurec.cli.fitting import fit, leave_if_stopped, open_and_split
     from taurec.cli.output import Output

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Any
 
 log = logging.getLogger("taurec.kernels")
-_announced = False
 
 
 @functools.cache
@@ -48,8 +47,7 @@ def _kept(compiled: Any, loop: Callable[..., Any]) -> bool:
     return bool(glob.glob(os.path.join(glob.escape(compiled.stats.cache_path), pattern)))
 
 
+@functools.cache
 def _announce() -> None:
-    global _announced
-    if not _announced:
-        log.info("compiling the CPU kernels, once on this machine: a few seconds")
-        _announced = True
+    """Said once a process."""
+    log.info("compiling the CPU kernels, once on this machine: a few seconds")

@@ -82,8 +82,8 @@ class InBatch:
             ``equal``: its own column and equal items.
             ``diagonal``: its own column only, as in the official BSL code, where the other B - 1
             positives of the batch are negatives whatever they are.
-    Source: SCIENCE.md 1 (in-batch SSM, logQ), 2.3. Differs from the official BSL code, which masks as
-        ``diagonal``.
+    Source: Yi et al., RecSys 2019 (logQ); Wu et al., 2022, arXiv 2201.02327 (in-batch SSM). Differs from
+        the official BSL code, which masks as ``diagonal``.
 
     >>> train = Interactions.from_pairs([0, 0, 1], [0, 2, 1])
     >>> user, item, row = torch.tensor([0, 0, 1]), torch.tensor([0, 2, 1]), torch.tensor([0, 1, 2])

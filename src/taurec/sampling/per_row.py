@@ -35,7 +35,7 @@ class Uniform:
         n: negatives a row.
         exclude: never draw a training positive of the row's user, the row's own included.
     Raises: UsageError if n is below 1 or the catalogue is empty.
-    Source: the official BSL code's ``uniform`` (positives not excluded), SCIENCE.md 7.1; the
+    Source: the official BSL code's ``uniform`` (positives not excluded); the
         excluding form is LightGCN's.
 
     >>> train = Interactions.from_pairs([0, 0, 1], [0, 2, 1])
@@ -69,7 +69,7 @@ class Popularity:
         alpha: 0.75 is word2vec's; 1 is the distribution of in-batch negatives; 0 is uniform.
         exclude: never draw a training positive of the row's user.
     Raises: UsageError if n is below 1, alpha is negative, or there is nothing to count.
-    Source: Mikolov et al., NeurIPS 2013; SCIENCE.md 7.3.
+    Source: Mikolov et al., NeurIPS 2013, arXiv 1310.4546, section 2.2.
 
     >>> train = Interactions.from_pairs([0, 1, 2, 2], [0, 0, 0, 1])
     >>> at = torch.tensor([0])

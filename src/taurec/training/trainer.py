@@ -86,6 +86,7 @@ class Trainer:
         train: the training pairs.
         valid: pairs that choose the epoch; None trains all epochs and keeps the last.
         on_progress: called after each step and each epoch.
+        on_note: called with each remark when it is made, the size of the groups before the first step.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Trainer:
         train: Interactions,
         valid: Interactions | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        on_note: Callable[[str], None] | None = None,
     ):
         if not len(train):
             raise UsageError("no training pairs: 0 interactions are left for training")
@@ -116,6 +118,7 @@ class Trainer:
         self.optimizer = Adam(self.backbone.parameters(), run.lr, run.l2 if run.l2_mode == "adam" else 0.0)
         self.notes: list[str] = []
         self._on_progress = on_progress or (lambda progress: None)
+        self._on_note = on_note or (lambda note: None)
         self._user, self._item = torch.from_numpy(train.user_of), torch.from_numpy(train.indices.copy())
         self._weight = None if train.weight is None else torch.from_numpy(train.weight.copy())
 
@@ -218,12 +221,16 @@ class Trainer:
             return
         size = mean_group_size(self.train, self.order.batches(1))
         name = self.run.loss.name
-        self.notes.append(f"{name}: a row shares its batch with {size - 1:.2f} other rows of its user on average")
+        self._note(f"{name}: a row shares its batch with {size - 1:.2f} other rows of its user on average")
         if size < 1.5:
-            self.notes.append(
+            self._note(
                 f"warning: {name} pools the positives of a user, but hardly any row has a partner in its batch; "
                 f"without groups BSL is SL. Use --order user-blocks:4 or --loss sl"
             )
+
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
+        self._on_note(text)
 
     def _stop_non_finite(self, what: str, value: float, epoch: int, step: int) -> None:
         taus = ", ".join(f"{k}={v}" for k, v in self.run.loss.settings.items() if "tau" in k)
