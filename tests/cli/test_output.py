@@ -1,5 +1,6 @@
 import io
 import json
+import logging
 import math
 import sys
 
@@ -59,3 +60,12 @@ def test_a_closed_stderr_does_not_end_the_work(monkeypatch):
 
     monkeypatch.setattr(sys, "stderr", Closed())
     Output().note("lost")
+
+
+def test_what_the_library_logs_is_a_note(capsys):
+    Output()
+    logging.getLogger("taurec.kernels").info("compiling")
+    assert capsys.readouterr().err == "compiling\n"
+    Output(quiet=True)
+    logging.getLogger("taurec.kernels").info("compiling")
+    assert capsys.readouterr().err == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import sys
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ class Output:
         self.as_json, self.quiet = as_json, quiet
         self.out: Console = console(sys.stdout)
         self.err: Console = console(sys.stderr)
+        log = logging.getLogger("taurec")
+        log.handlers, log.propagate = [_Notes(self)], False
+        log.setLevel(logging.INFO)
 
     def note(self, text: str) -> None:
         """A line about what is being done. What starts with ``warning:`` is shown even when quiet."""
@@ -53,6 +57,17 @@ class Output:
         """The whole result for machines; nothing unless in JSON mode."""
         if self.as_json:
             print(json.dumps(plain(content), indent=2, ensure_ascii=False), file=sys.stdout)
+
+
+class _Notes(logging.Handler):
+    """What the library logs, such as that it compiles its kernels, as notes of the command."""
+
+    def __init__(self, output: Output):
+        super().__init__()
+        self.output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.output.note(record.getMessage())
 
 
 def plain(value: Any) -> Any:
