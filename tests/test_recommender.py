@@ -12,10 +12,9 @@ import pytest
 from taurec import Recommender
 from taurec.data.interactions import Interactions
 from taurec.data.planted import planted
-from taurec.data.split import Split
+from taurec.data.split import Split, data_hash
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import ArtefactError, UsageError
-from taurec.recommender import data_hash
 
 WORLD = planted(n_users=80, n_items=40, seed=3).log
 SMALL = {"epochs": 4, "batch_size": 64, "negatives": "uniform:8", "settings": {"backbone": {"dim": 16}}}

@@ -16,11 +16,12 @@ from typing import Any, Literal
 import numpy as np
 
 from taurec.baselines import BASELINES
+from taurec.data.source import split_source
 from taurec.data.split import Split
 from taurec.errors import UsageError, did_you_mean
 from taurec.evaluation.ranking import Evaluation
 from taurec.evaluation.significance import Interval, bootstrap, compare_paired, holm
-from taurec.recommender import Recommender, split_source
+from taurec.recommender import Recommender
 from taurec.run import Run
 from taurec.training.presets import GRIDS, resolve
 from taurec.training.trainer import Progress

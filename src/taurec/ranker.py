@@ -83,3 +83,48 @@ class EmbeddingRanker:
     @classmethod
     def from_state(cls, state: dict[str, np.ndarray]) -> EmbeddingRanker:
         return cls(state["user"], state["item"])
+
+
+class HistoryRanker:
+    """A ranker whose users are histories, row by row of a matrix."""
+
+    def __init__(self, ranker: Ranker, histories: csr_array):
+        self._ranker, self._histories = ranker, histories
+
+    @property
+    def n_users(self) -> int:
+        return int(self._histories.shape[0])
+
+    @property
+    def n_items(self) -> int:
+        return self._ranker.n_items
+
+    def block(self, users: NDArray[np.int64]) -> Float:
+        return self._ranker.from_history(self._histories[users])
+
+    def from_history(self, histories: csr_array) -> Float:
+        return self._ranker.from_history(histories)
+
+    def item_vectors(self) -> Float | csr_array:
+        return self._ranker.item_vectors()
+
+    def state(self) -> dict[str, np.ndarray]:
+        return self._ranker.state()
+
+
+class ScoresRanker(HistoryRanker):
+    """Scores that are known already, [rows, I]."""
+
+    def __init__(self, scores: Float):
+        self._scores = scores
+
+    @property
+    def n_users(self) -> int:
+        return int(self._scores.shape[0])
+
+    @property
+    def n_items(self) -> int:
+        return int(self._scores.shape[1])
+
+    def block(self, users: NDArray[np.int64]) -> Float:
+        return self._scores[users]

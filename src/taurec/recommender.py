@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,13 +15,13 @@ from scipy.sparse import csr_array
 
 from taurec.baselines import BASELINES
 from taurec.data.interactions import Interactions
-from taurec.data.source import Opened, open_source
-from taurec.data.split import Split, split
+from taurec.data.source import split_source
+from taurec.data.split import Split, data_hash
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import UsageError, did_you_mean
 from taurec.evaluation.metrics import DEFAULT_METRICS
 from taurec.evaluation.ranking import Evaluation, TopK, evaluate_ranker, top_k
-from taurec.ranker import Ranker, unit_rows
+from taurec.ranker import HistoryRanker, Ranker, ScoresRanker, unit_rows
 from taurec.run import Run
 from taurec.saved import SavedModel, read_folder, write_folder
 from taurec.training.presets import resolve
@@ -190,7 +189,7 @@ class Recommender:
         Its gap to :meth:`evaluate` is what a person unknown to the model loses.
         """
         before = self._before(part)
-        folded = _HistoryRanker(self.ranker, before.csr())
+        folded = HistoryRanker(self.ranker, before.csr())
         result = evaluate_ranker(folded, self._relevant(part), before, metrics)
         self.metrics[f"{part}_from_history"] = result.means()
         return result
@@ -247,7 +246,7 @@ class Recommender:
             raise UsageError("a history is empty; give at least one item")
         matrix = _binary_rows(encoded, len(self.items))
         found = top_k(
-            _HistoryRanker(self.ranker, matrix),
+            HistoryRanker(self.ranker, matrix),
             np.arange(len(encoded)),
             _checked_k(k),
             seen=Interactions.from_pairs(*_coordinates(encoded), _numbered(len(encoded)), self.items)
@@ -271,7 +270,7 @@ class Recommender:
             dots = np.asarray((vectors @ vectors[[index]].T).todense()).ravel()
             cosine = dots / np.maximum(norm * norm[index], 1e-12)
         found = top_k(
-            _FixedRanker(cosine.astype(np.float32)[None, :]),
+            ScoresRanker(cosine.astype(np.float32)[None, :]),
             np.zeros(1, dtype=np.int64),
             _checked_k(k),
             without=np.array([index]),
@@ -331,73 +330,6 @@ class Recommender:
             found.scores[rows, columns],
             columns + 1,
         )
-
-
-class _HistoryRanker:
-    """A ranker whose users are histories, row by row of a matrix."""
-
-    def __init__(self, ranker: Ranker, histories: csr_array):
-        self._ranker, self._histories = ranker, histories
-
-    @property
-    def n_users(self) -> int:
-        return int(self._histories.shape[0])
-
-    @property
-    def n_items(self) -> int:
-        return self._ranker.n_items
-
-    def block(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
-        return self._ranker.from_history(self._histories[users])
-
-    def from_history(self, histories: csr_array) -> NDArray[np.float32]:
-        return self._ranker.from_history(histories)
-
-    def item_vectors(self) -> Any:
-        return self._ranker.item_vectors()
-
-    def state(self) -> dict[str, np.ndarray]:
-        return self._ranker.state()
-
-
-class _FixedRanker(_HistoryRanker):
-    """Scores that are known already, [rows, I]."""
-
-    def __init__(self, scores: NDArray[np.float32]):
-        self._scores = scores
-
-    @property
-    def n_users(self) -> int:
-        return int(self._scores.shape[0])
-
-    @property
-    def n_items(self) -> int:
-        return int(self._scores.shape[1])
-
-    def block(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
-        return self._scores[users]
-
-
-def split_source(data: Any, run: Run) -> tuple[Split, str]:
-    """The parts of any kind of data under a run's split, and the name of the data."""
-    if isinstance(data, Split):
-        return data, "(in memory)"
-    opened = data if isinstance(data, Opened) else open_source(data, **run.reading)
-    if opened.given:
-        return opened.split(run.valid, run.seed), opened.name
-    assert opened.log is not None
-    return split(opened.log, run.split, valid=run.valid, test=run.test, seed=run.seed), opened.name
-
-
-def data_hash(parts: Split) -> str:
-    """SHA-256 over the vocabularies and the pairs of every part: equal for equal data, however stored."""
-    digest = hashlib.sha256()
-    for vocabulary in (parts.train.users, parts.train.items):
-        digest.update("\x00".join(vocabulary.ids.to_list()).encode() + b"\x01")
-    for part in (parts.train, parts.valid, parts.test):
-        digest.update(part.indptr.tobytes() + part.indices.tobytes() + b"\x02")
-        digest.update(b"" if part.weight is None else part.weight.tobytes())
-    return digest.hexdigest()
 
 
 def _as_list(values: Any) -> list[Any]:

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 def open_and_split(run: Run, output: Output) -> tuple[Opened, Split]:
     """The parts of a run's source; says what was read and how large they are."""
-    from taurec.data.source import open_source
-    from taurec.recommender import split_source
+    from taurec.data.source import open_source, split_source
     from taurec.report.tables import count
 
     opened = open_source(run.source, **run.reading)

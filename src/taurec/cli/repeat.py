@@ -33,7 +33,8 @@ def same_settings(folder: Path, run: Run) -> bool:
 
 def finished(folder: Path, parts: Split) -> Recommender | None:
     """The saved model, if it was fitted to these parts and its training came to its end."""
-    from taurec.recommender import Recommender, data_hash
+    from taurec.data.split import data_hash
+    from taurec.recommender import Recommender
 
     model = Recommender.load(folder)
     if model.run.data_hash != data_hash(parts) or not _came_to_end(model):

@@ -11,8 +11,9 @@ from taurec.data.catalog import DATASETS, load
 from taurec.data.interactions import Interactions
 from taurec.data.parts import align, disjoint
 from taurec.data.readers import ReadReport, read_log, read_split
-from taurec.data.split import Split, split_given
+from taurec.data.split import Split, split, split_given
 from taurec.errors import DataError, UsageError, did_you_mean
+from taurec.run import Run
 
 
 @dataclass(frozen=True)
@@ -104,3 +105,14 @@ def _open_folder(path: Path, reading: dict[str, Any]) -> Opened:
         disjoint(train, valid, str(path / "train"), str(found[0]))
         disjoint(valid, test, str(found[0]), str(path / "test"))
     return Opened(str(path), train=train, test=test, valid=valid, notes=notes)
+
+
+def split_source(data: Any, run: Run) -> tuple[Split, str]:
+    """The parts of any kind of data under a run's split, and the name of the data."""
+    if isinstance(data, Split):
+        return data, "(in memory)"
+    opened = data if isinstance(data, Opened) else open_source(data, **run.reading)
+    if opened.given:
+        return opened.split(run.valid, run.seed), opened.name
+    assert opened.log is not None
+    return split(opened.log, run.split, valid=run.valid, test=run.test, seed=run.seed), opened.name

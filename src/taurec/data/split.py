@@ -6,6 +6,7 @@ times and weights, all share the log's vocabularies, and the same seed gives the
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,6 +118,17 @@ def split_given(train: Interactions, test: Interactions, *, valid: float = 0.1, 
         raise DataError("the given training and test parts share pairs; a test row must not be trained on")
     cut = split(train, "ratio", valid=valid, test=0.0, seed=seed)
     return Split(cut.train, cut.valid, test, "files", _cold(cut.train, test))
+
+
+def data_hash(parts: Split) -> str:
+    """SHA-256 over the vocabularies and the pairs of every part: equal for equal data, however stored."""
+    digest = hashlib.sha256()
+    for vocabulary in (parts.train.users, parts.train.items):
+        digest.update("\x00".join(vocabulary.ids.to_list()).encode() + b"\x01")
+    for part in (parts.train, parts.valid, parts.test):
+        digest.update(part.indptr.tobytes() + part.indices.tobytes() + b"\x02")
+        digest.update(b"" if part.weight is None else part.weight.tobytes())
+    return digest.hexdigest()
 
 
 def _shares(log: Interactions, valid: float, test: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
