@@ -23,9 +23,9 @@ def test_every_entry_says_what_it_is(run, kind):
 def test_settings_come_with_their_defaults(run):
     _, out, _ = run("list", "losses", "--json")
     by_name = {entry["name"]: entry["settings"] for entry in json.loads(out)}
-    assert by_name["bsl"] == {"tau_pos": 0.1, "tau_neg": 0.1}
+    assert by_name["bsl"] == {"tau_pos": 1.0, "tau_neg": 0.1}
     _, out, _ = run("list", "losses")
-    assert "tau_pos=0.1 tau_neg=0.1" in out
+    assert "tau_pos=1 tau_neg=0.1" in out
 
 
 def test_an_unknown_kind(run):

@@ -25,7 +25,7 @@ def test_a_trained_model_logs_one_line_an_epoch_and_is_saved(run, log_csv, tmp_p
     assert [line.split("  ")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
     assert "ndcg@20 0." in epochs[0]
     assert "rows/s" in epochs[0]
-    assert "bsl(tau_neg=0.2, tau_pos=0.1)" in err
+    assert "bsl(tau_neg=0.2, tau_pos=1.0)" in err
     assert out.endswith(f"\n  taurec recommend {folder} --user u00\n")
     written = json.loads((folder / "run.json").read_text())
     assert (written["source"], written["loss"]["settings"]["tau_neg"]) == (str(log_csv), 0.2)
