@@ -19,14 +19,13 @@ log = logging.getLogger("taurec.kernels")
 
 @functools.cache
 def kernel(name: str) -> Callable[..., Any]:
-    """The compiled form of a loop of ``cpu_loops`` or ``cpu_tables``."""
+    """The compiled form of a loop of ``cpu_loops``, ``cpu_tables`` or ``hop_loops``."""
     from numba import njit
 
-    from taurec.kernels import cpu_loops, cpu_tables
+    from taurec.kernels import cpu_loops, cpu_tables, hop_loops
 
-    loop, signature = next(
-        (f, s) for m in (cpu_loops, cpu_tables) for f, s in m.SIGNATURES.items() if f.__name__ == name
-    )
+    loops = (cpu_loops, cpu_tables, hop_loops)
+    loop, signature = next((f, s) for m in loops for f, s in m.SIGNATURES.items() if f.__name__ == name)
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
     try:
         compiled = njit(cache=True, **options)(loop)
