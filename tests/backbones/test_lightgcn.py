@@ -77,9 +77,9 @@ def test_edge_dropout_removes_pairs_in_both_directions_and_only_in_training() ->
     assert torch.equal(whole.user, LightGCN(log, dim=2, layers=1, seed=5).embed().user)
     model.train()
     model.begin_step(0, 7)
-    dense = model.adjacency.matrix(edge_weight=model._edge_weight()).to_dense()
+    dense = model.adjacency.matrix(edge_weight=model._edge_weight()).torch(model.adjacency.n).to_dense()
     assert torch.equal(dense, dense.T)
-    ratio = dense[dense != 0] / model.adjacency.matrix().to_dense()[dense != 0]
+    ratio = dense[dense != 0] / model.adjacency.matrix().torch(model.adjacency.n).to_dense()[dense != 0]
     torch.testing.assert_close(ratio, torch.full_like(ratio, 1 / 0.6))
     assert 0 < len(ratio) < 2 * len(log)
 
@@ -102,3 +102,26 @@ def test_wrong_settings_are_refused() -> None:
         LightGCN(random_log(), layers=-1)
     with pytest.raises(UsageError, match="edge_dropout"):
         LightGCN(random_log(), edge_dropout=1.0)
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+@pytest.mark.parametrize("edge_dropout", [0.0, 0.3])
+def test_only_the_rows_needed(layers, edge_dropout) -> None:
+    """A step that looks at some users and items: the same vectors and the same gradients of the tables."""
+    log = random_log(200, 150)
+    model = LightGCN(log, dim=20, layers=layers, edge_dropout=edge_dropout, init="normal:0.1")
+    model.begin_step(1, 1)
+    row = torch.from_numpy(np.random.default_rng(0).integers(0, len(log), 12))
+    users, items = torch.from_numpy(log.user_of)[row], torch.from_numpy(log.indices.copy())[row]
+    users[1], items[2] = users[0], items[0]
+    found = []
+    for rows in (None, (users, items)):
+        e = model.embed(rows)
+        u, v = torch.nn.functional.embedding(users, e.user), torch.nn.functional.embedding(items, e.item)
+        loss = (u @ v.T).logsumexp(1).sum() + e.ego_user.square().sum()
+        found.append((u.detach(), v.detach(), *torch.autograd.grad(loss, (model.user, model.item))))
+    for whole, part in zip(*found, strict=True):
+        torch.testing.assert_close(part, whole, rtol=1e-5, atol=1e-6)
+    others = torch.ones(log.n_items, dtype=torch.bool).index_fill(0, items, False)
+    assert not e.item[others].any()
+    assert e.hops == ()

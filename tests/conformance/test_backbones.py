@@ -43,6 +43,20 @@ def test_shapes_and_gradients(name, world) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_asking_for_some_rows_changes_neither_them_nor_their_gradient(name, world) -> None:
+    model = BACKBONES.build(name, world[0], given={"dim": 8})
+    model.begin_step(1, 1)
+    users, items = torch.tensor([3, 20, 3]), torch.tensor([0, 7, 23])
+    found = []
+    for rows in (None, (users, items)):
+        e = model.embed(rows)
+        seen = e.user.index_select(0, users), e.item.index_select(0, items)
+        found.append([*seen, *torch.autograd.grad(sum(x.square().sum() for x in seen), [model.user, model.item])])
+    for whole, part in zip(*found, strict=True):
+        torch.testing.assert_close(part, whole)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_seeded_and_copied(name, world) -> None:
     one, two, other = (BACKBONES.build(name, world[0], seed=seed) for seed in (4, 4, 5))
     for model in (one, two):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -13,6 +12,8 @@ from torch import Tensor, nn
 
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError, did_you_mean
+from taurec.kernels.hop import Csr
+from taurec.kernels.hop import hop as csr_hop
 
 Kind = Literal["symmetric", "row_self", "row"]
 
@@ -78,9 +79,6 @@ class Adjacency(nn.Module):
             transposed = csr_array(matrix.T.tocsr())
             transposed.sort_indices()
             self._store("_t", transposed)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-            self.matrix()
 
     def _store(self, suffix: str, m: csr_array) -> None:
         index = np.int32 if m.nnz < np.iinfo(np.int32).max else np.int64
@@ -88,15 +86,14 @@ class Adjacency(nn.Module):
         self.register_buffer("col" + suffix, torch.from_numpy(m.indices.astype(index)), persistent=False)
         self.register_buffer("value" + suffix, torch.from_numpy(m.data.astype(np.float32)), persistent=False)
 
-    def matrix(self, transposed: bool = False, edge_weight: Tensor | None = None) -> Tensor:
-        """The matrix (or its transpose) as a torch sparse CSR tensor, sharing the arrays.
+    def matrix(self, transposed: bool = False, edge_weight: Tensor | None = None) -> Csr:
+        """The matrix (or its transpose) in CSR, sharing the arrays.
 
         ``edge_weight`` [nnz] multiplies the values of a symmetric matrix and must itself be symmetric.
         """
         flip = transposed and not self.symmetric
         crow, col, value = (self.crow_t, self.col_t, self.value_t) if flip else (self.crow, self.col, self.value)
-        value = value if edge_weight is None else value * edge_weight
-        return torch.sparse_csr_tensor(crow, col, value, (self.n, self.n), check_invariants=False)
+        return Csr(crow, col, value if edge_weight is None else value * edge_weight)
 
 
 def hop(adjacency: Adjacency, x: Tensor, edge_weight: Tensor | None = None) -> Tensor:
@@ -106,21 +103,5 @@ def hop(adjacency: Adjacency, x: Tensor, edge_weight: Tensor | None = None) -> T
     """
     if edge_weight is not None and not adjacency.symmetric:
         raise ValueError("edge weights need a symmetric adjacency")
-    return _apply(x, adjacency, False, edge_weight)
-
-
-class _Hop(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, adjacency: Adjacency, transposed: bool, edge_weight: Tensor | None) -> Tensor:
-        ctx.rest = adjacency, transposed, edge_weight
-        return adjacency.matrix(transposed, edge_weight) @ x
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        adjacency, transposed, edge_weight = ctx.rest
-        return _apply(grads[0].contiguous(), adjacency, not transposed, edge_weight), None, None, None
-
-
-def _apply(x: Tensor, adjacency: Adjacency, transposed: bool, edge_weight: Tensor | None) -> Tensor:
-    result: Tensor = _Hop.apply(x, adjacency, transposed, edge_weight)  # type: ignore[no-untyped-call]
-    return result
+    transpose = None if adjacency.symmetric else adjacency.matrix(transposed=True)
+    return csr_hop(*adjacency.matrix(edge_weight=edge_weight), x, transpose=transpose)

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from taurec import draw
 from taurec.backbones.dropout import check_rate, keep_scale
-from taurec.backbones.graph import Adjacency, hop
-from taurec.backbones.protocol import Backbone
+from taurec.backbones.graph import Adjacency
+from taurec.backbones.protocol import Backbone, Rows
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
+from taurec.kernels.hop_mean import mean_at_rows, mean_of_hops
 from taurec.types import Embeddings
 
 
@@ -29,7 +30,8 @@ class LightGCN(Backbone):
         edge_dropout: share of the pairs left out in a training step, the others divided by
             1 - edge_dropout; off by default, as in the paper.
         seed: of the tables and of the dropout.
-    Returns: of ``embed``: final vectors [U, dim], [I, dim] and the ``layers + 1`` layers in ``hops``.
+    Returns: of ``embed``: final vectors [U, dim], [I, dim] and the ``layers + 1`` layers in ``hops``; given the
+        rows that are needed, the other final vectors are zero and ``hops`` is empty.
     Source: He et al., SIGIR 2020, arXiv 2002.02126, eq. 3, 4, 8 (uniform layer weights).
     Differs from the authors' code in: edge dropout removes a pair in both directions (theirs draws
     the two directions apart), which keeps the matrix symmetric.
@@ -67,17 +69,20 @@ class LightGCN(Backbone):
     def begin_step(self, epoch: int, step: int) -> None:
         self._at = (epoch, step)
 
-    def embed(self) -> Embeddings:
+    def embed(self, rows: Rows | None = None) -> Embeddings:
         weight = self._edge_weight() if self.training and self.edge_dropout else None
-        x = torch.cat([self.user, self.item])
-        total = x
-        hops = [x]
-        for _ in range(self.layers):
-            x = hop(self.adjacency, x, weight)
-            total = total + x
-            hops.append(x)
-        user, item = torch.split_with_sizes(total / (self.layers + 1), [len(self.user), len(self.item)])
-        return Embeddings(user, item, self.user, self.item, tuple(hops))
+        matrix = self.adjacency.matrix(edge_weight=weight)
+        x, sizes = torch.cat([self.user, self.item]), [len(self.user), len(self.item)]
+        if rows is None:
+            mean, hops = mean_of_hops(*matrix, x, self.layers)
+            user, item = torch.split_with_sizes(mean, sizes)
+            return Embeddings(user, item, self.user, self.item, hops)
+        users, items = (torch.unique(side) for side in rows)
+        mean = mean_at_rows(*matrix, x, self.layers, torch.cat([users, items + len(self.user)]))
+        # In place into fresh zeros: the gradient then takes these rows alone and never fills a table.
+        user = torch.zeros_like(self.user).index_copy_(0, users, mean[: len(users)])
+        item = torch.zeros_like(self.item).index_copy_(0, items, mean[len(users) :])
+        return Embeddings(user, item, self.user, self.item)
 
     def _edge_weight(self) -> Tensor:
         epoch, step = self._at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from taurec.backbones.protocol import Backbone
+from taurec.backbones.protocol import Backbone, Rows
 from taurec.data.interactions import Interactions
 from taurec.types import Embeddings
 
@@ -29,5 +29,5 @@ class MF(Backbone):
     def __init__(self, train: Interactions, /, dim: int = 64, init: str = "xavier_uniform", seed: int = 0):
         super().__init__(train, dim, init, seed)
 
-    def embed(self) -> Embeddings:
+    def embed(self, rows: Rows | None = None) -> Embeddings:
         return Embeddings(self.user, self.item, self.user, self.item)

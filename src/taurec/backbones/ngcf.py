@@ -12,7 +12,7 @@ from taurec import draw
 from taurec.backbones.dropout import check_rate, keep_scale
 from taurec.backbones.graph import Adjacency, Kind, hop
 from taurec.backbones.init import init_table
-from taurec.backbones.protocol import Backbone
+from taurec.backbones.protocol import Backbone, Rows
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError, did_you_mean
 from taurec.types import Embeddings
@@ -77,7 +77,7 @@ class NGCF(Backbone):
     def begin_step(self, epoch: int, step: int) -> None:
         self._at = (epoch, step)
 
-    def embed(self) -> Embeddings:
+    def embed(self, rows: Rows | None = None) -> Embeddings:
         x = torch.cat([self.user, self.item])
         hops = [x]
         for k, layer in enumerate(self.layers):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 from taurec.backbones.init import init_table
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.types import Embeddings
+
+Rows = tuple[Tensor, Tensor]
 
 
 class Backbone(nn.Module):
@@ -33,6 +35,12 @@ class Backbone(nn.Module):
     def begin_step(self, epoch: int, step: int) -> None:
         """Called by the trainer before each training step; a backbone with dropout draws its masks from it."""
 
-    def embed(self) -> Embeddings:
-        """All users' and items' vectors, differentiable; in training mode with dropout, if there is any."""
+    def embed(self, rows: Rows | None = None) -> Embeddings:
+        """All users' and items' vectors, differentiable; in training mode with dropout, if there is any.
+
+        Args:
+            rows: the users and the items whose final vectors will be looked at, [n] and [m] int64 in any order,
+                repeats allowed. A backbone may then leave the other final vectors zero and ``hops`` empty; the
+                gradients of what is looked at are the same. None asks for all.
+        """
         raise NotImplementedError
