@@ -63,3 +63,37 @@ def test_reading_options_beside_a_named_set_are_refused(run):
     code, _, err = run("train", "debian", "--user", "who")
     assert code == 2
     assert "is a named set" in err
+
+
+def test_data_that_come_divided_are_not_split_another_way(run, log_csv, tmp_path):
+    assert run("data", "split", log_csv, "--out", tmp_path / "parts")[0] == 0
+    for command in (
+        ("train", tmp_path / "parts", "--model", "popularity", "--split", "time"),
+        ("data", "split", tmp_path / "parts", "--how", "time", "--out", tmp_path / "again"),
+    ):
+        code, _, err = run(*command)
+        assert code == 2
+        assert "comes divided into training and test" in err
+    assert not (tmp_path / "again").exists()
+
+
+def test_ways_to_split_that_make_no_parts(run, log_csv, tmp_path):
+    code, _, err = run("data", "split", log_csv, "--how", "none", "--out", tmp_path / "parts")
+    assert (code, "accepted: leave-last-one, ratio, time" in err) == (2, True)
+    code, _, err = run("train", log_csv, "--split", "files", "--model", "popularity")
+    assert (code, "give a folder with train and test files" in err) == (2, True)
+
+
+def test_standard_input(run, log_csv, monkeypatch):
+    with open(log_csv) as file:
+        monkeypatch.setattr("sys.stdin", file)
+        code, out, _ = run("data", "check", "-", "--format", "csv")
+    assert code == 0
+    assert "60" in out
+
+
+def test_a_rating_that_is_the_weight_is_not_called_unused(run, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,rating\na,x,2\nb,x,1\nb,y,3\n")
+    assert "not used" in run("data", "check", path)[1]
+    assert "not used" not in run("data", "check", path, "--weight", "rating")[1]

@@ -39,3 +39,9 @@ def test_an_unknown_part(run, model):
     code, _, err = run("evaluate", model, "--part", "tset")
     assert code == 2
     assert "did you mean 'test'?" in err
+
+
+def test_a_cutoff_beyond_the_catalogue_is_refused(run, model):
+    code, _, err = run("evaluate", model, "--metrics", "ndcg@500")
+    assert code == 2
+    assert "there are only 40" in err

@@ -61,3 +61,8 @@ def test_reading_keeps_what_was_given():
 def test_names_are_split_at_commas_unless_the_whole_is_known():
     assert split_names([" a, b,", "c"]) == ["a", "b", "c"]
     assert split_names(["a,b", "c,d"], known={"a,b"}) == ["a,b", "c", "d"]
+
+
+def test_a_baseline_refuses_fields_that_only_training_reads():
+    with pytest.raises(UsageError, match=r"--set user_dropout, --set kernel would have no effect"):
+        run_fields(["user_dropout=0.5", "kernel=torch"], model="ease")

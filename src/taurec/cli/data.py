@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Check a log, or split it into files.", pretty_exceptions_enable=False)
 
 FORMATS = ("parquet", "tsv", "csv")
+HOWS = ("ratio", "leave-last-one", "time")
 
 
 @app.command("check")
@@ -88,6 +89,8 @@ def split(
     from taurec.data.split import split as cut
     from taurec.report.tables import pairs
 
+    if how not in HOWS:
+        raise UsageError(f"--how {how!r}{did_you_mean(how, HOWS)}")
     if as_format not in FORMATS:
         raise UsageError(f"--as {as_format!r}{did_you_mean(as_format, FORMATS)}")
     reading = reading_fields(
@@ -102,6 +105,8 @@ def split(
     opened = open_source(source, **reading)
     for note in opened.notes:
         output.note(note)
+    if opened.given and how != "ratio":
+        raise UsageError(f"{opened.name} comes divided into training and test; it cannot be split by {how!r}")
     parts = opened.split(valid, seed) if opened.given else cut(opened.log, how, valid=valid, test=test, seed=seed)  # type: ignore[arg-type]
     written = {}
     try:

@@ -31,11 +31,17 @@ def evaluate(
     wanted = [str(m) for m in (DEFAULT_METRICS if metrics is None else parse_all(metrics))]
     output = Output(as_json, quiet)
     model = Recommender.load(folder)
+    if metrics is not None:
+        parse_all(metrics, len(model.items))
     output.note(f"{folder}: {model.run.label} of {model.run.source}")
     before = {name: dict(values) for name, values in model.metrics.items()}
     result = model.evaluate(part, wanted)
     intervals = bootstrap_all(result, seed=model.run.seed)
     folded = model.evaluate_from_history(part, wanted).means() if from_history else {}
+    # Before anything is printed: a reader that has enough, such as head, ends the command.
+    for name in (part, f"{part}_from_history"):
+        if name in model.metrics:
+            update_metrics(folder, name, {**before.get(name, {}), **model.metrics[name]})
     output.document(
         {
             "model": model.run.label,
@@ -64,6 +70,3 @@ def evaluate(
         output.say(
             "from history: the same users ranked from their items alone; the gap is what an unknown person loses."
         )
-    for name in (part, f"{part}_from_history"):
-        if name in model.metrics:
-            update_metrics(folder, name, {**before.get(name, {}), **model.metrics[name]})

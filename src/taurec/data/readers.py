@@ -184,7 +184,8 @@ def _column_notes(roles: dict[str, str], wanted: Wanted) -> list[str]:
     guessed = [role for role in roles if getattr(wanted, role) is None]
     used = ", ".join(f"{role} = {column!r}" for role, column in roles.items() if role != "rating")
     notes.append(f"columns: {used}" + (f" (guessed: {', '.join(guessed)})" if guessed else ""))
-    if "rating" in roles and wanted.min_rating is None:
+    elsewhere = [column for role, column in roles.items() if role != "rating"]
+    if "rating" in roles and wanted.min_rating is None and roles["rating"] not in elsewhere:
         otherwise = "every row is a positive; min_rating= (--min-rating) says otherwise"
         notes.append(f"rating column {roles['rating']!r} not used: {otherwise}")
     return notes

@@ -76,7 +76,7 @@ def open_source(source: Any, **reading: Any) -> Opened:
         path = Path(source)
         if path.is_dir():
             return _open_folder(path, reading)
-        if not path.exists() and path.suffix == "" and path.parent == Path("."):
+        if not path.exists() and path.suffix == "" and path.parent == Path(".") and source != "-":
             raise DataError(f"{source!r} is neither a file here nor a named set{did_you_mean(str(source), DATASETS)}")
         if "unknown" in reading:
             raise UsageError(f"{source} is one file; unknown= (--unknown) is for folders with train and test files")
@@ -108,11 +108,24 @@ def _open_folder(path: Path, reading: dict[str, Any]) -> Opened:
 
 
 def split_source(data: Any, run: Run) -> tuple[Split, str]:
-    """The parts of any kind of data under a run's split, and the name of the data."""
+    """The parts of any kind of data under a run's split, and the name of the data.
+
+    Raises: UsageError for another split of data that come divided, and for ``files`` where they do not.
+    """
     if isinstance(data, Split):
         return data, "(in memory)"
     opened = data if isinstance(data, Opened) else open_source(data, **run.reading)
     if opened.given:
+        if run.split not in ("ratio", "files"):
+            raise UsageError(
+                f"{opened.name} comes divided into training and test, so it cannot be split by {run.split!r}; "
+                f"leave split= (--split) out"
+            )
         return opened.split(run.valid, run.seed), opened.name
     assert opened.log is not None
+    if run.split == "files":
+        raise UsageError(
+            f"{opened.name} is one log, and split 'files' is for data that come divided; give a folder with train "
+            f"and test files, or another split= (--split) such as ratio"
+        )
     return split(opened.log, run.split, valid=run.valid, test=run.test, seed=run.seed), opened.name
