@@ -14,7 +14,7 @@ from taurec.data.interactions import Interactions
 from taurec.data.planted import planted
 from taurec.data.split import Split, data_hash
 from taurec.data.vocabulary import Vocabulary
-from taurec.errors import ArtefactError, UsageError
+from taurec.errors import ArtefactError, DataError, UsageError
 
 WORLD = planted(n_users=80, n_items=40, seed=3).log
 SMALL = {"epochs": 4, "batch_size": 64, "negatives": "uniform:8", "settings": {"backbone": {"dim": 16}}}
@@ -190,3 +190,20 @@ def test_the_hash_of_the_data_sees_every_part() -> None:
     none = log.take([])
     whole, cut = Split(log, none, none, "none"), Split(log.take([0, 1]), none, log.take([2]), "none")
     assert data_hash(whole) == data_hash(Split(log, none, none, "none")) != data_hash(cut)
+
+
+def test_a_run_is_not_repeated_on_other_data(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    rows = [f"u{u},i{(u + i) % 7}" for u in range(6) for i in range(5)]
+    path.write_text("\n".join(["user,item", *rows]) + "\n")
+    run = Recommender(model="popularity", source=str(path)).fit().run
+    path.write_text("\n".join(["user,item", *rows[1:]]) + "\n")
+    with pytest.raises(DataError, match="not the log that this run was made from"):
+        Recommender.from_run(run).fit()
+    assert Recommender.from_run(run).fit(str(path)).run.data_hash != run.data_hash
+    assert Recommender.from_run(run.but(test=0.3)).fit().run.data_hash != run.data_hash
+
+
+def test_every_file_of_a_saved_folder_has_the_same_permissions(tmp_path: Path) -> None:
+    folder = Recommender(model="popularity").fit("planted").save(tmp_path / "model")
+    assert len({file.stat().st_mode for file in folder.iterdir()}) == 1

@@ -45,3 +45,8 @@ def test_a_broken_run_file_is_a_broken_artefact(tmp_path: Path, text: str) -> No
     path.write_text(text)
     with pytest.raises(ArtefactError, match=r"run\.json"):
         Run.from_json(path)
+
+
+def test_more_threads_than_a_process_bears_are_refused() -> None:
+    with pytest.raises(UsageError, match="threads: input should be less than or equal to 1024; got 99999"):
+        Run.of(threads=99999)

@@ -18,7 +18,7 @@ from taurec.data.interactions import Interactions
 from taurec.data.source import split_source
 from taurec.data.split import Split, data_hash
 from taurec.data.vocabulary import Vocabulary
-from taurec.errors import UsageError, did_you_mean
+from taurec.errors import DataError, UsageError, did_you_mean
 from taurec.evaluation.metrics import DEFAULT_METRICS
 from taurec.evaluation.ranking import Evaluation, TopK, evaluate_ranker, top_k
 from taurec.ranker import HistoryRanker, Ranker, ScoresRanker, unit_rows
@@ -119,15 +119,22 @@ class Recommender:
 
         Args:
             data: a named set, a path, a frame, a scipy matrix, :class:`Interactions`, or a
-                :class:`Split`; None takes the run's ``source``. What is not split already is split
+                :class:`Split`; None takes the run's ``source``, which must still be the same data if
+                the run says which (``data_hash``). What is not split already is split
                 by the run's ``split``, ``valid``, ``test`` and ``seed``.
             on_progress: called after each step and epoch with a :class:`Progress`.
             on_note: called with each remark of the trainer when it is made.
         Raises: UsageError, DataError for data or settings; NonFiniteError if training diverges.
         """
         parts, source = split_source(self.run.source if data is None else data, self.run)
+        found = data_hash(parts)
+        if data is None and self.run.data_hash not in ("", found):
+            raise DataError(
+                f"{source} is not the log that this run was made from: its data_hash is {found[:12]}..., that of the "
+                f"run {self.run.data_hash[:12]}...; fit({source!r}) learns from what is there now"
+            )
         self._split = parts
-        self.run = self.run.but(source=source, data_hash=data_hash(parts), split=parts.how)
+        self.run = self.run.but(source=source, data_hash=found, split=parts.how)
         started = time.perf_counter()
         valid = parts.valid if len(parts.valid) else None
         if self.run.model is not None:

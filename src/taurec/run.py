@@ -14,6 +14,8 @@ from taurec.errors import ArtefactError, UsageError, did_you_mean
 Score = Literal["cosine", "dot"]
 L2Mode = Literal["gathered", "sum", "tables", "adam", "unsquared"]
 L2On = Literal["ego", "final", "hops"]
+_DIVIDES = frozenset({"reading", "split", "valid", "test", "seed"})
+"""Fields that decide which pairs are in which part."""
 SplitHow = Literal["ratio", "leave-last-one", "time", "files", "none"]
 
 
@@ -38,7 +40,7 @@ class Run(BaseModel):
         source: a named set, a path, or ``(in memory)`` for data handed over in Python.
         reading: how a file of one's own is read: column names and format, as in
             :func:`taurec.data.readers.read_log`; empty for a named set.
-        data_hash: SHA-256 over the vocabularies and pairs as read, filled in when the data is known.
+        data_hash: SHA-256 over the vocabularies and the pairs of each part, filled in when the data is known.
         split, valid, test: how the log is cut and the shares of validation and test.
         model: a baseline; then the fields from ``backbone`` to ``kernel`` have no effect.
         backbone, loss, negatives, order: names with settings; ``order`` None takes user blocks for a
@@ -85,7 +87,7 @@ class Run(BaseModel):
     eval_every: Annotated[int, Field(ge=1)] = 1
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = "cpu"
-    threads: Annotated[int, Field(ge=0)] = 0
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
     kernel: str = "auto"
 
     @classmethod
@@ -108,8 +110,15 @@ class Run(BaseModel):
             raise UsageError(f"{where}: {first['msg'].lower()}; got {first['input']!r}") from None
 
     def but(self, **fields: Any) -> Run:
-        """This run with other values in some fields, checked again."""
-        return Run.of(**{**{name: getattr(self, name) for name in Run.model_fields}, **fields})
+        """This run with other values in some fields, checked again; divided otherwise, it is of other data.
+
+        >>> Run.of(data_hash="0a1b").but(seed=0).data_hash, Run.of(data_hash="0a1b").but(seed=1).data_hash
+        ('0a1b', '')
+        """
+        kept = {name: getattr(self, name) for name in Run.model_fields}
+        if any(name in _DIVIDES and value != kept[name] for name, value in fields.items()):
+            kept["data_hash"] = ""
+        return Run.of(**{**kept, **fields})
 
     @property
     def label(self) -> str:

@@ -84,6 +84,7 @@ def write_folder(folder: Path, model: SavedModel, overwrite: bool = False) -> No
         header = {"taurec": {"version": taurec.__version__, "format": FORMAT}}
         content = {**header, **json.loads(model.run.to_json())}
         _write_text(work / "run.json", json.dumps(content, indent=2) + "\n")
+        shutil.copymode(work / "run.json", work / "model.safetensors")
         _write_text(work / "metrics.json", json.dumps(model.metrics, indent=2) + "\n")
         _write_text(work / "metrics.jsonl", "".join(json.dumps(_flat(r)) + "\n" for r in model.records))
         model.split.train.users.ids.to_frame().write_parquet(work / "users.parquet")
