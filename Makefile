@@ -12,7 +12,7 @@ TAUREC_DATA ?= $(wildcard ../shared/data)
 export TAUREC_DATA
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-all check bench docs format clean
+.PHONY: demo test test-all check bench format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/taurec demo
