@@ -37,6 +37,9 @@ def batch_scores(
         kernel: how per-row negatives are gathered; see :func:`taurec.kernels.gather_dot`.
     Returns: ``pos[B]`` and ``neg[B, N]``; an absent negative has -inf.
     """
+    if negatives.layout == "in_batch":
+        # The other items are not looked at, and the table may be large.
+        item, positive = F.embedding(positive, item), torch.arange(len(positive), device=positive.device)
     if score == "cosine":
         user, item = unit_rows(user), unit_rows(item)
     if negatives.layout == "per_row":
@@ -52,7 +55,7 @@ def batch_scores(
             assert negatives.ids is not None
             neg = user @ F.embedding(negatives.ids, item).T
         else:
-            neg = user @ (own if negatives.layout == "in_batch" else item).T
+            neg = user @ item.T
     if score == "neg_sq_dist":
         pos, neg = _negative_distance(user, item, positive, pos, neg, negatives)
     if negatives.absent is not None:

@@ -46,6 +46,27 @@ def test_the_same_seed_gives_the_same_bits_for_any_number_of_threads(backbone: s
     assert not np.array_equal(one.user, other.user)
 
 
+@pytest.mark.parametrize(
+    ("fields", "restricted"),
+    [({}, True), ({"l2_on": "final"}, False), ({"l2_on": "hops"}, False), ({"negatives": "uniform:8"}, False)],
+)
+def test_a_graph_step_at_the_rows_needed_has_the_gradients_of_the_whole(fields, restricted, monkeypatch) -> None:
+    fields = {"backbone": "lightgcn", "loss": "sl", "negatives": "in-batch", "l2": 1e-3, **fields}
+    trainer = Trainer(resolve(**{**SMALL, **fields}), PARTS.train)
+    monkeypatch.setattr(trainer.optimizer, "step", lambda: None)
+    batch = next(trainer.batches(1))
+    assert (trainer._rows_needed(batch) is not None) == restricted
+    found = []
+    for _ in range(2):
+        trainer.backbone.zero_grad()
+        trainer.step(batch, 1, 1)
+        found.append([trainer.backbone.user.grad, trainer.backbone.item.grad])
+        monkeypatch.setattr(trainer, "_rows_needed", lambda batch: None)
+    for part, whole in zip(*found, strict=True):
+        assert whole.abs().sum() > 0
+        torch.testing.assert_close(part, whole, rtol=1e-5, atol=1e-6 * float(whole.abs().max()))
+
+
 def test_the_best_epoch_is_kept_and_patience_ends_the_run() -> None:
     trained = train(loss="sl", epochs=60, patience=2, lr=0.05)
     values = [record.metrics["ndcg@20"] for record in trained.records]

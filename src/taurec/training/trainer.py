@@ -173,7 +173,7 @@ class Trainer:
         """One step of Adam; returns the scalar loss and how many rows had no negative."""
         run = self.run
         self.backbone.begin_step(epoch, number)
-        embeddings = self.backbone.embed()
+        embeddings = self.backbone.embed(self._rows_needed(batch))
         user = F.embedding(batch.user, embeddings.user)
         if run.user_dropout:
             user = user * self._dropout_mask(batch.row, user, epoch)
@@ -188,6 +188,12 @@ class Trainer:
                 self._stop_non_finite(f"the gradient of {name}", value, epoch, number)
         self.optimizer.step()
         return value, int(left_out)
+
+    def _rows_needed(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
+        """The users and items whose final vectors a step looks at; None where they may be any."""
+        run = self.run
+        elsewhere = run.l2 > 0 and run.l2_mode != "adam" and run.l2_on != "ego"
+        return None if batch.negatives.layout != "in_batch" or elsewhere else (batch.user, batch.item)
 
     def _epoch(self, epoch: int, stop: StopRequest, best: EpochRecord | None) -> EpochRecord | None:
         self.backbone.train()
