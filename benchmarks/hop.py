@@ -1,0 +1,211 @@
+"""One hop along the graph of a log, and one training step of LightGCN, at the size of Yelp2018.
+
+    python -m benchmarks hop [--threads 1 2] [--rounds 5]
+
+The graph is that of Yelp2018's training pairs if the environment names their folder in TAUREC_DATA, else a random
+one of the same size with skewed degrees. Hops: torch's sparse product in COO (what published code uses) and CSR,
+and ours: whole, the rows of a batch of 1,024 pairs forward, and their gradient. Steps: three hops, 1,024 rows,
+in-batch negatives, cosine scores, the softmax loss, L2 over the gathered rows of the tables, dense Adam.
+
+- ``coo``, ``csr``: plain torch, its gather, normalise, logsumexp and Adam.
+- ``whole``: compiled hops with the mean inside, unit rows and Adam.
+- ``rows``: the same, with the last forward and the first backward hop at the rows of the batch alone.
+
+Before any time is printed, hops and the gradients of the steps are compared with float64 on a smaller graph: the
+error may be at most twice that of plain torch in float32 plus a few ulp.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks import machine
+from taurec import draw
+from taurec.backbones import LightGCN
+from taurec.data.interactions import Interactions
+from taurec.kernels.hop import Csr, hop, product, spread
+from taurec.kernels.tables import adam_step
+from taurec.scoring import batch_scores
+from taurec.types import Embeddings, NegativeIds
+
+TAU, L2, LR, LAYERS = 0.1, 1e-4, 1e-3, 3
+HOPS = ("coo", "csr", "ours", "ours at rows", "its gradient")
+STEPS = ("coo", "csr", "whole", "rows")
+
+
+def log_of(users: int, items: int, pairs: int, real: bool) -> tuple[Interactions, str]:
+    """The training pairs of Yelp2018 if they are at hand and wanted, else random ones, and their name."""
+    path = Path(os.environ.get("TAUREC_DATA", ""), "yelp2018", "train.txt")
+    if real and path.is_file():
+        rows = [np.array(line.split(), dtype=np.int64) for line in path.read_text().splitlines()]
+        user = np.concatenate([np.full(len(r) - 1, r[0]) for r in rows if len(r)])
+        return Interactions.from_pairs(user, np.concatenate([r[1:] for r in rows if len(r)])), "yelp2018"
+    g = np.random.default_rng(0)
+    user, item = (np.floor(n * g.random(pairs) ** 2).astype(np.int64) for n in (users, items))
+    user, item = np.unique(np.stack([user, item]), axis=1)
+    return Interactions.from_pairs(user, item), "random"
+
+
+class World:
+    """A model, its Adam, and its batches: all paths see the same."""
+
+    def __init__(self, log: Interactions, dim: int, rows: int, dtype: torch.dtype = torch.float32):
+        self.log, self.rows, self.step = log, rows, 0
+        self.model = LightGCN(log, dim=dim, layers=LAYERS).to(dtype)
+        self.tables = [self.model.user, self.model.item]
+        self.adam = torch.optim.Adam(self.tables, lr=LR)
+        self.moments = [[torch.zeros_like(w) for _ in range(2)] for w in self.tables]
+        self.user, self.item = torch.from_numpy(log.user_of), torch.from_numpy(log.indices.copy()).long()
+        self.csr = self.model.adjacency.matrix()
+
+    @functools.cached_property
+    def coo(self) -> Tensor:
+        return self.csr.torch(len(self.csr.indptr) - 1).to_sparse_coo().coalesce()
+
+    def batch(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Users [B], items [B], and [B, B]: where a column's item is the row's own."""
+        self.step += 1
+        row = torch.from_numpy(draw.integers(draw.key(0, "row", self.step), np.arange(self.rows), len(self.log)))
+        item = self.item[row]
+        return self.user[row], item, item[:, None] == item
+
+
+def loss_of(pos: Tensor, neg: Tensor, user: Tensor, item: Tensor, e: Embeddings) -> Tensor:
+    ego = F.embedding(user, e.ego_user).square().sum() + F.embedding(item, e.ego_item).square().sum()
+    return (torch.logsumexp(neg / TAU, 1) - pos / TAU).mean() + L2 * ego / (2 * len(user))
+
+
+def plain(world: World, name: str, finish: bool = True) -> list[Tensor]:
+    user, item, own = world.batch()
+    users, items = world.tables
+    matrix = world.coo if name == "coo" else None
+    layers = [torch.cat([users, items])]
+    for _ in range(LAYERS):
+        x = layers[-1]
+        layers.append(hop(*world.csr, x, kernel="torch") if matrix is None else torch.sparse.mm(matrix, x))
+    mean = torch.stack(layers, 1).mean(1)
+    e = Embeddings(mean[: len(users)], mean[len(users) :], users, items)
+    u, v = F.normalize(F.embedding(user, e.user)), F.normalize(F.embedding(item, e.item))
+    loss = loss_of((u * v).sum(1), (u @ v.T).masked_fill(own, -torch.inf), user, item, e)
+    world.adam.zero_grad()
+    loss.backward()
+    if finish:
+        world.adam.step()
+    return [w.grad for w in world.tables]
+
+
+def ours(world: World, name: str, finish: bool = True) -> list[Tensor]:
+    user, item, own = world.batch()
+    e = world.model.embed((user, item) if name == "rows" else None)
+    pos, neg = batch_scores(F.embedding(user, e.user), e.item, item, NegativeIds("in_batch", absent=own))
+    gradients = torch.autograd.grad(loss_of(pos, neg, user, item, e), world.tables)
+    if finish:
+        for w, g, (m, v) in zip(world.tables, gradients, world.moments, strict=True):
+            adam_step(w, g, m, v, step=world.step, lr=LR)
+    return list(gradients)
+
+
+def step(world: World, name: str, finish: bool = True) -> list[Tensor]:
+    return (plain if name in ("coo", "csr") else ours)(world, name, finish)
+
+
+def hops(world: World, x: Tensor) -> dict[str, Callable[[], Tensor]]:
+    """Each hop as a call; ``its gradient`` takes the batch's rows of x for the gradient of those rows."""
+    user, item, _ = world.batch()
+    rows = torch.cat([torch.unique(user), torch.unique(item) + world.log.n_users])
+    matrix, columns, at_rows = world.csr, len(x), x[rows]
+    return {
+        "coo": lambda: torch.sparse.mm(world.coo, x),
+        "csr": lambda: matrix.torch(columns) @ x,
+        "ours": lambda: product(matrix, x)[0],
+        "ours at rows": lambda: product(matrix, x, rows)[0],
+        "its gradient": lambda: spread(matrix, at_rows, rows, columns),
+    }
+
+
+def check() -> float:
+    """The largest ratio of an error to what is allowed; above 1 is an error."""
+    log, _ = log_of(700, 900, 12_000, real=False)
+
+    def against(exact: Tensor, float32: Tensor, got: Tensor) -> float:
+        allowed = 2 * float((exact - float32).abs().max()) + 4 * 2**-23 * float(exact.abs().max())
+        return float((exact - got).abs().max()) / allowed
+
+    world = World(log, 64, 100)
+    user, item, _ = world.batch()
+    world.step = 0
+    rows = torch.cat([torch.unique(user), torch.unique(item) + log.n_users])
+    x = torch.randn(log.n_users + log.n_items, 64, generator=torch.Generator().manual_seed(0))
+    exact = Csr(world.csr.indptr, world.csr.indices, world.csr.values.double()).torch(len(x)).to_dense()
+    only = torch.zeros_like(x).index_copy_(0, rows, x[rows])
+    calls = hops(world, x)
+    truth = {
+        "ours": (exact @ x.double(), exact.float() @ x),
+        "its gradient": (exact @ only.double(), exact.float() @ only),
+    }
+    truth["ours at rows"] = truth["ours"][0][rows], truth["ours"][1][rows]
+    worst = max(against(*pair, calls[name]()) for name, pair in truth.items())
+    world64 = World(log, 64, 100, torch.float64)
+    world64.csr = Csr(world.csr.indptr, world.csr.indices, world.csr.values.double())
+    gradients = {name: step(World(log, 64, 100), name, finish=False) for name in STEPS}
+    for name in STEPS[1:]:
+        for a, b, c in zip(step(world64, "csr", finish=False), gradients["coo"], gradients[name], strict=True):
+            worst = max(worst, against(a.detach(), b, c))
+        world64.step = 0
+    return worst
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("--rows", type=int, default=1024)
+    given = parser.parse_args()
+    worst = check()
+    if worst > 1:
+        sys.exit(f"results differ: {worst:.2f} times the error allowed; no time is printed")
+    log, name = log_of(31_668, 38_048, 1_400_000, real=True)
+    world = World(log, given.dim, given.rows)
+    facts = {"case": "hop", "check": round(worst, 3), "log": name, "users": log.n_users, "items": log.n_items}
+    print(json.dumps({**facts, "pairs": len(log), "dim": given.dim, "rows": given.rows, **machine.facts()}))
+    x = torch.randn(log.n_users + log.n_items, given.dim, generator=torch.Generator().manual_seed(0))
+    table = []
+    for threads in given.threads:
+        torch.set_num_threads(threads)
+        for kind, calls in (
+            ("hop", hops(world, x)),
+            ("step", {n: functools.partial(step, World(log, given.dim, given.rows), n) for n in STEPS}),
+        ):
+            repeats = {n: 1 if n == "coo" else 2 if n == "csr" else 4 for n in calls}
+            times = machine.interleaved(calls, repeats, given.rounds)
+            base = machine.summary(times["coo"]["wall"])["median_ms"]
+            for path in calls:
+                wall, cpu = (machine.summary(times[path][k]) for k in ("wall", "cpu"))
+                line = {"kind": kind, "path": path, "threads": threads, **wall, "cpu_median_ms": cpu["median_ms"]}
+                line["times"] = round(base / wall["median_ms"], 1)
+                print(json.dumps(line), flush=True)
+                table.append(line)
+    print(f"\n{'':5} {'path':13}{'threads':>8}{'median ms':>11}{'q1-q3':>16}{'cpu ms':>9}{'times':>7}")
+    for line in table:
+        between = f"{line['q1_ms']:.0f}-{line['q3_ms']:.0f}"
+        print(
+            f"{line['kind']:5} {line['path']:13}{line['threads']:>8}{line['median_ms']:>11.1f}{between:>16}"
+            f"{line['cpu_median_ms']:>9.1f}{line['times']:>7.1f}"
+        )
+    print(f"peak memory of all paths together: {machine.peak_mb()} MB")
+
+
+if __name__ == "__main__":
+    main()
