@@ -19,15 +19,16 @@ from taurec.baselines import BASELINES
 from taurec.data.source import split_source
 from taurec.data.split import Split
 from taurec.errors import UsageError, did_you_mean
+from taurec.evaluation.metrics import parse_all
 from taurec.evaluation.ranking import Evaluation
 from taurec.evaluation.significance import Interval, bootstrap, compare_paired, holm
 from taurec.recommender import Recommender
-from taurec.run import Run
+from taurec.run import OF_TRAINED_MODELS, Run
 from taurec.training.presets import GRIDS, resolve
 from taurec.training.trainer import Progress
 
 Tune = Literal["all", "baselines", "none"]
-BASELINES_ALWAYS = ("popularity", "ease", "ials")
+BASELINES_ALWAYS = ("popularity", "itemknn", "ease", "ials")
 """Stand beside every result, asked for or not."""
 
 
@@ -93,8 +94,8 @@ def compare(
     """Fit models to one division of a log and judge them on its test part.
 
     Each model's setting is the one with the best value of the run's ``metric`` on validation, out of
-    its grid; the test part is looked at once, with that setting. Popularity, EASE and iALS are added
-    where they are missing.
+    its grid; the test part is looked at once, with that setting. Popularity, item-kNN, EASE and iALS are
+    added where they are missing.
 
     Args:
         source: as for :meth:`taurec.recommender.Recommender.fit`.
@@ -105,6 +106,8 @@ def compare(
         fields: run fields common to all models, such as ``epochs`` or ``seed``.
         on_progress: called with a line of text before each fit.
     """
+    if not models:
+        raise UsageError("no models to compare; name some, such as ease or mf:sl")
     given = dict(fields or {})
     first_seed = int(given.pop("seed", 0))
     say = on_progress or (lambda line: None)
@@ -114,8 +117,10 @@ def compare(
     parts, name = split_source(source, some)
     if not len(parts.test) or not len(parts.valid):
         raise UsageError(f"a comparison needs a validation and a test part; the split {parts.how!r} has none")
-    judged = list(dict.fromkeys([some.metric, *metrics]))
+    judged = [str(m) for m in parse_all([some.metric, *metrics])]
     fitted = [_fit(label, runs, parts, seeds, judged, say) for label, runs in candidates.items()]
+    for f in fitted:
+        f.model.run = f.model.run.but(source=name)
     best = max(fitted, key=lambda f: f.evaluation.means()[some.metric])
     tests = [
         1.0 if f is best else compare_paired(best.evaluation, f.evaluation, some.metric, seed=first_seed).p_value
@@ -159,17 +164,20 @@ class _Fitted:
 
 
 def _candidates(label: str, tune: Tune, fields: Mapping[str, Any]) -> list[Run]:
-    """The runs that validation chooses from."""
+    """The runs that validation chooses from; a value that was given is not varied."""
     if ":" in label:
         backbone, loss = label.split(":", 1)
         base: dict[str, Any] = {"backbone": backbone, "loss": loss, **fields}
-        grid = GRIDS.get(loss, {}) if tune == "all" else {}
+        named = set(fields) | {
+            f"{part}.{key}" for part, keys in dict(fields.get("settings") or {}).items() for key in keys
+        }
+        grid = {k: v for k, v in GRIDS.get(loss, {}).items() if k not in named} if tune == "all" else {}
         points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
         return [resolve(**_with(base, point)) for point in points]
     if label not in BASELINES:
         raise UsageError(f"unknown model {label!r}{did_you_mean(label, BASELINES)}, or backbone:loss such as mf:bsl")
     settings: Sequence[Mapping[str, Any]] = getattr(BASELINES[label], "GRID", ({},)) if tune != "none" else ({},)
-    allowed = {k: v for k, v in fields.items() if k in Run.model_fields}
+    allowed = {k: v for k, v in fields.items() if k in Run.model_fields and k not in OF_TRAINED_MODELS}
     return [resolve(model=label, settings={"model": dict(point)}, **allowed) for point in settings]
 
 

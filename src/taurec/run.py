@@ -18,6 +18,14 @@ _DIVIDES = frozenset({"reading", "split", "valid", "test", "seed"})
 """Fields that decide which pairs are in which part."""
 SplitHow = Literal["ratio", "leave-last-one", "time", "files", "none"]
 
+OF_TRAINED_MODELS = frozenset(
+    {
+        "backbone", "loss", "negatives", "order", "logq", "train_score", "rank_score", "epochs", "batch_size", "lr",
+        "l2", "l2_mode", "l2_on", "user_dropout", "patience", "eval_every", "kernel",
+    }
+)  # fmt: skip
+"""Fields of a run that have no effect on a baseline."""
+
 
 class Choice(BaseModel):
     """One entry of a registry with its settings; short texts such as ``uniform:800`` are accepted."""

@@ -15,12 +15,13 @@ def written(log_csv, tmp_path_factory):
 
 
 def test_the_baselines_stand_beside_what_was_asked(written):
-    assert [row["label"] for row in written["rows"]] == ["popularity", "mf:sl", "ease", "ials"]
-    assert written["best"] in ("ease", "ials")
+    assert [row["label"] for row in written["rows"]] == ["popularity", "mf:sl", "itemknn", "ease", "ials"]
+    assert written["best"] in ("itemknn", "ease", "ials")
     assert set(written["rows"][0]["metrics"]) == {"ndcg@20", "recall@5"}
     best = next(row for row in written["rows"] if row["label"] == written["best"])
     assert best["p_value"] is None
     assert written["rows"][1]["run"]["backbone"]["settings"]["dim"] == 8
+    assert {row["run"]["source"] for row in written["rows"]} == {written["source"]}
 
 
 def test_table_with_the_best_marked_and_a_sentence(run, log_csv):

@@ -22,6 +22,7 @@ class Row:
     epochs: int = 3
     seconds: float = 12.0
     peak_mb: float | None = 100.0
+    tried: int = 1
 
 
 @dataclass
@@ -85,4 +86,13 @@ def test_the_sentence():
     )
     clear = found(("ease", 0.5, None), ("popularity", 0.1, 0.001))
     assert "ease, ahead of every other model" in verdict(clear)
-    assert verdict(found(("ease", 0.5, None))).startswith("Best by ndcg@20: ease. Settings")
+    assert verdict(found(("ease", 0.5, None))).startswith("Best by ndcg@20: ease. Epochs")
+
+
+def test_what_validation_chose_is_said_as_it_was():
+    assert "Epochs were chosen on validation" in verdict(THREE)
+    some = found(("ease", 0.5, None), ("mf:bsl", 0.49, 0.3), ("popularity", 0.1, 0.001))
+    some.rows[0].tried = 7
+    assert "Settings of ease and all epochs were chosen on validation" in verdict(some)
+    some.rows[1].tried = 3
+    assert "Settings and epochs were chosen on validation" in verdict(some)

@@ -57,7 +57,7 @@ def compare(
 ) -> None:
     """Compare models: fitted on training, chosen on validation, judged once on test.
 
-    Popularity, EASE and iALS always stand beside what is asked for.
+    Popularity, item-kNN, EASE and iALS always stand beside what is asked for.
     """
     from taurec.cli.files import check_target, write_text
     from taurec.cli.output import Output, plain

@@ -12,9 +12,6 @@ _NOT_SET = frozenset({"source", "reading", "data_hash", *PARTS})
 _WITHOUT_OPTION = frozenset(
     {"l2_mode", "l2_on", "user_dropout", "logq", "train_score", "rank_score", "eval_every", "kernel"}
 )
-_OF_TRAINED_MODELS = _WITHOUT_OPTION | {
-    "backbone", "loss", "negatives", "order", "batch_size", "epochs", "lr", "l2", "patience",
-}  # fmt: skip
 
 
 def run_fields(assignments: Iterable[str] | None = None, **options: Any) -> dict[str, Any]:
@@ -71,10 +68,12 @@ def _refuse_without_effect(fields: Mapping[str, Any], nested: Mapping[str, Any])
         if "model" in nested:
             raise UsageError("--set model.*: no baseline is chosen; add --model, for example --model ease")
         return
+    from taurec.run import OF_TRAINED_MODELS
+
     idle = [
         f"--set {name}" if name in _WITHOUT_OPTION else f"--{name.replace('_', '-')}"
         for name in fields
-        if name in _OF_TRAINED_MODELS
+        if name in OF_TRAINED_MODELS
     ]
     idle += [f"--set {part}.{key}" for part in nested if part != "model" for key in nested[part]]
     if idle:

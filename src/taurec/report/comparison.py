@@ -39,9 +39,11 @@ def verdict(found: Comparison) -> str:
         said += f"; not told from it by the paired test (p >= {LEVEL:g}, Holm): {', '.join(equal)}"
     elif len(found.rows) > 1:
         said += f", ahead of every other model (paired test, p < {LEVEL:g}, Holm)"
-    return (
-        f"{said}. Settings and epochs were chosen on validation; ± is half of the 95 % bootstrap interval over users."
-    )
+    tuned = [row.label for row in found.rows if row.tried > 1]
+    settings = f"Settings of {', '.join(tuned)} and all epochs" if tuned else "Epochs"
+    if tuned and len(tuned) == sum(row.label != "popularity" for row in found.rows):
+        settings = "Settings and epochs"
+    return f"{said}. {settings} were chosen on validation; ± is half of the 95 % bootstrap interval over users."
 
 
 def _table(found: Comparison, metrics: list[str], intervals: set[str], extras: bool) -> Table:

@@ -38,6 +38,7 @@ def table(
         show_edge=False,
         header_style="bold",
         padding=(0, 1),
+        min_width=min(len(title), 78) or None,
     )
     to_right, unbroken, lesser, bold = set(right), set(whole) | set(right), set(dim), set(strong)
     for name in columns:

@@ -64,6 +64,10 @@ def resolve(**fields: Any) -> Run:
         if kind not in _REGISTRIES:
             raise UsageError(f"no part {kind!r} takes settings{did_you_mean(kind, _REGISTRIES)}")
     if fields.get("model") is not None:
+        if set(nested) - {"model"}:
+            raise UsageError(
+                f"a baseline has no {', '.join(sorted(set(nested) - {'model'}))} to set; it takes model settings"
+            )
         fields["model"] = _choice("model", fields["model"], nested)
         _check_names(fields)
         return Run.of(**fields)
