@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from taurec.scoring import batch_scores
+from taurec.losses.reduction import RowReduce
+from taurec.scoring import batch_scores, catalogue_scores
 from taurec.types import NegativeIds
 
 B, N, I, D = 5, 4, 9, 3
@@ -67,3 +68,15 @@ def test_absent_negatives_score_minus_infinity_and_have_no_gradient(tables, layo
     assert user.grad is not None
     assert (user.grad[2] == 0).all()
     assert torch.isfinite(item.grad).all()
+
+
+@pytest.mark.parametrize("kind", ["cosine", "dot", "neg_sq_dist"])
+@pytest.mark.parametrize("pairwise", [False, True])
+def test_catalogue_scores_are_the_reduction_of_all_scores(tables, kind: str, pairwise: bool) -> None:
+    user, item, positive = tables
+    absent = torch.sparse_coo_tensor([[0, 1], [3, 2]], [True, True], (B, I), check_invariants=True).coalesce()
+    negatives, how = NegativeIds("full", absent=absent), RowReduce("logsumexp", "softplus", pairwise, tau=0.3)
+    pos, neg = batch_scores(user, item, positive, negatives, kind)
+    got = catalogue_scores(user, item, positive, negatives, how, kind)
+    for value, expected in zip(got, (pos, *how(pos, neg)), strict=True):
+        assert value.tolist() == pytest.approx(expected.tolist(), abs=1e-12)

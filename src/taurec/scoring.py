@@ -5,6 +5,7 @@ The one place that knows layouts, score functions and kernels; losses see only i
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Literal
 
 import torch
@@ -12,7 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from taurec.kernels import gather_dot
+from taurec.kernels.catalogue import catalogue_reduce
 from taurec.kernels.tables import unit_rows
+from taurec.losses.reduction import RowReduce
 from taurec.types import NegativeIds
 
 ScoreName = Literal["cosine", "dot", "neg_sq_dist"]
@@ -59,8 +62,38 @@ def batch_scores(
     if score == "neg_sq_dist":
         pos, neg = _negative_distance(user, item, positive, pos, neg, negatives)
     if negatives.absent is not None:
-        neg = neg.masked_fill(negatives.absent, -torch.inf)
+        neg = neg.masked_fill(negatives.absent.to_dense(), -torch.inf)
     return pos, neg
+
+
+def catalogue_scores(
+    user: Tensor,
+    item: Tensor,
+    positive: Tensor,
+    negatives: NegativeIds,
+    how: RowReduce,
+    score: ScoreName = "cosine",
+    kernel: str = "auto",
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores of the observed pairs, and the reduction of those of the whole catalogue, which are never held.
+
+    Args:
+        how: what :func:`batch_scores` would be followed by; the other arguments are as there, of layout ``full``.
+    Returns: ``pos[B]``, ``reduced[B]`` and ``n[B]``, the number of items that are not absent.
+    """
+    assert negatives.layout == "full"
+    if score == "cosine":
+        user, item = unit_rows(user), unit_rows(item)
+    elif score == "neg_sq_dist":
+        # 2<u, v> - |u|^2 - |v|^2 as one dot product
+        square = user.square().sum(1, keepdim=True), item.square().sum(1, keepdim=True)
+        user = torch.cat([2 * user, -square[0], -torch.ones_like(square[0])], 1)
+        item = torch.cat([item, torch.ones_like(square[1]), square[1]], 1)
+    pos = (user * F.embedding(positive, item)).sum(-1)
+    arguments = asdict(how)
+    subtracted = pos if arguments.pop("pairwise") else None
+    absent = None if negatives.absent is None else negatives.absent.indices()
+    return pos, *catalogue_reduce(user, item, subtracted, absent, kernel=kernel, **arguments)
 
 
 def _negative_distance(

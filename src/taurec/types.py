@@ -17,7 +17,8 @@ class NegativeIds:
     Attributes:
         layout: ``per_row`` ids[B, N]; ``shared`` ids[N] for all rows; ``in_batch`` the batch's own
             items, N = B; ``full`` the whole catalogue, N = I (ids is None for the last two).
-        absent: [B, N] bool, True where the row has no such negative; its score becomes -inf.
+        absent: [B, N] bool, True where the row has no such negative; its score becomes -inf. Of ``full``
+            it is a coalesced sparse tensor, whose size is that of its True entries.
         logq: log proposal probability, [B, N] or [N], where the source knows it.
     """
 

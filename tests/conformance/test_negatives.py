@@ -42,7 +42,7 @@ def width(negatives, size: int) -> int:
 
 def same(a, b) -> bool:
     def equal(x, y):
-        return x is y is None or (x is not None and y is not None and torch.equal(x, y))
+        return x is y is None or (x is not None and y is not None and torch.equal(x.to_dense(), y.to_dense()))
 
     return a.layout == b.layout and all(equal(getattr(a, f), getattr(b, f)) for f in ("ids", "absent", "logq"))
 
@@ -108,7 +108,7 @@ def test_excluded_means_never_a_known_positive(name, train):
     got = source.bind(train, seed=0).draw(user, item, row, epoch=0)
     n = width(got, len(user))
     ids = {"in_batch": item, "full": torch.arange(N_ITEMS)}.get(got.layout, got.ids).expand(len(user), n)
-    present = ~got.absent if got.absent is not None else torch.ones(ids.shape, dtype=torch.bool)
+    present = ~got.absent.to_dense() if got.absent is not None else torch.ones(ids.shape, dtype=torch.bool)
     known = torch.from_numpy(train.contains(user.numpy()[:, None], ids.numpy()))
     assert not (present & known).any()
     assert not present[user == 8].any()

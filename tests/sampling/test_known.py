@@ -29,7 +29,7 @@ def test_membership_by_hand():
     expected = [[1, 0, 0], [0, 0, 0], [1, 1, 0], [1, 1, 1]]
     assert known.among(user, ids).astype(int).tolist() == expected
     assert known.among(user[:2], np.array([4, 3])).astype(int).tolist() == [[0, 1], [0, 0]]
-    assert known.mask(user[:2]).astype(int).tolist() == [[1, 0, 1, 1, 0], [0, 0, 0, 0, 0]]
+    assert known.cells(user[:2]).tolist() == [0, 2, 3]
 
 
 def test_rank_among_the_rest_by_hand():

@@ -24,7 +24,7 @@ def batch(*rows: int):
 
 def masks(source, *rows: int) -> list[str]:
     absent = source.bind(TRAIN, 0).draw(*batch(*rows), 0).absent
-    return ["".join(".#"[int(x)] for x in line) for line in absent.tolist()]
+    return ["".join(".#"[int(x)] for x in line) for line in absent.to_dense().tolist()]
 
 
 def test_in_batch_masks_by_hand():
@@ -70,7 +70,7 @@ def test_full_without_the_positive_is_cross_entropy():
     scores = torch.from_numpy(np.random.default_rng(0).normal(size=(3, 5)))
     user, item, row = batch(1, 3, 5)
     absent = Full().bind(TRAIN, 0).draw(user, item, row, 0).absent
-    rest = torch.logsumexp(scores.masked_fill(absent, -torch.inf), 1)
+    rest = torch.logsumexp(scores.masked_fill(absent.to_dense(), -torch.inf), 1)
     pos = scores.gather(1, item[:, None])[:, 0]
     expected = torch.nn.functional.cross_entropy(scores, item, reduction="none")
     assert torch.allclose(torch.nn.functional.softplus(rest - pos), expected, atol=1e-12)

@@ -44,17 +44,11 @@ class Known:
         starts = np.arange(len(table))[:, None] * n_items
         for first in range(0, len(user), block):
             rows = slice(first, min(first + block, len(user)))
-            marks = self._cells(user[rows])
+            marks = self.cells(user[rows])
             flat[marks] = True
             wanted = ids[None, :] if ids.ndim == 1 else ids[rows]
             np.take(flat, wanted + starts[: rows.stop - first], out=out[rows], mode="clip")
             flat[marks] = False
-        return out
-
-    def mask(self, user: Index) -> NDArray[np.bool_]:
-        """[B, I] the positives of each row's user over the whole catalogue."""
-        out = np.zeros((len(user), self.train.n_items), dtype=bool)
-        out.reshape(-1)[self._cells(user)] = True
         return out
 
     def free(self, user: Index, rank: Index) -> Index:
@@ -74,8 +68,8 @@ class Known:
         place = np.arange(len(train)) - train.indptr[train.user_of]
         return train.user_of * train.n_items + train.indices - place
 
-    def _cells(self, user: Index) -> Index:
-        """Flat positions in a [B, I] table of the positives of the rows' users."""
+    def cells(self, user: Index) -> Index:
+        """Flat positions in a [B, I] table of the positives of the rows' users, in each row as in the log."""
         start, count = self.train.indptr[user], self.train.user_counts[user]
         at = np.repeat(start - (np.cumsum(count) - count), count) + np.arange(count.sum())
         return np.repeat(np.arange(len(user)) * self.train.n_items, count) + self.train.indices[at]

@@ -128,7 +128,7 @@ class Full:
 
     >>> train = Interactions.from_pairs([0, 0, 1], [0, 2, 1])
     >>> user, item, row = torch.tensor([0, 1]), torch.tensor([2, 1]), torch.tensor([1, 2])
-    >>> Full().bind(train, seed=0).draw(user, item, row, epoch=0).absent.int().tolist()
+    >>> Full().bind(train, seed=0).draw(user, item, row, epoch=0).absent.to_dense().int().tolist()
     [[0, 0, 1], [0, 1, 0]]
     """
 
@@ -148,10 +148,15 @@ class BoundFull:
     exclude_known: bool
 
     def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> NegativeIds:
-        """No ids: the columns are all items; ``absent`` [B, I], or None where nothing is excluded."""
+        """No ids: the columns are all items; ``absent`` [B, I] sparse, or None where nothing is excluded."""
         if not (self.exclude_positive or self.exclude_known):
             return NegativeIds("full")
-        users, n_items = user.numpy(), self.known.train.n_items
-        absent = self.known.mask(users) if self.exclude_known else np.zeros((len(users), n_items), dtype=bool)
-        absent[np.arange(len(users)), item.numpy()] = self.exclude_positive
-        return NegativeIds("full", None, torch.from_numpy(absent))
+        shape = (len(user), self.known.train.n_items)
+        cells = np.arange(shape[0]) * shape[1] + item.numpy()
+        if self.exclude_known:
+            change = np.union1d if self.exclude_positive else np.setdiff1d
+            cells = change(self.known.cells(user.numpy()), cells)
+        places = torch.from_numpy(np.stack(np.divmod(cells, shape[1])))
+        true = torch.ones(len(cells), dtype=torch.bool)
+        absent = torch.sparse_coo_tensor(places, true, shape, is_coalesced=True, check_invariants=False)
+        return NegativeIds("full", None, absent)

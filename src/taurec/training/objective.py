@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from taurec.errors import UsageError
+from taurec.losses.reduction import RowReduce
 from taurec.run import L2Mode, L2On
 from taurec.training.penalty import l2_penalty
 from taurec.types import Batch, Embeddings
@@ -43,10 +44,25 @@ class Objective:
                 f"supply; it supplies {', '.join(sorted(SUPPLIED))}"
             )
 
+    @property
+    def reduce(self) -> RowReduce | None:
+        """How the loss reduces over negatives, or None where it must see their scores."""
+        return None if self.logq else getattr(self.loss, "reduce", None)
+
     def __call__(self, pos: Tensor, neg: Tensor, batch: Batch, embeddings: Embeddings) -> tuple[Tensor, Tensor]:
         """The scalar to minimise, and the number of rows that had no negative (a tensor, no sync)."""
         values = self.loss(pos, neg, **self._side(batch))
-        weight = torch.isfinite(neg).any(1).to(values.dtype)
+        return self._scalar(values, torch.isfinite(neg).any(1), batch, embeddings)
+
+    def combine(
+        self, pos: Tensor, reduced: Tensor, n: Tensor, batch: Batch, embeddings: Embeddings
+    ) -> tuple[Tensor, Tensor]:
+        """The same from what :attr:`reduce` leaves of the negatives."""
+        values = self.loss.combine(pos, reduced, n, **self._side(batch))
+        return self._scalar(values, n > 0, batch, embeddings)
+
+    def _scalar(self, values: Tensor, present: Tensor, batch: Batch, embeddings: Embeddings) -> tuple[Tensor, Tensor]:
+        weight = present.to(values.dtype)
         left_out = values.shape[0] - weight.sum()
         if batch.weight is not None:
             weight = weight * batch.weight

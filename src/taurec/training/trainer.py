@@ -24,7 +24,7 @@ from taurec.losses import LOSSES
 from taurec.ranker import EmbeddingRanker
 from taurec.run import Run
 from taurec.sampling import NEGATIVES, ORDERS, mean_group_size
-from taurec.scoring import batch_scores
+from taurec.scoring import batch_scores, catalogue_scores
 from taurec.training.adam import Adam
 from taurec.training.interrupt import StopRequest, stop_on_signal
 from taurec.training.objective import Objective
@@ -177,8 +177,13 @@ class Trainer:
         user = F.embedding(batch.user, embeddings.user)
         if run.user_dropout:
             user = user * self._dropout_mask(batch.row, user, epoch)
-        pos, neg = batch_scores(user, embeddings.item, batch.item, batch.negatives, run.train_score, run.kernel)
-        scalar, left_out = self.objective(pos, neg, batch, embeddings)
+        given, reduce = (user, embeddings.item, batch.item, batch.negatives), self.objective.reduce
+        if batch.negatives.layout == "full" and reduce is not None and run.kernel != "torch":
+            reduced = catalogue_scores(*given, reduce, run.train_score, run.kernel)
+            scalar, left_out = self.objective.combine(*reduced, batch, embeddings)
+        else:
+            scores = batch_scores(*given, run.train_score, run.kernel)
+            scalar, left_out = self.objective(*scores, batch, embeddings)
         value = float(scalar.detach())
         if not math.isfinite(value):
             self._stop_non_finite("the loss", value, epoch, number)
