@@ -179,3 +179,10 @@ def test_none_trains_on_everything() -> None:
     log = Interactions.from_pairs([0, 0], [0, 1])
     assert [len(part) for part in parts(split(log, "none"))] == [2, 0, 0]
     assert set(HOWS) == {"ratio", "leave-last-one", "time", "files", "none"}
+
+
+def test_a_time_split_whose_newest_instant_is_too_full_says_so():
+    log = Interactions.from_pairs([0, 0, 1, 1], [0, 1, 0, 1], time=[1, 2, 2, 2])
+    parts = split(log, "time", valid=0.25, test=0.25)
+    assert not len(parts.test)
+    assert any("test part is empty" in note for note in parts.notes)

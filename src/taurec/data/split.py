@@ -194,7 +194,10 @@ def _border(ordered: NDArray[np.float64], at: int) -> float:
 
 def _cut(log: Interactions, how: str, into_valid: NDArray[np.bool_], into_test: NDArray[np.bool_]) -> Split:
     train, valid, test = (log.take(mask) for mask in (~(into_valid | into_test), into_valid, into_test))
-    return Split(train, valid, test, how, _cold(train, test))
+    notes = _cold(train, test)
+    if how == "time" and not len(test):
+        notes += ("warning: the newest instant holds more pairs than the test share, so the test part is empty",)
+    return Split(train, valid, test, how, notes)
 
 
 def _cold(train: Interactions, test: Interactions) -> tuple[str, ...]:
