@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -242,18 +243,23 @@ def test_a_training_step_is_that_of_the_scores_held_whole(loss, negatives, monke
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's record of a process's peak memory")
 def test_memory_does_not_hold_the_scores():
     """256 x 200,000 scores are 205 MB, and the item table and its gradient 13 MB each."""
-    program = """
-import resource, torch
+    # Not ru_maxrss, in which a child starts from its parent's peak.
+    program = r"""
+import re, torch
+from pathlib import Path
 from taurec.kernels.catalogue import catalogue_reduce
+def peak():
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
 def step(rows, items):
     user, item = torch.randn(rows, 16, requires_grad=True), torch.randn(items, 16, requires_grad=True)
     catalogue_reduce(user, item, absent=torch.arange(rows).expand(2, -1), kind="logsumexp")[0].sum().backward()
 step(256, 3000)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 step(256, 200_000)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+print((peak() - before) // 1024)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 100
+    assert 10 < int(done.stdout) < 100
