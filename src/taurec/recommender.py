@@ -25,7 +25,7 @@ from taurec.ranker import HistoryRanker, Ranker, ScoresRanker, unit_rows
 from taurec.run import Run
 from taurec.saved import SavedModel, read_folder, write_folder
 from taurec.training.presets import resolve
-from taurec.training.trainer import EpochRecord, Progress, Trainer
+from taurec.training.trainer import EpochRecord, Progress, Trainer, use_threads
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,7 @@ class Recommender:
             if not len(parts.train):
                 raise UsageError("no training pairs: 0 interactions are left for training")
             model = self.run.model
+            use_threads(self.run.threads)
             baseline = BASELINES.build(model.name, given=model.settings, seed=self.run.seed)
             self._ranker = baseline.fit(parts.train)
             self.fit_seconds = time.perf_counter() - started

@@ -144,3 +144,11 @@ def test_requests_that_cannot_be_met_are_refused(fields: dict, message: str) -> 
 def test_no_training_pairs() -> None:
     with pytest.raises(UsageError, match="0 interactions"):
         Trainer(resolve(), Interactions.from_pairs([], []))
+
+
+def test_a_run_without_a_number_of_threads_takes_all_again() -> None:
+    before = torch.get_num_threads()
+    Trainer(resolve(**SMALL, threads=1), PARTS.train)
+    assert torch.get_num_threads() == 1
+    Trainer(resolve(**SMALL), PARTS.train)
+    assert torch.get_num_threads() == before

@@ -103,7 +103,7 @@ class Trainer:
             raise UsageError("the run is not resolved: no order of rows; call taurec.training.resolve(run)")
         self.run, self.train, self.valid = run, train, valid
         self.device = pick_device(run.device)
-        torch.set_num_threads(run.threads or torch.get_num_threads())
+        use_threads(run.threads)
         loss = LOSSES.build(run.loss.name, given=run.loss.settings)
         if loss.scores == "cosine" and run.train_score != "cosine":
             raise UsageError(
@@ -250,6 +250,15 @@ class Trainer:
             f"lr {self.run.lr}, {self.run.train_score} scores). Training stopped in that step; "
             f"try a smaller lr, a larger temperature, or cosine scores"
         )
+
+
+_ALL_THREADS = torch.get_num_threads()
+"""What torch found usable when it was loaded: all cores, or what ``OMP_NUM_THREADS`` says."""
+
+
+def use_threads(n: int) -> None:
+    """Let torch and TauRec's kernels compute on n threads; 0 takes all."""
+    torch.set_num_threads(n or _ALL_THREADS)
 
 
 def pick_device(name: str) -> torch.device:
