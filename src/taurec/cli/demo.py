@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MODELS = ("popularity", "itemknn", "ease", "ials", "mf:bpr", "mf:sl", "mf:bsl", "mf:mml")
 METRICS = ["recall@20", "ndcg@20"]
-FIELDS: dict[str, Any] = {"epochs": 15, "patience": 3}
+FIELDS: dict[str, Any] = {"epochs": 10, "patience": 3}
 HISTORIES = {
     "data analysis": ("python3-numpy", "python3-pandas"),
     "a web service": ("python3-flask", "python3-sqlalchemy"),
