@@ -24,7 +24,7 @@ from taurec.data.datasets import DATASETS
 from taurec.data.planted import planted
 from taurec.evaluation.metrics import METRICS, parse
 from taurec.losses import LOSSES
-from taurec.training.presets import resolve
+from taurec.training.presets import GRIDS, resolve
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -213,3 +213,11 @@ def test_sizes_of_named_sets() -> None:
         found = DATASETS[name]
         counts = (found.users, found.items, found.train, found.valid, found.test)
         assert sizes == [f"{n:,}" if n else "" for n in counts], name
+
+
+def test_grids() -> None:
+    rows = [cells for cells in table_rows("training.md") if len(cells) == 2]
+    said = {name.strip("`"): cells[1] for cells in rows for name in cells[0].split(", ")}
+    for loss, grid in GRIDS.items():
+        text = "; ".join(f"`{key}` {', '.join(f'{value:g}' for value in values)}" for key, values in grid.items())
+        assert said[loss] == text, f"docs/training.md says otherwise of the grid of {loss}"
