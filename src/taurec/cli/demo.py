@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,15 +49,17 @@ def demo(
         found = compare("debian", MODELS, metrics=METRICS, fields=FIELDS, tune="baselines", on_progress=say)
     show(found, METRICS, output.say, output.out.width)
     model = found.chosen
-    output.say(f"\nBest on validation, so used from here on: {model.run.label}. What it suggests to somebody who has\n")
+    output.say(f"\nBest on validation, so used from here on: {model.run.label}. To somebody who has")
+    output.say("these packages it suggests:\n")
     for name, history in HISTORIES.items():
         output.say(f"  {name}: {', '.join(history)}")
-        output.say(f"    -> {_suggestions(model, history)}\n")
+        output.say(textwrap.fill(_suggestions(model, history), 78, initial_indent="    -> ", subsequent_indent=" " * 7))
+        output.say()
     folder = model.save(out, overwrite=True)
     output.say(f"The model is in {folder}. Next:")
     output.say(f"  taurec recommend {folder} --like python3-numpy,python3-matplotlib")
     output.say(f"  taurec evaluate {folder}")
-    output.say("and the same on your own log, a CSV with a column for the user and one for the item:")
+    output.say("and the same on your own log, a CSV with columns for the user and the item:")
     output.say("  taurec compare my.csv")
     output.say("  taurec train my.csv --out my-model")
     output.say("(taurec is .venv/bin/taurec if you came here by `make demo`.)")

@@ -137,11 +137,14 @@ def _document(recommender: Recommender, intervals: dict[str, Interval], saved: P
 
 
 def _show(recommender: Recommender, intervals: dict[str, Interval], saved: Path | None, output: Output) -> None:
-    from taurec.report.tables import metric_table
+    from taurec.report.tables import count, metric_table
 
     if intervals:
         users = int((recommender.split.test.user_counts > 0).sum())
         output.say(metric_table(intervals, f"{recommender.run.label} on the test part, {users:,} users"))
+        left_out = len(recommender.users) - users
+        if left_out:
+            output.say(f"{count(left_out, 'user')} without test items left out of the means.")
     else:
         output.say("No test part, so nothing was evaluated.")
     output.say()
