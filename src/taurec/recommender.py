@@ -257,7 +257,7 @@ class Recommender:
             HistoryRanker(self.ranker, matrix),
             np.arange(len(encoded)),
             _checked_k(k),
-            seen=Interactions.from_pairs(*_coordinates(encoded), _numbered(len(encoded)), self.items)
+            seen=Interactions.from_pairs(*_coordinates(encoded), Vocabulary.numbered(len(encoded)), self.items)
             if filter_seen
             else None,
             only=_item_filter(self.items, only),
@@ -376,7 +376,3 @@ def _binary_rows(rows: Sequence[NDArray[np.int64]], n_items: int) -> csr_array:
     matrix = csr_array((np.ones(len(user), dtype=np.float32), (user, item)), shape=(len(rows), n_items))
     matrix.data[:] = 1.0  # an item named twice in a history counts once
     return matrix
-
-
-def _numbered(n: int) -> Vocabulary:
-    return Vocabulary([str(i) for i in range(n)])

@@ -62,8 +62,8 @@ class Interactions:
         the repeats are counted in ``merged``. Without vocabularies the ids are the indices as text.
         """
         u, i = np.asarray(user), np.asarray(item)
-        users = users if users is not None else _numbered(int(u.max(initial=-1)) + 1)
-        items = items if items is not None else _numbered(int(i.max(initial=-1)) + 1)
+        users = users if users is not None else Vocabulary.numbered(int(u.max(initial=-1)) + 1)
+        items = items if items is not None else Vocabulary.numbered(int(i.max(initial=-1)) + 1)
         if u.size and (u.min() < 0 or i.min() < 0 or u.max() >= len(users) or i.max() >= len(items)):
             raise ValueError("a pair's index lies outside its vocabulary")
         key = u.astype(np.int64)
@@ -203,7 +203,3 @@ def _exact_repeats(
         ordered = column[order]
         same &= ordered[1:] == ordered[:-1]
     return int(same.sum())
-
-
-def _numbered(n: int) -> Vocabulary:
-    return Vocabulary([str(i) for i in range(n)])

@@ -24,6 +24,11 @@ class Vocabulary:
         if self._ids.n_unique() != len(self._ids) or self._ids.null_count():
             raise ValueError("the ids of a vocabulary must be distinct and present")
 
+    @classmethod
+    def numbered(cls, n: int) -> Vocabulary:
+        """The ids 0..n-1 as text, for indices that have no names of their own."""
+        return cls([str(i) for i in range(n)])
+
     def __len__(self) -> int:
         return len(self._ids)
 

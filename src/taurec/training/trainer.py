@@ -126,7 +126,7 @@ class Trainer:
         """Train until the last epoch, until validation no longer improves, or until a signal asks to stop."""
         run, records = self.run, list[EpochRecord]()
         best: EpochRecord | None = None
-        weights = copy.deepcopy(self.backbone.state_dict())
+        weights: dict[str, Any] = {}
         self._report_groups()
         with stop_on_signal() as stop:
             for epoch in range(1, run.epochs + 1):
