@@ -1,14 +1,10 @@
 # mypy: ignore-errors
-"""The loops over whole tables, and the draws: compiled by numba, imported only when one is first used."""
+"""The loops over whole tables: compiled by numba, imported only when one is first used."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit, types
-
-from taurec import draw
-
-GOLDEN, MIX_1, MIX_2 = np.uint64(draw.GOLDEN), np.uint64(draw.MIX_1), np.uint64(draw.MIX_2)
 
 
 def unit_forward(w, eps, lo, hi, unit, inverse):
@@ -55,28 +51,10 @@ def adam(p, g, m, v, dim, l2, l2_rows, step_size, beta1, beta2, inverse_root, ep
         _adam(p[a:z], g[a:z], m[a:z], v[a:z], l2 * l2_rows[r], step_size, beta1, beta2, inverse_root, eps)
 
 
-@njit
-def _mix(x):
-    x = (x ^ (x >> np.uint64(30))) * MIX_1
-    x = (x ^ (x >> np.uint64(27))) * MIX_2
-    return x ^ (x >> np.uint64(31))
-
-
-def uniform(stream, rows, n_items, first, lo, hi, out):
-    """Rows lo..hi-1: ``draw.integers(stream, rows, n_items, columns, first)``."""
-    for b in range(lo, hi):
-        counter = _mix(stream + (np.uint64(rows[b]) + np.uint64(1)) * GOLDEN) + np.uint64(first) * GOLDEN
-        for j in range(out.shape[1]):
-            word = _mix(counter + np.uint64(j + 1) * GOLDEN)
-            out[b, j] = np.int64(((word >> np.uint64(32)) * n_items) >> np.uint64(32))
-
-
-_F, _F1, _F2, _N, _U = types.float32, types.float32[::1], types.float32[:, ::1], types.int64, types.uint64
-_L1, _L2 = types.int64[::1], types.int64[:, ::1]
+_F, _F1, _F2, _N = types.float32, types.float32[::1], types.float32[:, ::1], types.int64
 
 SIGNATURES = {
     unit_forward: types.void(_F2, _F, _N, _N, _F2, _F1),
     unit_backward: types.void(_F2, _F1, _F2, _N, _N, _F2),
     adam: types.void(_F1, _F1, _F1, _F1, _N, _F, _F1, _F, _F, _F, _F, _F, _N, _N),
-    uniform: types.void(_U, _L1, _U, _N, _N, _N, _L2),
 }

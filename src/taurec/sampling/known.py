@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taurec.data.interactions import Index, Interactions
+from taurec.kernels.draws import member
 
 _CELLS = 1 << 21  # bytes of the membership table that is filled, read and cleared block by block
 
@@ -37,6 +38,9 @@ class Known:
         Returns: [B, N].
         """
         n_items = self.train.n_items
+        found = member(self.train.indptr, self.train.indices, n_items, user, ids)
+        if found is not None:
+            return found
         out = np.empty((len(user), ids.shape[-1]), dtype=bool)
         block = max(1, _CELLS // max(n_items, 1))
         table = np.zeros((min(block, len(user)), n_items), dtype=bool)

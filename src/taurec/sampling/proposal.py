@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from taurec import draw
 from taurec.data.interactions import Index
 from taurec.errors import UsageError
+from taurec.kernels.draws import uniform_ids
 from taurec.sampling.known import Known
 
 Real = NDArray[np.float64]
@@ -21,12 +22,16 @@ class Proposal(Protocol):
     """A distribution q over items; one word makes one draw.
 
     Laws: ``pick`` of random words follows q; ``pick_free`` follows q restricted to the items that
-    the user does not have; ``left`` is the probability that a draw of ``pick`` is one of those, and is
+    the user does not have; ``draw`` picks by the words of rows and columns; ``left`` is the probability that a draw of ``pick`` is one of those, and is
     0 exactly if there are none.
     """
 
     def pick(self, words: draw.U64) -> Index:
         """Items of the same shape as the words, which are overwritten."""
+        ...
+
+    def draw(self, stream: int, rows: Index, n: int) -> Index:
+        """[B, n] items: ``pick(draw.bits(stream, rows, n))``."""
         ...
 
     def pick_free(self, user: Index, words: draw.U64) -> Index:
@@ -51,6 +56,9 @@ class Even:
 
     def pick(self, words: draw.U64) -> Index:
         return draw.below(words, self.n_items)
+
+    def draw(self, stream: int, rows: Index, n: int) -> Index:
+        return uniform_ids(stream, rows, self.n_items, n)
 
     def pick_free(self, user: Index, words: draw.U64) -> Index:
         rank = draw.below(words, self.n_items - self.known.train.user_counts[user])
@@ -97,6 +105,9 @@ class Weighted:
             replaced = coin >= (entry >> np.uint64(32))
             np.copyto(bucket, (entry & _LOW).view(np.int64), where=replaced)
         return out.view(np.int64).reshape(words.shape)
+
+    def draw(self, stream: int, rows: Index, n: int) -> Index:
+        return self.pick(draw.bits(stream, rows, n))
 
     def pick_free(self, user: Index, words: draw.U64) -> Index:
         point = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
