@@ -104,7 +104,7 @@ class PerRow:
     def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> NegativeIds:
         """Ids [B, n] and their ``logq``; ``absent`` only where a row has no negative (its ids are then 0)."""
         stream, rows = draw.key(self.seed, "negatives", epoch), row.numpy()
-        ids = self.proposal.draw(stream, rows, self.n)
+        ids = self.proposal.pick_rows(stream, rows, self.n)
         if not self.exclude:
             return NegativeIds("per_row", torch.from_numpy(ids), logq=torch.from_numpy(self.proposal.log_q(ids)))
         users = user.numpy()

@@ -22,15 +22,15 @@ class Proposal(Protocol):
     """A distribution q over items; one word makes one draw.
 
     Laws: ``pick`` of random words follows q; ``pick_free`` follows q restricted to the items that
-    the user does not have; ``draw`` picks by the words of rows and columns; ``left`` is the probability that a draw of ``pick`` is one of those, and is
-    0 exactly if there are none.
+    the user does not have; ``pick_rows`` picks by the words of rows and columns; ``left`` is the
+    probability that a draw of ``pick`` is not a positive, and is 0 exactly if there is no other item.
     """
 
     def pick(self, words: draw.U64) -> Index:
         """Items of the same shape as the words, which are overwritten."""
         ...
 
-    def draw(self, stream: int, rows: Index, n: int) -> Index:
+    def pick_rows(self, stream: int, rows: Index, n: int) -> Index:
         """[B, n] items: ``pick(draw.bits(stream, rows, n))``."""
         ...
 
@@ -57,7 +57,7 @@ class Even:
     def pick(self, words: draw.U64) -> Index:
         return draw.below(words, self.n_items)
 
-    def draw(self, stream: int, rows: Index, n: int) -> Index:
+    def pick_rows(self, stream: int, rows: Index, n: int) -> Index:
         return uniform_ids(stream, rows, self.n_items, n)
 
     def pick_free(self, user: Index, words: draw.U64) -> Index:
@@ -106,7 +106,7 @@ class Weighted:
             np.copyto(bucket, (entry & _LOW).view(np.int64), where=replaced)
         return out.view(np.int64).reshape(words.shape)
 
-    def draw(self, stream: int, rows: Index, n: int) -> Index:
+    def pick_rows(self, stream: int, rows: Index, n: int) -> Index:
         return self.pick(draw.bits(stream, rows, n))
 
     def pick_free(self, user: Index, words: draw.U64) -> Index:
