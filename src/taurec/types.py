@@ -53,6 +53,8 @@ class Embeddings:
         user, item: [U, D], [I, D] final vectors, which are scored.
         ego_user, ego_item: [U, d], [I, d] the tables they were made from (the same for MF).
         hops: layer outputs [U + I, d] from layer 0 on, where the backbone has layers.
+        at: where final vectors were asked for at some rows only and others are left out, [n] and [m]: the place of
+            each user and each item asked for in ``user`` and ``item``. None where these hold everybody.
     """
 
     user: Tensor
@@ -60,3 +62,4 @@ class Embeddings:
     ego_user: Tensor
     ego_item: Tensor
     hops: tuple[Tensor, ...] = ()
+    at: tuple[Tensor, Tensor] | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from taurec.backbones.graph import Adjacency
 from taurec.backbones.protocol import Backbone, Rows
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
+from taurec.kernels.hop_half import Workspace, growth_of, mean_at_rows_half
 from taurec.kernels.hop_mean import mean_at_rows, mean_of_hops
 from taurec.types import Embeddings
 
@@ -29,9 +32,12 @@ class LightGCN(Backbone):
             code draws ``normal:0.1``.
         edge_dropout: share of the pairs left out in a training step, the others divided by
             1 - edge_dropout; off by default, as in the paper.
+        storage: how layers are stored between hops in a step that needs some rows only (negatives from the batch):
+            ``float32``, or ``float16``, which is faster and off by about 5e-4 of a vector's length, see
+            :mod:`taurec.kernels.hop_half`. All other steps, and ranking, are float32.
         seed: of the tables and of the dropout.
     Returns: of ``embed``: final vectors [U, dim], [I, dim] and the ``layers + 1`` layers in ``hops``; given the
-        rows that are needed, the other final vectors are zero and ``hops`` is empty.
+        rows that are needed, these rows alone, their places in ``at``, and no ``hops``.
     Source: He et al., SIGIR 2020, arXiv 2002.02126, eq. 3, 4, 8 (uniform layer weights).
     Differs from the authors' code in: edge dropout removes a pair in both directions (theirs draws
     the two directions apart), which keeps the matrix symmetric.
@@ -52,6 +58,7 @@ class LightGCN(Backbone):
         layers: int = 3,
         init: str = "xavier_uniform",
         edge_dropout: float = 0.0,
+        storage: Literal["float32", "float16"] = "float32",
         seed: int = 0,
     ):
         super().__init__(train, dim, init, seed)
@@ -60,7 +67,11 @@ class LightGCN(Backbone):
         check_rate("edge_dropout", edge_dropout)
         self.layers = layers
         self.edge_dropout = edge_dropout
+        self.storage = storage
+        self.kernel = "auto"
         self.adjacency = Adjacency(train, "symmetric")
+        growth = growth_of(self.adjacency.matrix()) / (1 - edge_dropout) if storage == "float16" else 0.0
+        self._room = Workspace(growth)
         self._at = (0, 0)
         # Values stand in the order of users' pairs, then of items': the pair behind each value.
         pair = np.concatenate([np.arange(len(train)), np.argsort(train.indices, kind="stable")])
@@ -72,17 +83,20 @@ class LightGCN(Backbone):
     def embed(self, rows: Rows | None = None) -> Embeddings:
         weight = self._edge_weight() if self.training and self.edge_dropout else None
         matrix = self.adjacency.matrix(edge_weight=weight)
-        x, sizes = torch.cat([self.user, self.item]), [len(self.user), len(self.item)]
         if rows is None:
-            mean, hops = mean_of_hops(*matrix, x, self.layers)
+            sizes, x = [len(self.user), len(self.item)], torch.cat([self.user, self.item])
+            mean, hops = mean_of_hops(*matrix, x, self.layers, kernel=self.kernel)
             user, item = torch.split_with_sizes(mean, sizes)
             return Embeddings(user, item, self.user, self.item, hops)
-        users, items = (torch.unique(side) for side in rows)
-        mean = mean_at_rows(*matrix, x, self.layers, torch.cat([users, items + len(self.user)]))
-        # In place into fresh zeros: the gradient then takes these rows alone and never fills a table.
-        user = torch.zeros_like(self.user).index_copy_(0, users, mean[: len(users)])
-        item = torch.zeros_like(self.item).index_copy_(0, items, mean[len(users) :])
-        return Embeddings(user, item, self.user, self.item)
+        (users, user_at), (items, item_at) = (torch.unique(side, return_inverse=True) for side in rows)
+        needed = torch.cat([users, items + len(self.user)])
+        if self.storage == "float16" and self.layers:
+            mean = mean_at_rows_half(matrix, self.user, self.item, self.layers, needed, self._room, kernel=self.kernel)
+        else:
+            x = torch.cat([self.user, self.item])
+            mean = mean_at_rows(*matrix, x, self.layers, needed, kernel=self.kernel)
+        user, item = torch.split_with_sizes(mean, [len(users), len(items)])
+        return Embeddings(user, item, self.user, self.item, at=(user_at, item_at))
 
     def _edge_weight(self) -> Tensor:
         epoch, step = self._at

@@ -40,7 +40,7 @@ class Backbone(nn.Module):
 
         Args:
             rows: the users and the items whose final vectors will be looked at, [n] and [m] int64 in any order,
-                repeats allowed. A backbone may then leave the other final vectors zero and ``hops`` empty; the
-                gradients of what is looked at are the same. None asks for all.
+                repeats allowed. A backbone may then leave the other final vectors and ``hops`` out and say in ``at``
+                where those asked for are; the gradients of what is looked at are the same. None asks for all.
         """
         raise NotImplementedError

@@ -186,11 +186,8 @@ def product(
     n, dim = len(indptr) - 1 if rows is None else len(rows), x.shape[1]
     out, total = torch.empty(n if keep else 0, dim), torch.empty(n if base is not None else 0, dim)
     at = _NO_ROWS if rows is None else rows.numpy()
-    before = indptr
-    if rows is not None:
-        before = np.concatenate([[0], np.cumsum(indptr[at + 1] - indptr[at], dtype=np.int64)])
     given, added = _flat(x), _EMPTY if base is None else _flat(base)
-    loop, written, cuts = compiled("hop_rows"), (_flat(out), _flat(total)), _cuts(matrix, before, dim)
+    loop, written, cuts = compiled("hop_rows"), (_flat(out), _flat(total)), tasks(matrix, rows, dim)
     valid = [True] * (len(cuts) - 1)
 
     def task(t: int) -> None:
@@ -205,11 +202,15 @@ def product(
     return out, total
 
 
-def spread(matrix: Csr, g: Tensor, rows: Tensor, columns: int) -> Tensor:
-    """``A[rows]^T g`` [columns, D]: each block of columns is summed by one thread, its rows in ascending order."""
+def spread(matrix: Csr, g: Tensor, rows: Tensor, columns: int, out: Tensor | None = None) -> Tensor:
+    """``A[rows]^T g`` [columns, D]: each block of columns is summed by one thread, its rows in ascending order.
+
+    Written into ``out`` where it is given.
+    """
     indptr, indices, values = (t.numpy() for t in matrix)
-    out, dim, blocks = torch.empty(columns, g.shape[1]), g.shape[1], max(1, min(torch.get_num_threads(), columns))
-    _cuts(matrix, indptr, dim)
+    out = torch.empty(columns, g.shape[1]) if out is None else out
+    dim, blocks = g.shape[1], max(1, min(torch.get_num_threads(), columns))
+    tasks(matrix, None, dim)
     loop, given, at, into = compiled("hop_back"), _flat(g), rows.numpy(), _flat(out)
     cuts, valid = [columns * t // blocks for t in range(blocks + 1)], [True] * blocks
 
@@ -223,14 +224,21 @@ def spread(matrix: Csr, g: Tensor, rows: Tensor, columns: int) -> Tensor:
     return out
 
 
-def _cuts(matrix: Csr, before: np.ndarray, dim: int) -> list[int]:
-    """Borders of tasks with about as many edges each; ``before[s]`` edges come before row s."""
+def tasks(matrix: Csr, rows: Tensor | None, dim: int) -> list[int]:
+    """Borders of tasks with about as many edges each, over all rows or some.
+
+    Raises: IndexError if indptr does not ascend over all edges.
+    """
     indptr = matrix.indptr.numpy()
     if indptr[0] != 0 or indptr[-1] != len(matrix.indices) or (indptr[1:] < indptr[:-1]).any():
         raise IndexError(f"indptr must ascend from 0 to the number of edges, {len(matrix.indices)}")
+    before = indptr
+    if rows is not None:
+        at = rows.numpy()
+        before = np.concatenate([[0], np.cumsum(indptr[at + 1] - indptr[at], dtype=np.int64)])
     n, edges = len(before) - 1, int(before[-1])
-    tasks = 1 if torch.get_num_threads() == 1 else max(1, min(n, edges * dim // TASK))
-    inner = np.searchsorted(before, [edges * t // tasks for t in range(1, tasks)])
+    count = 1 if torch.get_num_threads() == 1 else max(1, min(n, edges * dim // TASK))
+    inner = np.searchsorted(before, [edges * t // count for t in range(1, count)])
     return [0, *(int(c) for c in inner), n]
 
 

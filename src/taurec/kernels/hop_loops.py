@@ -18,8 +18,9 @@ from numba.extending import intrinsic
 
 from taurec.kernels.cpu_loops import fma, load, splat, store, zeros
 
-#: Edges between asking for a row and using it.
-AHEAD = 16
+#: Edges between asking for a row and using it. Unsigned, as all places: numba asks of a signed one whether it counts
+#: from the end, at a quarter of the hop's time.
+AHEAD, ONE = np.uint64(16), np.uint64(1)
 
 
 @intrinsic
@@ -52,6 +53,20 @@ def _sum(like, indices, values, x, dim, d, first, last, end, s, out, r, base, sc
         store(fma(splat(like, scale), vector, like), total, s * dim + d)
 
 
+@njit
+def outside(indptr, indices, rows, lo, hi, dim, size):
+    """Whether an index of the rows lies outside a flat table of ``size`` entries."""
+    top = np.uint32(0)
+    if len(rows) == 0:
+        for p in range(np.uint64(indptr[lo]), np.uint64(indptr[hi])):
+            top = max(top, np.uint32(indices[p]))
+    else:
+        for s in range(lo, hi):
+            for p in range(np.uint64(indptr[rows[s]]), np.uint64(indptr[rows[s] + 1])):
+                top = max(top, np.uint32(indices[p]))
+    return top > 0 and np.int64(top) * dim >= size
+
+
 def hop_rows(indptr, indices, values, x, dim, rows, lo, hi, out, base, scale, total):
     """For s in lo..hi-1, with r = rows[s] (r = s if ``rows`` is empty): ``y = sum_p values[p] x[indices[p]]``.
 
@@ -61,18 +76,14 @@ def hop_rows(indptr, indices, values, x, dim, rows, lo, hi, out, base, scale, to
         base, total: flat, row s of total becomes ``scale (base[r] + y)``; or total empty. They may be one array.
     Returns: False if an index lies outside x; nothing is written then.
     """
-    everywhere, top, end = len(rows) == 0, np.uint32(0), np.int64(0)
-    for s in range(lo, hi):
-        r = s if everywhere else rows[s]
-        end = max(end, np.int64(indptr[r + 1]) - 1)
-        for p in range(indptr[r], indptr[r + 1]):
-            top = max(top, np.uint32(indices[p]))
-    if top > 0 and np.int64(top) * dim >= len(x):
+    everywhere = len(rows) == 0
+    if outside(indptr, indices, rows, lo, hi, dim, len(x)):
         return False
+    end = np.uint64(indptr[hi]) - ONE
     for s in range(lo, hi):
         r = s if everywhere else rows[s]
-        first, last, d = np.int64(indptr[r]), np.int64(indptr[r + 1]), 0
-        ahead = end if everywhere else last - 1
+        first, last, d = np.uint64(indptr[r]), np.uint64(indptr[r + 1]), 0
+        ahead = end if everywhere else last - ONE
         while d + 64 <= dim:
             _sum(zeros(64), indices, values, x, dim, d, first, last, ahead, s, out, r, base, scale, total)
             d += 64

@@ -174,10 +174,11 @@ class Trainer:
         run = self.run
         self.backbone.begin_step(epoch, number)
         embeddings = self.backbone.embed(self._rows_needed(batch))
-        user = F.embedding(batch.user, embeddings.user)
+        user_at, item_at = embeddings.at or (batch.user, batch.item)
+        user = F.embedding(user_at, embeddings.user)
         if run.user_dropout:
             user = user * self._dropout_mask(batch.row, user, epoch)
-        given, reduce = (user, embeddings.item, batch.item, batch.negatives), self.objective.reduce
+        given, reduce = (user, embeddings.item, item_at, batch.negatives), self.objective.reduce
         if batch.negatives.layout == "full" and reduce is not None and run.kernel != "torch":
             reduced = catalogue_scores(*given, reduce, run.train_score, run.kernel)
             scalar, left_out = self.objective.combine(*reduced, batch, embeddings)
