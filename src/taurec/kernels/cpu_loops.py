@@ -122,23 +122,26 @@ HALF, COLUMN = np.uint32(16), np.uint32(0xFFFF)
 
 # --- tiles: one segment of pairs, some columns of the tables --------------------------------------
 # Pairs lo..hi-1 of row b lie in the block of items that begins at ``base``; the upper half of a pair is its
-# item's place there, the lower half its column. ``first`` says that the tile starts the sum.
+# item's place there, the lower half its column. ``first`` says that the tile starts the sum. Places are unsigned:
+# numba asks of a signed one whether it counts from the end, at a tenth of the time.
 
 
 @njit
 def _dots(like, user, table, b, dim, d, base, pair, lo, hi, first, out):
     vector = load(like, user, b * dim + d)
+    r = np.uint64(b)
     for s in range(lo, hi):
-        x = total(fma(vector, load(like, table, (base + np.int64(pair[b, s] >> HALF)) * dim + d), like))
-        out[b, s] = x if first else out[b, s] + x
+        x = total(fma(vector, load(like, table, (base + np.int64(pair[r, s] >> HALF)) * dim + d), like))
+        out[r, s] = x if first else out[r, s] + x
 
 
 @njit
 def _pull(like, table, b, dim, d, base, pair, lo, hi, weight, d_user):
     vector = load(like, d_user, b * dim + d)
+    r = np.uint64(b)
     for s in range(lo, hi):
         vector = fma(
-            splat(like, weight[b, s]), load(like, table, (base + np.int64(pair[b, s] >> HALF)) * dim + d), vector
+            splat(like, weight[r, s]), load(like, table, (base + np.int64(pair[r, s] >> HALF)) * dim + d), vector
         )
     store(vector, d_user, b * dim + d)
 
@@ -146,9 +149,10 @@ def _pull(like, table, b, dim, d, base, pair, lo, hi, weight, d_user):
 @njit
 def _push(like, user, b, dim, d, base, pair, lo, hi, weight, d_item):
     vector = load(like, user, b * dim + d)
+    r = np.uint64(b)
     for s in range(lo, hi):
-        at = (base + np.int64(pair[b, s] >> HALF)) * dim + d
-        store(fma(splat(like, weight[b, s]), vector, load(like, d_item, at)), d_item, at)
+        at = (base + np.int64(pair[r, s] >> HALF)) * dim + d
+        store(fma(splat(like, weight[r, s]), vector, load(like, d_item, at)), d_item, at)
 
 
 # --- kernels ---------------------------------------------------------------------------------------
@@ -191,7 +195,7 @@ def forward(user, table, dim, n_items, ids, shift, lo, hi, pair, start, ordered,
     wide, narrow = zeros(64), zeros(16)
     for k in range(blocks):
         for b in range(lo, hi):
-            first, last, u = start[k, b], start[k + 1, b], b * dim
+            first, last, u = np.uint64(start[k, b]), np.uint64(start[k + 1, b]), b * dim
             if first == last:
                 continue
             d = 0
@@ -228,7 +232,7 @@ def backward_user(table, dim, pair, start, shift, lo, hi, d_neg, weight, d_user)
     wide, narrow = zeros(64), zeros(16)
     for k in range(start.shape[0] - 1):
         for b in range(lo, hi):
-            first, last, u = start[k, b], start[k + 1, b], b * dim
+            first, last, u = np.uint64(start[k, b]), np.uint64(start[k + 1, b]), b * dim
             if first == last:
                 continue
             d = 0
@@ -250,7 +254,7 @@ def backward_item(user, dim, n_items, pair, start, shift, k, weight, d_item):
     d_item[(k << shift) * dim : min((k + 1) << shift, n_items) * dim] = 0
     wide, narrow = zeros(64), zeros(16)
     for b in range(pair.shape[0]):
-        first, last, u = start[k, b], start[k + 1, b], b * dim
+        first, last, u = np.uint64(start[k, b]), np.uint64(start[k + 1, b]), b * dim
         if first == last:
             continue
         d = 0
