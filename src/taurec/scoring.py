@@ -28,6 +28,7 @@ def batch_scores(
     negatives: NegativeIds,
     score: ScoreName = "cosine",
     kernel: str = "auto",
+    d_item: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Scores of the observed pairs and of their negatives.
 
@@ -38,17 +39,19 @@ def batch_scores(
         negatives: where the negatives are; see :class:`taurec.types.NegativeIds`.
         score: ``cosine`` in [-1, 1], ``dot``, or ``neg_sq_dist`` = -|u - v|^2.
         kernel: how per-row negatives are gathered; see :func:`taurec.kernels.gather_dot`.
+        d_item: for cosine scores of per-row negatives whose ``item`` rows have length 1 already: where their
+            gradient is written, instead of to autograd.
     Returns: ``pos[B]`` and ``neg[B, N]``; an absent negative has -inf.
     """
     if negatives.layout == "in_batch":
         # The other items are not looked at, and the table may be large.
         item, positive = F.embedding(positive, item), torch.arange(len(positive), device=positive.device)
     if score == "cosine":
-        user, item = unit_rows(user), unit_rows(item)
+        user, item = unit_rows(user), item if d_item is not None else unit_rows(item)
     if negatives.layout == "per_row":
         assert negatives.ids is not None
         ids = torch.cat([positive[:, None], negatives.ids], 1)
-        together = gather_dot(user, item, ids, kernel=kernel)
+        together = gather_dot(user, item, ids, kernel=kernel, d_item=d_item)
         pos, neg = together[:, 0], together[:, 1:]
     else:
         # F.embedding, not item[positive]: its backward gives the same bits for any number of threads.

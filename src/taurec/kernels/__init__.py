@@ -74,7 +74,9 @@ def _numba_misfit(user: Tensor, item: Tensor, ids: Tensor) -> str:
     return ""
 
 
-def gather_dot(user: Tensor, item: Tensor, ids: Tensor, *, kernel: str = "auto") -> Tensor:
+def gather_dot(
+    user: Tensor, item: Tensor, ids: Tensor, *, kernel: str = "auto", d_item: Tensor | None = None
+) -> Tensor:
     """``neg[b, n] = <user[b], item[ids[b, n]]>``: scores of each row's own negatives.
 
     Differentiable in both tables, without ever holding the ``[B, N, D]`` gathered rows. The
@@ -85,6 +87,7 @@ def gather_dot(user: Tensor, item: Tensor, ids: Tensor, *, kernel: str = "auto")
         item: [I, D] vectors of all items; its gradient is dense.
         ids: [B, N] int64 in 0..I-1; repeats add up.
         kernel: ``auto``, ``numba`` (float32 on CPU) or ``torch``.
+        d_item: [I, D] where ``numba`` writes the gradient of the items, every row, instead of handing it to autograd.
     Returns: [B, N] scores.
     Raises: UsageError if shapes disagree or the named kernel cannot serve the call.
 
@@ -94,10 +97,10 @@ def gather_dot(user: Tensor, item: Tensor, ids: Tensor, *, kernel: str = "auto")
     if user.ndim != 2 or item.ndim != 2 or ids.ndim != 2 or user.shape[1] != item.shape[1] or len(user) != len(ids):
         shapes = f"{tuple(user.shape)}, {tuple(item.shape)}, {tuple(ids.shape)}"
         raise UsageError(f"gather_dot takes user [B, D], item [I, D], ids [B, N]; got {shapes}")
-    if chosen(user, item, ids, kernel) == "numba":
+    if d_item is not None or chosen(user, item, ids, kernel) == "numba":
         from taurec.kernels import cpu_numba
 
-        return cpu_numba.gather_dot(user, item, ids)
+        return cpu_numba.gather_dot(user, item, ids, d_item)
     from taurec.kernels import reference
 
     return reference.gather_dot(user, item, ids)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from taurec.errors import UsageError
 from taurec.kernels import pool
 from taurec.kernels.compile import kernel
 
@@ -31,7 +32,7 @@ class GatherDot(torch.autograd.Function):
     """``neg[b, n] = <user[b], item[ids[b, n]]>``; see :func:`taurec.kernels.gather_dot`."""
 
     @staticmethod
-    def forward(ctx: Any, user: Tensor, item: Tensor, ids: Tensor) -> Tensor:
+    def forward(ctx: Any, user: Tensor, item: Tensor, ids: Tensor, into: Tensor | None) -> Tensor:
         (n_rows, n), (n_items, dim) = ids.shape, item.shape
         shift = block_shift(n_items, dim, n)
         pairs = np.empty((n_rows, n), np.uint32)
@@ -51,16 +52,17 @@ class GatherDot(torch.autograd.Function):
             raise IndexError(f"item ids must be in 0..{n_items - 1}, got {int(ids.min())}..{int(ids.max())}")
         ctx.save_for_backward(user, item)
         ctx.plan = (shift, pairs, start, scratch)
+        ctx.into = into
         return neg
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_neg: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, d_neg: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         user, item = ctx.saved_tensors
         shift, pairs, start, weight = ctx.plan
         n_items, dim = item.shape
         d_user = torch.empty_like(user) if ctx.needs_input_grad[0] else None
-        d_item = torch.empty_like(item) if ctx.needs_input_grad[1] else None
+        d_item = torch.empty_like(item) if ctx.needs_input_grad[1] else ctx.into
         rows, table, given = _flat(user), _flat(item), d_neg.contiguous().numpy()
         out = np.empty(0, np.float32) if d_user is None else _flat(d_user)
         by_rows, by_items, spans = kernel("backward_user"), kernel("backward_item"), _spans(len(user))
@@ -68,16 +70,18 @@ class GatherDot(torch.autograd.Function):
         if d_item is not None:
             into = _flat(d_item)
             pool.run(lambda k: by_items(rows, dim, n_items, pairs, start, shift, k, weight, into), len(start) - 1)
-        return d_user, d_item, None
+        return d_user, d_item if ctx.needs_input_grad[1] else None, None, None
 
 
-def gather_dot(user: Tensor, item: Tensor, ids: Tensor) -> Tensor:
+def gather_dot(user: Tensor, item: Tensor, ids: Tensor, d_item: Tensor | None = None) -> Tensor:
     """The compiled gather-dot; arguments as :func:`taurec.kernels.gather_dot`, float32 on CPU.
 
-    Raises: IndexError if an id is not in 0..I-1.
+    Raises: IndexError if an id is not in 0..I-1; UsageError for more ids than a call can write to one ``d_item``.
     """
+    if d_item is not None and ids.shape[1] > COLUMNS:
+        raise UsageError(f"d_item takes the gradient of at most {COLUMNS} columns of ids, got {ids.shape[1]}")
     user, item = user.contiguous(), item.contiguous()
-    parts = [GatherDot.apply(user, item, part.contiguous()) for part in ids.split(COLUMNS, 1)]  # type: ignore[no-untyped-call]
+    parts = [GatherDot.apply(user, item, part.contiguous(), d_item) for part in ids.split(COLUMNS, 1)]  # type: ignore[no-untyped-call]
     return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 

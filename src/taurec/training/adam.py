@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from taurec.kernels.tables import adam_step
+from taurec.training.tables import large_zeros
 
 
 class Adam:
@@ -24,7 +25,7 @@ class Adam:
     def __init__(self, parameters: Iterable[torch.nn.Parameter], lr: float, weight_decay: float = 0.0):
         self.parameters = list(parameters)
         self.lr, self.weight_decay, self.steps = lr, weight_decay, 0
-        self.moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in self.parameters]
+        self.moments = [(_zeros_like(p), _zeros_like(p)) for p in self.parameters]
 
     @torch.no_grad()
     def step(self) -> None:
@@ -37,6 +38,17 @@ class Adam:
             adam_step(*tables, step=self.steps, lr=self.lr, l2=self.weight_decay)
             parameter.grad = None
 
+    def release(self, parameter: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The values and the moments of a parameter, which somebody else moves from now on."""
+        at = next(k for k, p in enumerate(self.parameters) if p is parameter)
+        self.parameters.pop(at)
+        return parameter.detach(), *self.moments.pop(at)
+
 
 def _as_table(x: Tensor) -> Tensor:
     return x if x.ndim == 2 else x.reshape(1, -1)
+
+
+def _zeros_like(p: Tensor) -> Tensor:
+    """Zeros; large pages where the table is on the CPU and large."""
+    return large_zeros(*p.shape) if p.dtype == torch.float32 and p.device.type == "cpu" else torch.zeros_like(p)

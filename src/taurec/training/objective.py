@@ -11,7 +11,7 @@ from torch import Tensor
 from taurec.errors import UsageError
 from taurec.losses.reduction import RowReduce
 from taurec.run import L2Mode, L2On
-from taurec.training.penalty import l2_penalty
+from taurec.training.penalty import Counted, l2_penalty
 from taurec.types import Batch, Embeddings
 
 SUPPLIED = frozenset({"group"})
@@ -49,10 +49,12 @@ class Objective:
         """How the loss reduces over negatives, or None where it must see their scores."""
         return None if self.logq else getattr(self.loss, "reduce", None)
 
-    def __call__(self, pos: Tensor, neg: Tensor, batch: Batch, embeddings: Embeddings) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, pos: Tensor, neg: Tensor, batch: Batch, embeddings: Embeddings, counted: Counted | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The scalar to minimise, and the number of rows that had no negative (a tensor, no sync)."""
         values = self.loss(pos, neg, **self._side(batch))
-        return self._scalar(values, torch.isfinite(neg).any(1), batch, embeddings)
+        return self._scalar(values, torch.isfinite(neg).any(1), batch, embeddings, counted)
 
     def combine(
         self, pos: Tensor, reduced: Tensor, n: Tensor, batch: Batch, embeddings: Embeddings
@@ -61,14 +63,21 @@ class Objective:
         values = self.loss.combine(pos, reduced, n, **self._side(batch))
         return self._scalar(values, n > 0, batch, embeddings)
 
-    def _scalar(self, values: Tensor, present: Tensor, batch: Batch, embeddings: Embeddings) -> tuple[Tensor, Tensor]:
+    def _scalar(
+        self,
+        values: Tensor,
+        present: Tensor,
+        batch: Batch,
+        embeddings: Embeddings,
+        counted: Counted | None = None,
+    ) -> tuple[Tensor, Tensor]:
         weight = present.to(values.dtype)
         left_out = values.shape[0] - weight.sum()
         if batch.weight is not None:
             weight = weight * batch.weight
         scalar = (values * weight).sum() / weight.sum().clamp_min(torch.finfo(values.dtype).tiny)
         if self.l2 > 0 and self.l2_mode != "adam":
-            scalar = scalar + self.l2 * l2_penalty(self.l2_mode, self.l2_on, embeddings, batch)
+            scalar = scalar + self.l2 * l2_penalty(self.l2_mode, self.l2_on, embeddings, batch, counted)
         return scalar, left_out
 
     def _side(self, batch: Batch) -> dict[str, Tensor]:

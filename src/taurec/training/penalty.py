@@ -9,8 +9,11 @@ from torch import Tensor
 from taurec.run import L2Mode, L2On
 from taurec.types import Batch, Embeddings
 
+Counted = tuple[Tensor, Tensor]
+"""[I] squared lengths of the items, and how often each is in the batch, as positive or negative."""
 
-def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch) -> Tensor:
+
+def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, counted: Counted | None = None) -> Tensor:
     """The L2 term of one step, to be multiplied by its strength.
 
     With u, p, n the gathered vectors of users, positives and negatives (un-normalised; a row that
@@ -28,6 +31,8 @@ def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch) -> 
 
     ``on`` says which vectors: ``ego`` the tables, ``final`` what is scored, ``hops`` every layer's
     output (the BSL authors' LightGCN). The negatives enter by their counts, so no [B, N, D] is built.
+    With ``counted`` the items' part is the value alone, for a caller who adds its gradient elsewhere
+    (``gathered`` and ``sum`` only).
     """
     users, items = _tables(on, embeddings)
     if mode == "adam":
@@ -35,13 +40,17 @@ def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch) -> 
     if mode == "tables":
         return 0.5 * (fixed_sum(users.square()) + fixed_sum(items.square()))
     user_part = fixed_sum(F.embedding(batch.user, users).square())
+    rows = batch.user.shape[0]
+    if counted is not None:
+        assert mode in ("gathered", "sum")
+        total = 0.5 * (user_part + fixed_sum(counted[0] * counted[1]))
+        return total / rows if mode == "gathered" else total
     item_part = fixed_sum(F.embedding(batch.item, items).square())
     ids = batch.negatives.ids
     negative_part = users.new_zeros(())
     if ids is not None:
         counts = torch.bincount(ids.reshape(-1), minlength=items.shape[0]).to(items.dtype)
         negative_part = fixed_sum(items.square().sum(-1) * counts)
-    rows = batch.user.shape[0]
     if mode == "unsquared":
         n_rows = 1 if ids is None else ids.numel()
         # A zero norm has no gradient: the square root is taken of at least the smallest normal float.

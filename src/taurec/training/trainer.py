@@ -19,6 +19,7 @@ from taurec.backbones import BACKBONES
 from taurec.data.interactions import Interactions
 from taurec.errors import NonFiniteError, UsageError
 from taurec.evaluation.ranking import evaluate_ranker
+from taurec.kernels.memory import keep_freed_memory
 from taurec.kernels.tables import unit_rows
 from taurec.losses import LOSSES
 from taurec.ranker import EmbeddingRanker
@@ -28,7 +29,8 @@ from taurec.scoring import batch_scores, catalogue_scores
 from taurec.training.adam import Adam
 from taurec.training.interrupt import StopRequest, stop_on_signal
 from taurec.training.objective import Objective
-from taurec.types import Batch
+from taurec.training.plain import PlainTables, Taken
+from taurec.types import Batch, Embeddings
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class Trainer:
         self.run, self.train, self.valid = run, train, valid
         self.device = pick_device(run.device)
         use_threads(run.threads)
+        keep_freed_memory()
         loss = LOSSES.build(run.loss.name, given=run.loss.settings)
         if loss.scores == "cosine" and run.train_score != "cosine":
             raise UsageError(
@@ -116,6 +119,7 @@ class Trainer:
         self.negatives = NEGATIVES.build(run.negatives.name, given=run.negatives.settings).bind(train, run.seed)
         self.order = ORDERS.build(run.order.name, given=run.order.settings).bind(train, run.batch_size, run.seed)
         self.optimizer = Adam(self.backbone.parameters(), run.lr, run.l2 if run.l2_mode == "adam" else 0.0)
+        self.tables: PlainTables | None = None
         self.notes: list[str] = []
         self._on_progress = on_progress or (lambda progress: None)
         self._on_note = on_note or (lambda note: None)
@@ -152,6 +156,7 @@ class Trainer:
 
     def ranker(self) -> EmbeddingRanker:
         """The present weights as something that ranks, by the run's ranking score."""
+        self.settle()
         self.backbone.eval()
         with torch.no_grad():
             e = self.backbone.embed()
@@ -174,26 +179,45 @@ class Trainer:
         run = self.run
         self.backbone.begin_step(epoch, number)
         embeddings = self.backbone.embed(self._rows_needed(batch))
-        user_at, item_at = embeddings.at or (batch.user, batch.item)
+        taken = self._take(embeddings, batch)
+        embeddings, local = taken.embeddings, taken.batch
+        user_at, item_at = embeddings.at or (local.user, local.item)
         user = F.embedding(user_at, embeddings.user)
         if run.user_dropout:
             user = user * self._dropout_mask(batch.row, user, epoch)
-        given, reduce = (user, embeddings.item, item_at, batch.negatives), self.objective.reduce
+        given, reduce = (user, embeddings.item, item_at, local.negatives), self.objective.reduce
         if batch.negatives.layout == "full" and reduce is not None and run.kernel != "torch":
             reduced = catalogue_scores(*given, reduce, run.train_score, run.kernel)
-            scalar, left_out = self.objective.combine(*reduced, batch, embeddings)
+            scalar, left_out = self.objective.combine(*reduced, local, embeddings)
         else:
-            scores = batch_scores(*given, run.train_score, run.kernel)
-            scalar, left_out = self.objective(*scores, batch, embeddings)
+            scores = batch_scores(*given, run.train_score, run.kernel, taken.d_item)
+            scalar, left_out = self.objective(*scores, local, embeddings, taken.counted)
         value = float(scalar.detach())
         if not math.isfinite(value):
             self._stop_non_finite("the loss", value, epoch, number)
         scalar.backward()  # type: ignore[no-untyped-call]
-        for name, parameter in self.backbone.named_parameters():
-            if parameter.grad is not None and not math.isfinite(float(parameter.grad.sum())):
+        gradients = {name: p.grad for name, p in self.backbone.named_parameters() if p.grad is not None}
+        gradients |= {} if self.tables is None else self.tables.gradients()
+        for name, gradient in gradients.items():
+            if not math.isfinite(float(gradient.sum())):
                 self._stop_non_finite(f"the gradient of {name}", value, epoch, number)
         self.optimizer.step()
+        if self.tables is not None and not self.tables.move(taken):
+            self._stop_non_finite("the gradient of item", value, epoch, number)
         return value, int(left_out)
+
+    def _take(self, embeddings: Embeddings, batch: Batch) -> Taken:
+        """What the step works on: the rows of its batch, where the backbone yields its tables themselves."""
+        if embeddings.user is not embeddings.ego_user or embeddings.item is not embeddings.ego_item:
+            return Taken(embeddings, batch)
+        if self.tables is None:
+            self.tables = PlainTables(self.run, embeddings, self.optimizer, batch)
+        return self.tables.take(batch)
+
+    def settle(self) -> None:
+        """Bring all weights of the backbone up to date; within an epoch rows may owe steps."""
+        if self.tables is not None:
+            self.tables.settle()
 
     def _rows_needed(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
         """The users and items whose final vectors a step looks at; None where they may be any."""
@@ -215,6 +239,8 @@ class Trainer:
             self._on_progress(Progress(epoch, self.run.epochs, number, steps, mean, rows / seconds, best=best))
             if stop and number < steps:
                 return None
+        self.settle()
+        seconds = time.perf_counter() - started
         return EpochRecord(epoch, total / max(rows, 1), seconds, rows_without_negatives=left_out)
 
     def _validate(self, record: EpochRecord) -> EpochRecord:

@@ -1,0 +1,144 @@
+"""A step on a backbone without layers, which reads and moves the rows of its batch instead of whole tables."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from taurec.kernels import available, chosen
+from taurec.run import Run
+from taurec.training.adam import Adam
+from taurec.training.penalty import Counted
+from taurec.training.tables import LateTable, UnitTable
+from taurec.types import Batch, Embeddings, Layout
+
+Way = Literal["late", "unit", "whole"]
+MANY = 4
+"""Ids a step as a share of the table from which on it is walked whole: rows <= MANY * ids."""
+
+
+class Ways(NamedTuple):
+    """How each table is moved: ``late`` and ``unit`` by the tables of those names, ``whole`` by autograd and Adam."""
+
+    user: Way
+    item: Way
+
+
+def ways(run: Run, layout: Layout, n_negatives: int, n_items: int, kernel: str) -> Ways:
+    """How a step moves the tables of a backbone without layers: a function of the run and of shapes alone.
+
+    Args:
+        n_negatives: [N] of a per-row or shared layout.
+        kernel: what gathers per-row negatives, ``numba`` or ``torch``.
+    """
+    whole = Ways("whole", "whole")
+    if run.kernel == "torch" or run.device != "cpu" or available()["numba"] != "ok":
+        return whole
+    if run.l2 > 0 and run.l2_mode == "tables":
+        return whole
+    ids = {"per_row": run.batch_size * (n_negatives + 1), "shared": run.batch_size + n_negatives}.get(layout, 0)
+    ids = run.batch_size if layout == "in_batch" else ids
+    if layout != "full" and n_items > MANY * ids:
+        return Ways("late", "late")
+    by_counts = run.l2 == 0 or run.l2_mode in ("gathered", "sum", "adam")
+    if layout == "per_row" and run.train_score == "cosine" and kernel == "numba" and by_counts:
+        return Ways("late", "unit")
+    return Ways("late", "whole")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a step works on.
+
+    Attributes:
+        embeddings: of the rows needed.
+        batch: the batch with the places of users and items in those.
+        d_item: see :func:`taurec.scoring.batch_scores`.
+        counted: see :func:`taurec.training.penalty.l2_penalty`.
+    """
+
+    embeddings: Embeddings
+    batch: Batch
+    d_item: Tensor | None = None
+    counted: Counted | None = None
+
+
+class PlainTables:
+    """The tables of a backbone that hands them to the scorer as they are.
+
+    Args:
+        embeddings: what the backbone yields, whose vectors are its parameters.
+        adam: holds the moments; what is moved here it no longer moves.
+        batch: the first one; its shapes decide.
+    """
+
+    def __init__(self, run: Run, embeddings: Embeddings, adam: Adam, batch: Batch):
+        self.run, ids = run, batch.negatives.ids
+        self._whole = embeddings
+        n, kernel = 0, "torch"
+        if batch.negatives.layout == "per_row" and ids is not None:
+            n = ids.shape[1]
+            full = ids[:1].expand(run.batch_size, -1)
+            kernel = chosen(embeddings.user, embeddings.item, full, run.kernel)
+        elif ids is not None:
+            n = len(ids)
+        self.ways = ways(run, batch.negatives.layout, n, len(embeddings.item), kernel)
+        self.user: LateTable | None = None
+        self.item: LateTable | UnitTable | None = None
+        if self.ways.user == "late":
+            self.user = LateTable(*adam.release(embeddings.user), adam.lr, adam.weight_decay)
+        if self.ways.item != "whole":
+            kind = UnitTable if self.ways.item == "unit" else LateTable
+            self.item = kind(*adam.release(embeddings.item), adam.lr, adam.weight_decay)
+
+    def take(self, batch: Batch) -> Taken:
+        """The rows that a step on this batch needs, up to date."""
+        user, item, negatives = self._whole.user, self._whole.item, batch.negatives
+        d_item: Tensor | None = None
+        counted: Counted | None = None
+        changed = {"user": batch.user, "item": batch.item}
+        if self.user is not None:
+            user, changed["user"] = self.user.take(batch.user)
+        if isinstance(self.item, LateTable):
+            ids = batch.item if negatives.ids is None else torch.cat([batch.item, negatives.ids.reshape(-1)])
+            item, place = self.item.take(ids)
+            changed["item"] = place[: len(batch.item)]
+            if negatives.ids is not None:
+                at = place[len(batch.item) :].view(negatives.ids.shape)
+                negatives = dataclasses.replace(negatives, ids=at)
+        elif self.item is not None:
+            item, d_item = self.item.unit, self.item.gradient
+            if self.run.l2 > 0 and self.run.l2_mode != "adam":
+                assert negatives.ids is not None
+                ids = torch.cat([batch.item, negatives.ids.reshape(-1)])
+                counted = self.item.square, torch.bincount(ids, minlength=len(item)).to(torch.float32)
+        local = dataclasses.replace(batch, negatives=negatives, **changed)
+        return Taken(Embeddings(user, item, user, item), local, d_item, counted)
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Of the rows taken, by the name of the table, where autograd made them."""
+        leaves = {"user": self.user, "item": self.item}
+        return {k: t.leaf.grad for k, t in leaves.items() if isinstance(t, LateTable) and t.leaf.grad is not None}
+
+    def move(self, taken: Taken) -> bool:
+        """One step of Adam; False if a gradient written to ``d_item`` was not finite."""
+        if self.user is not None:
+            self.user.move()
+        if isinstance(self.item, UnitTable):
+            if taken.counted is None:
+                return self.item.move()
+            strength = self.run.l2 / (len(taken.batch.user) if self.run.l2_mode == "gathered" else 1)
+            return self.item.move(strength, taken.counted[1])
+        if self.item is not None:
+            self.item.move()
+        return True
+
+    def settle(self) -> None:
+        """Bring every row of the backbone's tables up to date."""
+        for table in (self.user, self.item):
+            if table is not None:
+                table.settle()

@@ -1,0 +1,173 @@
+"""Tables that a step reads and moves by the rows it needs, with the result of Adam over the whole table.
+
+A backbone without layers (matrix factorisation) hands its tables themselves to the scorer. A step then needs the
+rows of its batch alone, however large the table is.
+
+:class:`LateTable`
+    The rows of a batch are gathered into a small table, which autograd sees. A row that was not touched for some
+    steps first takes them, one after another, exactly as if Adam had walked the whole table in each.
+:class:`UnitTable`
+    For cosine scores with so many negatives that a step touches most items: unit rows are kept, the gradient with
+    respect to them is written to one buffer, and one pass goes from there through the norm, L2 and Adam.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from taurec.kernels import pool
+from taurec.kernels.compile import kernel
+from taurec.kernels.tables import TASK_FLOATS
+
+BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
+#: Length up to which a row counts as zero, as in :func:`taurec.kernels.tables.unit_rows`.
+SMALL = 1e-12
+#: Rows gathered by one task.
+ROWS = 256
+
+F1 = NDArray[np.float32]
+
+
+def large_zeros(*shape: int) -> Tensor:
+    """Zeros for a table that stays: through numpy, which asks for large pages where torch does not."""
+    filled = np.empty(shape, np.float32)
+    filled.fill(0)
+    return torch.from_numpy(filled)
+
+
+def _scales(step: int, lr: float) -> tuple[float, float]:
+    """Adam's step size and inverse root of a step, as :func:`taurec.kernels.tables.adam_step` has them."""
+    return lr / (1 - BETA1**step), 1 / math.sqrt(1 - BETA2**step)
+
+
+class LateTable:
+    """A table of which a step touches few rows; the others take their steps when they are next read.
+
+    Args:
+        weight, m, v: [R, D] contiguous float32, Adam's state included; shared with whoever reads them, but
+            only :meth:`settle` makes all rows what they should be.
+        lr: step size.
+        weight_decay: added to the gradient times the weight, in every step and for every row.
+
+    >>> w, m, v = torch.ones(3, 2), torch.zeros(3, 2), torch.zeros(3, 2)
+    >>> table = LateTable(w, m, v, lr=0.5)
+    >>> rows, place = table.take(torch.tensor([2, 0, 2]))
+    >>> rows.shape, place.tolist()
+    (torch.Size([2, 2]), [0, 1, 0])
+    >>> rows.sum().backward()
+    >>> table.move()
+    >>> w[:, 0].tolist()
+    [0.5, 1.0, 0.5]
+    """
+
+    def __init__(self, weight: Tensor, m: Tensor, v: Tensor, lr: float, weight_decay: float = 0.0):
+        self.lr, self.weight_decay, self.step = lr, weight_decay, 0
+        self.n, self.dim = weight.shape
+        self._state: tuple[F1, F1, F1] = (_flat(weight), _flat(m), _flat(v))
+        self._last = np.zeros(self.n, np.int32)
+        self._mark, self._stamp = np.zeros((2, self.n), np.int32), 0
+        self._first, self._scales = 1, np.empty((2, 64), np.float32)
+        self._rows: NDArray[np.int64] = np.empty(0, np.int64)
+        self.leaf = torch.empty(0)
+
+    def take(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """The different rows among ``ids`` [n] as a leaf [k, D] of autograd, and the place of each id in it."""
+        rows, place = np.empty(len(ids), np.int64), torch.empty(len(ids), dtype=torch.int64)
+        self._stamp += 1
+        k = kernel("compact")(ids.numpy(), self._mark, self._stamp, rows, place.numpy())
+        self._rows = rows[:k].copy()
+        out = torch.empty((k, self.dim))
+        self._catch_up(self._rows, k, ROWS, _flat(out))
+        self.leaf = out.requires_grad_()
+        return self.leaf, place
+
+    def move(self) -> None:
+        """One step of Adam with the gradient of the rows last taken; all other rows owe it."""
+        self.step += 1
+        size, root = _scales(self.step, self.lr)
+        owed = self.step - self._first
+        if owed == self._scales.shape[1]:
+            self._scales = np.concatenate([self._scales, np.empty_like(self._scales)], 1)
+        self._scales[:, owed] = size, root
+        if self.leaf.grad is None:
+            return
+        (p, m, v), rows = self._state, self._rows
+        grad, loop = _flat(self.leaf.grad.contiguous()), kernel("adam_rows")
+        fixed = self.dim, self._last, rows, self.step, self.weight_decay, size, BETA1, BETA2, root, EPS
+        pool.run(lambda t: loop(p, grad, m, v, *fixed, t * ROWS, min((t + 1) * ROWS, len(rows))), -(-len(rows) // ROWS))
+        self.leaf = torch.empty(0)
+
+    def settle(self) -> None:
+        """Let every row take the steps it owes."""
+        self._catch_up(np.empty(0, np.int64), self.n, max(1, TASK_FLOATS // self.dim), np.empty(0, np.float32))
+        self._first = self.step + 1
+
+    def _catch_up(self, rows: NDArray[np.int64], n: int, size: int, out: F1) -> None:
+        if self.step < self._first and not len(out):
+            return
+        (p, m, v), loop, whole = self._state, kernel("adam_late"), not len(rows)
+        sizes, roots = self._scales
+        fixed = self.dim, self._last, rows, whole, self.step, self._first, self.weight_decay
+        fixed2 = sizes, BETA1, BETA2, roots, EPS
+        pool.run(lambda t: loop(p, m, v, *fixed, *fixed2, t * size, min((t + 1) * size, n), out), -(-n // size))
+
+
+class UnitTable:
+    """A table scored by cosine of which a step touches most rows.
+
+    Args:
+        weight, m, v: [R, D] contiguous float32, Adam's state included; all are moved in place.
+        lr, weight_decay: as in :class:`LateTable`.
+
+    Attributes:
+        unit: [R, D] the rows at length 1.
+        gradient: [R, D] where the step writes dL/d unit, every row.
+        square: [R] squared lengths of the rows.
+    """
+
+    def __init__(self, weight: Tensor, m: Tensor, v: Tensor, lr: float, weight_decay: float = 0.0):
+        self.lr, self.weight_decay, self.step = lr, weight_decay, 0
+        self.n, self.dim = weight.shape
+        self._state: tuple[F1, F1, F1] = (_flat(weight), _flat(m), _flat(v))
+        self.unit, self.gradient = large_zeros(self.n, self.dim), large_zeros(self.n, self.dim)
+        self.square = torch.zeros(self.n)
+        self._tasks, self._size = -(-self.n // (size := max(1, TASK_FLOATS // self.dim))), size
+        loop, given = kernel("unit_square"), (self._state[0], self.dim, SMALL)
+        out = _flat(self.unit), self.square.numpy()
+        pool.run(lambda t: loop(*given, *self._span(t), *out), self._tasks)
+
+    def move(self, l2: float = 0.0, counts: Tensor | None = None) -> bool:
+        """One step of Adam with :attr:`gradient` plus ``l2 * counts[r] * weight[r]``.
+
+        Returns: False if a gradient was not finite; such rows stay, all others have moved.
+        """
+        self.step += 1
+        size, root = _scales(self.step, self.lr)
+        p, m, v = self._state
+        rows = np.empty(0, np.float32) if counts is None else counts.numpy()
+        strength = self.weight_decay if counts is None else l2
+        tables = p, _flat(self.gradient), m, v, _flat(self.unit), self.square.numpy(), self.dim
+        fixed = strength, rows, size, BETA1, BETA2, root, EPS, SMALL
+        loop, fine = kernel("adam_unit"), [True] * self._tasks
+
+        def task(t: int) -> None:
+            fine[t] = loop(*tables, *fixed, *self._span(t))
+
+        pool.run(task, self._tasks)
+        return all(fine)
+
+    def settle(self) -> None:
+        """Nothing is owed."""
+
+    def _span(self, t: int) -> tuple[int, int]:
+        return t * self._size, min((t + 1) * self._size, self.n)
+
+
+def _flat(table: Tensor) -> F1:
+    flat: F1 = table.detach().view(-1).numpy()
+    return flat
