@@ -121,6 +121,8 @@ def test_a_saved_folder_gives_the_same_lists_without_the_data(model: dict, tmp_p
     assert (first.user, first.item, first.score.tolist()) == (second.user, second.item, second.score.tolist())
     assert again.evaluate().means() == made.evaluate().means()
     assert again.run == made.run
+    assert again.kernels == made.kernels == json.loads((folder / "run.json").read_text())["kernels"]
+    assert bool(made.kernels) == (made.run.model is None)
     assert again.run.data_hash == data_hash(again.split)
     assert json.loads((folder / "metrics.json").read_text())["test"]["ndcg@20"] == made.metrics["test"]["ndcg@20"]
     assert [p.name for p in tmp_path.iterdir()] == ["run"]

@@ -92,6 +92,7 @@ class Recommender:
         self.notes: list[str] = []
         self.metrics: dict[str, dict[str, float]] = {}
         self.stopped_by = 0
+        self.kernels: dict[str, str] = {}
         self.fit_seconds = 0.0
         self._ranker: Ranker | None = None
         self._split: Split | None = None
@@ -153,7 +154,7 @@ class Recommender:
         else:
             trained = Trainer(self.run, parts.train, valid, on_progress, on_note).fit()
             self._ranker, self.records, self.best = trained.ranker, trained.records, trained.best
-            self.notes, self.stopped_by = trained.notes, trained.stopped_by
+            self.notes, self.stopped_by, self.kernels = trained.notes, trained.stopped_by, trained.kernels
             self.fit_seconds = time.perf_counter() - started
         self.metrics = {"valid": dict(self.best.metrics)} if self.best and self.best.metrics else {}
         return self
@@ -296,7 +297,7 @@ class Recommender:
 
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:
         """Write the model as one folder (see :mod:`taurec.saved`), whole or not at all."""
-        saved = SavedModel(self.run, self.ranker, self.split, self.metrics, self.records)
+        saved = SavedModel(self.run, self.ranker, self.split, self.metrics, self.records, self.kernels)
         write_folder(Path(folder), saved, overwrite)
         return Path(folder)
 
@@ -306,7 +307,7 @@ class Recommender:
         saved = read_folder(Path(folder))
         made = cls.from_run(saved.run)
         made._ranker, made._split = saved.ranker, saved.split
-        made.metrics, made.records = saved.metrics, saved.records
+        made.metrics, made.records, made.kernels = saved.metrics, saved.records, saved.kernels
         return made
 
     def _relevant(self, part: str) -> Interactions:

@@ -141,7 +141,7 @@ class Run(BaseModel):
         """The run written by :meth:`to_json`; a file that is not one is an :class:`ArtefactError`."""
         try:
             content: Mapping[str, Any] = json.loads(path.read_text())
-            return cls.of(**{k: v for k, v in content.items() if k != "taurec"})
+            return cls.of(**{k: v for k, v in content.items() if k not in ("taurec", "kernels")})
         except OSError as error:
             raise ArtefactError(f"{path}: cannot be read ({error.strerror})") from None
         except (ValueError, TypeError, AttributeError) as error:

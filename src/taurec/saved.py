@@ -50,6 +50,7 @@ class SavedModel:
     split: Split
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     records: list[EpochRecord] = field(default_factory=list)
+    kernels: dict[str, str] = field(default_factory=dict)
 
 
 def check_writable(folder: Path, overwrite: bool = False) -> None:
@@ -82,7 +83,7 @@ def write_folder(folder: Path, model: SavedModel, overwrite: bool = False) -> No
         work.mkdir()
         save_file({k: np.ascontiguousarray(v) for k, v in model.ranker.state().items()}, work / "model.safetensors")
         header = {"taurec": {"version": taurec.__version__, "format": FORMAT}}
-        content = {**header, **json.loads(model.run.to_json())}
+        content = {**header, **json.loads(model.run.to_json()), "kernels": model.kernels}
         _write_text(work / "run.json", json.dumps(content, indent=2) + "\n")
         shutil.copymode(work / "run.json", work / "model.safetensors")
         _write_text(work / "metrics.json", json.dumps(model.metrics, indent=2) + "\n")
@@ -114,6 +115,7 @@ def read_folder(folder: Path) -> SavedModel:
         items = Vocabulary(pl.read_parquet(folder / "items.parquet")["id"])
         split = _split(pl.read_parquet(folder / "interactions.parquet"), users, items, run)
         metrics = json.loads((folder / "metrics.json").read_text())
+        kernels = dict(json.loads((folder / "run.json").read_text()).get("kernels", {}))
         lines = (folder / "metrics.jsonl").read_text().splitlines()
         records = [_record(json.loads(line)) for line in lines]
     except (OSError, ValueError, TypeError, KeyError, SafetensorError, pl.exceptions.PolarsError) as error:
@@ -131,7 +133,7 @@ def read_folder(folder: Path) -> SavedModel:
             f"{folder}: the model ranks {ranker.n_users} users x {ranker.n_items} items, "
             f"its vocabularies hold {len(users)} x {len(items)}"
         )
-    return SavedModel(run, ranker, split, metrics, records)
+    return SavedModel(run, ranker, split, metrics, records, kernels)
 
 
 def update_metrics(folder: Path, part: str, values: dict[str, float]) -> None:

@@ -11,7 +11,7 @@ from taurec.kernels import tables
 @pytest.fixture(params=["compiled", "plain"])
 def path(request, monkeypatch):
     if request.param == "plain":
-        monkeypatch.setattr(tables, "_compiled", lambda table: False)
+        monkeypatch.setattr(tables, "compiled", lambda table: False)
     elif kernels.available()["numba"] != "ok":
         pytest.skip("numba does not work here")
     return request.param

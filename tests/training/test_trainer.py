@@ -13,6 +13,7 @@ from taurec.data.interactions import Interactions
 from taurec.data.planted import planted
 from taurec.data.split import split
 from taurec.errors import NonFiniteError, UsageError
+from taurec.kernels import available
 from taurec.training.presets import resolve
 from taurec.training.trainer import Progress, Trainer
 
@@ -152,3 +153,21 @@ def test_a_run_without_a_number_of_threads_takes_all_again() -> None:
     assert torch.get_num_threads() == 1
     Trainer(resolve(**SMALL), PARTS.train)
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, {"scores": "torch"}),
+        ({"kernel": "numba"}, {"scores": "numba"}),
+        ({"negatives": "full", "kernel": "numba"}, {"scores": "numba"}),
+        ({"negatives": "in-batch", "kernel": "numba", "backbone": "lightgcn"}, {"scores": "torch", "hop": "numba"}),
+        ({"backbone": "lightgcn"}, {"scores": "torch", "hop": "torch"}),
+    ],
+)
+def test_it_says_which_kernels_ran(fields, expected) -> None:
+    numba = "numba" if available()["numba"] == "ok" else "torch"
+    if numba == "torch" and fields.get("kernel") == "numba":
+        pytest.skip("numba does not work here")
+    trained = train(**{"loss": "sl", "epochs": 1, **fields})
+    assert trained.kernels == {**expected, "tables": numba}

@@ -234,6 +234,11 @@ def catalogue_reduce(
     return reduced, n
 
 
+def chosen(user: Tensor, item: Tensor, kernel: str = "auto") -> str:
+    """The name of the kernel that a call with these arguments runs, as :func:`taurec.kernels.chosen` has it."""
+    return "numba" if _loops(user, item, kernel) else "torch"
+
+
 def _loops(user: Tensor, item: Tensor, kernel: str) -> bool:
     """Whether the compiled loops run."""
     if kernel not in NAMES:

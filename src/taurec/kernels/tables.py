@@ -61,7 +61,7 @@ def unit_rows(w: Tensor, eps: float = 1e-12) -> Tensor:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    if w.ndim == 2 and w.numel() and _compiled(w):
+    if w.ndim == 2 and w.numel() and compiled(w):
         unit: Tensor = UnitRows.apply(w.contiguous(), eps)  # type: ignore[no-untyped-call]
         return unit
     length = torch.linalg.vector_norm(w, dim=-1, keepdim=True)
@@ -108,7 +108,7 @@ def adam_step(
     if l2_rows is not None and l2_rows.shape != param.shape[:1]:
         raise UsageError(f"l2_rows must be [{len(param)}], got {list(l2_rows.shape)}")
     step_size, root = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
-    if param.numel() and _compiled(param) and all(t.is_contiguous() for t in (param, m, v)):
+    if param.numel() and compiled(param) and all(t.is_contiguous() for t in (param, m, v)):
         flat = [t.contiguous().view(-1).numpy() for t in tables]
         rows = np.empty(0, np.float32) if l2_rows is None else l2_rows.to(torch.float32).contiguous().numpy()
         loop, dim = kernel("adam"), param.shape[1]
@@ -121,7 +121,8 @@ def adam_step(
     param.addcdiv_(m, (v.sqrt() / root).add_(eps), value=-step_size)
 
 
-def _compiled(table: Tensor) -> bool:
+def compiled(table: Tensor) -> bool:
+    """Whether the loops over this table are compiled ones."""
     from taurec.kernels import available
 
     return table.dtype == torch.float32 and table.device.type == "cpu" and available()["numba"] == "ok"

@@ -54,7 +54,9 @@ class Objective:
     ) -> tuple[Tensor, Tensor]:
         """The scalar to minimise, and the number of rows that had no negative (a tensor, no sync)."""
         values = self.loss(pos, neg, **self._side(batch))
-        return self._scalar(values, torch.isfinite(neg).any(1), batch, embeddings, counted)
+        # The largest score is one pass; NaN and inf make the loss NaN, which stops the run.
+        present = neg.detach().amax(1) > -torch.inf if neg.shape[1] else torch.zeros_like(pos, dtype=torch.bool)
+        return self._scalar(values, present, batch, embeddings, counted)
 
     def combine(
         self, pos: Tensor, reduced: Tensor, n: Tensor, batch: Batch, embeddings: Embeddings

@@ -114,8 +114,8 @@ class PlainTables:
             item, d_item = self.item.unit, self.item.gradient
             if self.run.l2 > 0 and self.run.l2_mode != "adam":
                 assert negatives.ids is not None
-                ids = torch.cat([batch.item, negatives.ids.reshape(-1)])
-                counted = self.item.square, torch.bincount(ids, minlength=len(item)).to(torch.float32)
+                both = (torch.bincount(ids.reshape(-1), minlength=len(item)) for ids in (batch.item, negatives.ids))
+                counted = self.item.square, torch.add(*both).to(torch.float32)
         local = dataclasses.replace(batch, negatives=negatives, **changed)
         return Taken(Embeddings(user, item, user, item), local, d_item, counted)
 

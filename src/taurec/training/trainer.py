@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 import time
@@ -14,13 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from taurec import draw
+from taurec import draw, kernels
 from taurec.backbones import BACKBONES
 from taurec.data.interactions import Interactions
 from taurec.errors import NonFiniteError, UsageError
 from taurec.evaluation.ranking import evaluate_ranker
+from taurec.kernels import catalogue, hop
 from taurec.kernels.memory import keep_freed_memory
-from taurec.kernels.tables import unit_rows
+from taurec.kernels.tables import compiled, unit_rows
 from taurec.losses import LOSSES
 from taurec.ranker import EmbeddingRanker
 from taurec.run import Run
@@ -70,6 +70,7 @@ class Trained:
         best: the record of that epoch, or None if no epoch was finished.
         notes: what the user should know, such as groups that hardly exist.
         stopped_by: the signal that ended the run early, or 0.
+        kernels: what ran, by part of the step (``scores``, ``hop``, ``tables``): ``numba`` or ``torch``.
     """
 
     ranker: EmbeddingRanker
@@ -78,6 +79,7 @@ class Trained:
     best: EpochRecord | None
     notes: list[str]
     stopped_by: int = 0
+    kernels: dict[str, str] = field(default_factory=dict)
 
 
 class Trainer:
@@ -116,10 +118,13 @@ class Trainer:
         self.objective = Objective(loss, run.logq, run.l2, run.l2_mode, run.l2_on)
         backbone: Any = BACKBONES.build(run.backbone.name, train, given=run.backbone.settings, seed=run.seed)
         self.backbone = backbone.to(self.device)
+        if hasattr(backbone, "kernel"):
+            backbone.kernel = run.kernel
         self.negatives = NEGATIVES.build(run.negatives.name, given=run.negatives.settings).bind(train, run.seed)
         self.order = ORDERS.build(run.order.name, given=run.order.settings).bind(train, run.batch_size, run.seed)
         self.optimizer = Adam(self.backbone.parameters(), run.lr, run.l2 if run.l2_mode == "adam" else 0.0)
         self.tables: PlainTables | None = None
+        self.kernels: dict[str, str] = {}
         self.notes: list[str] = []
         self._on_progress = on_progress or (lambda progress: None)
         self._on_note = on_note or (lambda note: None)
@@ -130,7 +135,7 @@ class Trainer:
         """Train until the last epoch, until validation no longer improves, or until a signal asks to stop."""
         run, records = self.run, list[EpochRecord]()
         best: EpochRecord | None = None
-        weights: dict[str, Any] = {}
+        weights: dict[str, Tensor] = {}
         self._report_groups()
         with stop_on_signal() as stop:
             for epoch in range(1, run.epochs + 1):
@@ -142,7 +147,7 @@ class Trainer:
                 records.append(record)
                 if self.valid is None or (record.metrics and _better(record, best, run.metric)):
                     best = record
-                    weights = copy.deepcopy(self.backbone.state_dict())
+                    self._keep(weights)
                 steps = self.order.steps(epoch)
                 speed = len(self.train) / max(record.train_seconds, 1e-9)
                 self._on_progress(Progress(epoch, run.epochs, steps, steps, record.loss, speed, record, best))
@@ -152,7 +157,7 @@ class Trainer:
                     break
         if best is not None:
             self.backbone.load_state_dict(weights)
-        return Trained(self.ranker(), self.backbone, records, best, self.notes, stop.signum)
+        return Trained(self.ranker(), self.backbone, records, best, self.notes, stop.signum, self.kernels)
 
     def ranker(self) -> EmbeddingRanker:
         """The present weights as something that ranks, by the run's ranking score."""
@@ -160,8 +165,16 @@ class Trainer:
         self.backbone.eval()
         with torch.no_grad():
             e = self.backbone.embed()
-            user, item = (unit_rows(e.user), unit_rows(e.item)) if self.run.rank_score == "cosine" else (e.user, e.item)
-        return EmbeddingRanker(*(x.detach().cpu().numpy().copy() for x in (user, item)))
+            if self.run.rank_score == "cosine":
+                user, item = unit_rows(e.user), unit_rows(e.item)
+            else:
+                user, item = e.user.clone(), e.item.clone()
+        return EmbeddingRanker(user.cpu().numpy(), item.cpu().numpy())
+
+    def _keep(self, weights: dict[str, Tensor]) -> None:
+        """Copy the present weights into those kept."""
+        for name, value in self.backbone.state_dict().items():
+            weights[name] = weights[name].copy_(value) if name in weights else value.clone()
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, with their negatives, on the run's device."""
@@ -182,6 +195,8 @@ class Trainer:
         taken = self._take(embeddings, batch)
         embeddings, local = taken.embeddings, taken.batch
         user_at, item_at = embeddings.at or (local.user, local.item)
+        if not self.kernels:
+            self.kernels = self._paths(embeddings, batch)
         user = F.embedding(user_at, embeddings.user)
         if run.user_dropout:
             user = user * self._dropout_mask(batch.row, user, epoch)
@@ -213,6 +228,21 @@ class Trainer:
         if self.tables is None:
             self.tables = PlainTables(self.run, embeddings, self.optimizer, batch)
         return self.tables.take(batch)
+
+    def _paths(self, embeddings: Embeddings, batch: Batch) -> dict[str, str]:
+        """Which kernel each part of the step runs."""
+        run, negatives, graph = self.run, batch.negatives, getattr(self.backbone, "adjacency", None)
+        given = embeddings.user, embeddings.item
+        scores = "torch"
+        if negatives.layout == "full" and self.objective.reduce is not None and run.kernel != "torch":
+            scores = catalogue.chosen(*given, run.kernel)
+        elif negatives.layout == "per_row" and negatives.ids is not None:
+            scores = kernels.chosen(*given, negatives.ids, run.kernel)
+        paths = {"scores": scores, "tables": "numba" if compiled(embeddings.ego_user) else "torch"}
+        if graph is not None:
+            matrix, kernel = hop.Csr(*graph.matrix()), getattr(self.backbone, "kernel", "auto")
+            paths["hop"] = hop.chosen(matrix, embeddings.ego_user, kernel)
+        return paths
 
     def settle(self) -> None:
         """Bring all weights of the backbone up to date; within an epoch rows may owe steps."""
