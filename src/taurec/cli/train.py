@@ -12,6 +12,7 @@ from taurec.cli import options as o
 
 if TYPE_CHECKING:
     from taurec.cli.output import Output
+    from taurec.data.split import Split
     from taurec.evaluation.significance import Interval
     from taurec.recommender import Recommender
 
@@ -105,6 +106,7 @@ def train(
     else:
         if out is not None:
             check_writable(out, overwrite)
+        _forecast(recommender, output, parts)
         fit(recommender, opened, parts, output)
         if out is not None:
             recommender.save(out, overwrite)
@@ -116,6 +118,22 @@ def train(
             update_metrics(out, "test", recommender.metrics["test"])
     output.document(_document(recommender, intervals, out))
     _show(recommender, intervals, out, output)
+
+
+def _forecast(recommender: Recommender, output: Output, parts: Split) -> None:
+    """Say what the run will take; what does not fit into memory is refused here."""
+    from taurec.report.tables import seconds
+    from taurec.training.calibrate import cost
+    from taurec.training.forecast import Sizes, check_memory
+
+    run, sizes = recommender.run, Sizes.of(parts.train, parts.valid)
+    if run.model is not None or run.device != "cpu" or not sizes.pairs:
+        return
+    needed = check_memory(run, sizes)
+    if not output.quiet:
+        found = cost(run, sizes)
+        epoch = found.epoch + found.validation / run.eval_every
+        output.note(f"forecast: about {seconds(epoch)} an epoch, {needed / 1e9:.1f} GB of memory beyond the log")
 
 
 def _document(recommender: Recommender, intervals: dict[str, Interval], saved: Path | None) -> dict[str, Any]:

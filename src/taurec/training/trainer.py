@@ -27,6 +27,7 @@ from taurec.run import Run
 from taurec.sampling import NEGATIVES, ORDERS, mean_group_size
 from taurec.scoring import batch_scores, catalogue_scores
 from taurec.training.adam import Adam
+from taurec.training.forecast import Sizes, check_memory
 from taurec.training.interrupt import StopRequest, stop_on_signal
 from taurec.training.objective import Objective
 from taurec.training.plain import PlainTables, Taken
@@ -107,6 +108,7 @@ class Trainer:
             raise UsageError("the run is not resolved: no order of rows; call taurec.training.resolve(run)")
         self.run, self.train, self.valid = run, train, valid
         self.device = pick_device(run.device)
+        check_memory(run, Sizes.of(train, valid))
         use_threads(run.threads)
         keep_freed_memory()
         loss = LOSSES.build(run.loss.name, given=run.loss.settings)
@@ -135,7 +137,8 @@ class Trainer:
         """Train until the last epoch, until validation no longer improves, or until a signal asks to stop."""
         run, records = self.run, list[EpochRecord]()
         best: EpochRecord | None = None
-        weights: dict[str, Tensor] = {}
+        # Taken now: among the arrays that steps and validation take and free it would leave holes of no use.
+        weights = {name: torch.empty_like(value) for name, value in self.backbone.state_dict().items()}
         self._report_groups()
         with stop_on_signal() as stop:
             for epoch in range(1, run.epochs + 1):
@@ -174,7 +177,7 @@ class Trainer:
     def _keep(self, weights: dict[str, Tensor]) -> None:
         """Copy the present weights into those kept."""
         for name, value in self.backbone.state_dict().items():
-            weights[name] = weights[name].copy_(value) if name in weights else value.clone()
+            weights[name].copy_(value)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, with their negatives, on the run's device."""

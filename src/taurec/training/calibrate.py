@@ -1,0 +1,146 @@
+"""The time a run will take, from a few steps of a smaller one on this machine.
+
+The smaller run has the same loss, layout, batch size, width and kernels, on a generated log. Up to the size of
+:data:`NODES` it has the run's own number of users and items. Beyond, what grows with the tables is added: for graphs
+and whole tables by a second, smaller run; for unit tables by the pass over the table and by gather-dot on a table of
+the run's own size; for rows that come late by how many steps they missed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from taurec import draw
+from taurec.backbones.init import init_table
+from taurec.data.generated import generated
+from taurec.data.interactions import Interactions
+from taurec.evaluation.ranking import evaluate_ranker
+from taurec.kernels import gather_dot
+from taurec.run import Run
+from taurec.training.forecast import Shape, Sizes
+from taurec.training.plain import MANY
+from taurec.training.tables import LateTable, UnitTable, large_zeros
+from taurec.training.trainer import Trainer
+
+NODES, PAIRS = 1 << 15, 1 << 18
+"""Users or items, and pairs, that a calibrating run has at most."""
+LATE_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds: of a step, of an epoch's training, of one validation."""
+
+    step: float
+    epoch: float
+    validation: float
+
+
+def cost(run: Run, sizes: Sizes) -> Cost:
+    """What a run on a log of these sizes will take; measures for some tenths of a second."""
+    shape, threads = Shape.of(run, sizes.items), torch.get_num_threads()
+    try:
+        small = _smaller(run, sizes, shape)
+        step, score = _measure(run, small)
+        grown = sizes.items / small.items, sizes.pairs / small.pairs
+        if shape.ways is None or shape.ways.item == "whole":
+            if max(grown[0], sizes.users / small.users, grown[1]) > 1.05:
+                half = Sizes(small.users // 2, small.items // 2, small.pairs // 2)
+                slope = max(0.0, 2 * (step - _measure(run, half)[0]))
+                by = grown[1] if shape.layers else grown[0]
+                step += slope * (by - 1)
+        elif grown[0] > 1.05 and shape.ways.item == "unit":
+            step += _unit_pass(shape.dim) * (sizes.items - small.items)
+            step += max(0.0, _gather(run, shape, sizes.items) - _gather(run, shape, small.items))
+        if shape.ways is not None:
+            rows = run.batch_size
+            if sizes.users > 1.05 * small.users and shape.ways.user == "late":
+                step += rows * max(0.0, _late(shape.dim, sizes.users // rows) - _late(shape.dim, small.users // rows))
+    finally:
+        torch.set_num_threads(threads)
+    steps = -(-sizes.pairs // run.batch_size)
+    return Cost(step, steps * step + 1.5e-7 * sizes.pairs, score * sizes.valid_users * sizes.items)
+
+
+def _smaller(run: Run, sizes: Sizes, shape: Shape) -> Sizes:
+    """The sizes of the calibrating run; a graph keeps its degrees, a late table stays late."""
+    if shape.layers:
+        share = min(1.0, PAIRS / sizes.pairs, 2 * NODES / (sizes.users + sizes.items))
+        return Sizes(*(max(int(share * n), 2) for n in (sizes.users, sizes.items, sizes.pairs)))
+    items = NODES
+    if shape.ways is not None and shape.ways.item == "late":
+        ids = {"per_row": run.batch_size * (shape.negatives + 1), "shared": run.batch_size + shape.negatives}
+        items = max(NODES, 1 + MANY * ids.get(shape.layout, run.batch_size))
+    return Sizes(min(sizes.users, NODES), min(sizes.items, items), min(sizes.pairs, 16 * run.batch_size))
+
+
+def _measure(run: Run, sizes: Sizes) -> tuple[float, float]:
+    """Seconds of a step, and of scoring one user against one item."""
+    log = generated(sizes.users, sizes.items, sizes.pairs)
+    trainer = Trainer(run, log)
+    trainer.backbone.train()
+    batches = itertools.chain.from_iterable(trainer.batches(epoch) for epoch in itertools.count(1))
+    number = itertools.count(1)
+    step = _time(lambda: trainer.step(next(batches), 1, next(number)), 6, 0.15)
+    some = np.flatnonzero(log.user_counts)[:SCORED]
+    part = log.take(np.isin(log.user_of, some))
+    seen = Interactions(np.zeros_like(log.indptr), log.indices[:0], log.users, log.items)
+    ranker = trainer.ranker()
+    score = _time(lambda: evaluate_ranker(ranker, part, seen, [run.metric]), 1, 0.0)
+    return step, score / (len(some) * sizes.items)
+
+
+SCORED = 256
+"""Users ranked to learn what validation takes."""
+
+
+def _time(work: Callable[[], object], most: int, budget: float) -> float:
+    """Median seconds of a call, after one that is not counted; at most so many calls, or about so many seconds."""
+    work()
+    times: list[float] = []
+    while not times or (len(times) < most and sum(times) < budget):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return float(np.median(times))
+
+
+def _unit_pass(dim: int) -> float:
+    """Seconds a row of :meth:`UnitTable.move`, on a table beyond the caches."""
+    rows = (1 << 22) // dim
+    weight, m, v = (large_zeros(rows, dim).fill_(1e-3) for _ in range(3))
+    table = UnitTable(weight, m, v, lr=0.0)
+    return _time(table.move, 4, 0.1) / rows
+
+
+def _gather(run: Run, shape: Shape, n_items: int) -> float:
+    """Seconds of gather-dot and its gradient on a table of this size, which is filled for it."""
+    table, into = large_zeros(n_items, shape.dim), large_zeros(n_items, shape.dim)
+    user = torch.ones(run.batch_size, shape.dim, requires_grad=True)
+    rows = np.arange(run.batch_size)
+    ids = torch.from_numpy(draw.integers(draw.key(0, "calibrate"), rows, n_items, shape.negatives + 1))
+    up = torch.ones(ids.shape)
+
+    def work() -> None:
+        torch.autograd.backward(gather_dot(user, table, ids, kernel="numba", d_item=into), up)
+
+    return _time(work, 3, 0.2)
+
+
+def _late(dim: int, gap: int) -> float:
+    """Seconds for a row that missed so many steps."""
+    if gap < 1:
+        return 0.0
+    w = init_table("normal:0.1", 0, "calibrate", LATE_ROWS, dim)
+    table = LateTable(w, torch.full_like(w, 1e-3), torch.full_like(w, 1e-6), lr=1e-3)
+    for _ in range(gap):
+        table.move()
+    started = time.perf_counter()
+    table.settle()
+    return (time.perf_counter() - started) / LATE_ROWS

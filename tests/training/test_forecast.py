@@ -1,0 +1,121 @@
+"""Memory forecast against what a child process then takes, and refusal before anything is allocated."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from taurec.baselines import memory as free
+from taurec.data.generated import generated
+from taurec.errors import ResourceError
+from taurec.kernels import available
+from taurec.training import calibrate, forecast
+from taurec.training.calibrate import cost
+from taurec.training.forecast import Sizes, check_memory, memory
+from taurec.training.presets import resolve
+from taurec.training.trainer import Trainer
+
+CHILD = """
+import json, sys
+users, items, pairs, fields = json.loads(sys.argv[1])
+from taurec.data.generated import generated
+from taurec.data.interactions import Interactions
+from taurec.training.forecast import Sizes, memory
+from taurec.training.presets import resolve
+from taurec.training.trainer import EpochRecord, Trainer
+
+def megabytes(name):
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+
+train, few = generated(users, items, pairs), generated(users, items, 2000)
+valid = Interactions(few.indptr, few.indices, train.users, train.items)
+before = megabytes("VmRSS")
+run = resolve(**fields)
+trainer = Trainer(run, train, valid)
+kept = {name: 1 * value for name, value in trainer.backbone.state_dict().items()}
+for number, batch in zip(range(4), trainer.batches(1)):
+    trainer.step(batch, 1, number + 1)
+for epoch in (1, 2):
+    trainer._validate(EpochRecord(epoch, 0.0, 0.0))
+told = sum(memory(run, Sizes.of(train, valid)).values()) / 2**20
+print(json.dumps([told, megabytes("VmHWM") - before]))
+"""
+
+SL = {"loss": "sl", "negatives": "uniform:800", "threads": 1}
+SHAPES = {
+    "ml-100k": (943, 1_682, 80_000, SL),
+    "debian": (10_842, 3_739, 87_800, SL),
+    "yelp2018": (31_668, 38_048, 1_200_000, SL),
+    "lightgcn": (31_668, 38_048, 600_000, {**SL, "backbone": "lightgcn:64:3", "negatives": "in-batch"}),
+    "300k items": (500_000, 300_000, 3_000_000, SL),
+    "1 M items": (2_000_000, 1_000_000, 5_000_000, SL),
+}
+QUICK = ("yelp2018",)
+slow = pytest.mark.slow
+NAMES = [pytest.param(name, marks=() if name in QUICK else slow) for name in SHAPES]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory of a process is read from /proc")
+@pytest.mark.skipif(available()["numba"] != "ok", reason="numba does not work here")
+@pytest.mark.parametrize("name", NAMES)
+def test_memory_is_told_within_a_quarter(name: str) -> None:
+    command = [sys.executable, "-c", CHILD, json.dumps(SHAPES[name])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    told, taken = json.loads(done.stdout)
+    assert told == pytest.approx(taken, rel=0.25)
+
+
+def test_what_does_not_fit_is_refused_with_the_figures(monkeypatch) -> None:
+    log, run = generated(300, 200, 2000), resolve(**{**SL, "backbone": "mf:1024"})
+    needed = check_memory(run, Sizes.of(log))
+    monkeypatch.setattr(free, "available_bytes", lambda: 50 * 10**6)
+    monkeypatch.setattr("taurec.backbones.mf.MF.__init__", lambda *a, **k: pytest.fail("a table was made"))
+    with pytest.raises(ResourceError, match=rf"dim 1024 .* needs {needed / 1e9:.1f} GB of memory and 0.1 GB are free"):
+        Trainer(run, log)
+
+
+def test_memory_grows_with_what_it_is_made_of() -> None:
+    sizes = Sizes(500_000, 300_000, 10_000_000, 1000)
+
+    def total(users: int = 500_000, items: int = 300_000, pairs: int = 10_000_000, **fields: object) -> int:
+        return sum(memory(resolve(**{**SL, **fields}), Sizes(users, items, pairs, 1000)).values())
+
+    assert memory(resolve(**SL), sizes)["tables"] == 3 * 4 * 64 * 800_000
+    assert total() < min(total(users=600_000), total(items=400_000), total(pairs=20_000_000))
+    assert total(backbone="mf:32") < total() < total(batch_size=4096)
+    assert total(negatives="uniform:100") < total() < total(backbone="lightgcn:64:3") < total(backbone="lightgcn:64:4")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [SL, {"loss": "bpr"}, {"loss": "bsl", "order": "user-blocks:4"}, {"backbone": "lightgcn", "negatives": "in-batch"}],
+)
+def test_cost_is_measured_on_something_smaller(fields, monkeypatch) -> None:
+    threads, seen = torch.get_num_threads(), []
+    monkeypatch.setattr(calibrate, "NODES", 256)
+    monkeypatch.setattr(calibrate, "PAIRS", 4096)
+    made = calibrate.generated
+    monkeypatch.setattr(calibrate, "generated", lambda *sizes: seen.append(sizes) or made(*sizes))
+    found = cost(resolve(**{**fields, "batch_size": 32, "threads": 1}), Sizes(2000, 1000, 20_000, 100))
+    assert torch.get_num_threads() == threads
+    assert max(users for users, _, _ in seen) <= 512
+    assert found.epoch >= 625 * found.step > 0
+    assert found.validation > 0
+
+
+def test_layouts_are_those_of_the_sources() -> None:
+    log = generated(50, 40, 300)
+    for name in ("uniform:3", "popularity:3", "shared:5", "in-batch", "full"):
+        trainer = Trainer(resolve(loss="sl", negatives=name, batch_size=16), log)
+        shape = forecast.Shape.of(trainer.run, 40)
+        drawn = next(trainer.batches(1)).negatives
+        assert shape.layout == drawn.layout
+        assert shape.negatives == {"in_batch": 16, "full": 40}.get(
+            drawn.layout, 0 if drawn.ids is None else drawn.ids.shape[-1]
+        )
