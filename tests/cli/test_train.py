@@ -1,4 +1,5 @@
 import json
+import re
 
 import polars as pl
 import pytest
@@ -98,3 +99,17 @@ def test_a_cutoff_beyond_the_catalogue_is_refused_before_training(run, log_csv, 
     assert code == 2
     assert "ndcg@41 looks at 41 items but there are only 40" in err
     assert "epoch 1" not in err
+
+
+def test_what_a_run_takes_is_told_and_what_does_not_fit_is_refused(run, log_csv, monkeypatch):
+    code, _, err = run("train", log_csv, *FAST)
+    assert code == 0
+    told = [line for line in err.splitlines() if line.startswith("forecast: ")]
+    assert len(told) == 1
+    assert re.fullmatch(r"forecast: about [\d.]+ m?s an epoch, 0\.\d GB of memory beyond the log", told[0])
+    assert "forecast" not in run("train", log_csv, "--model", "popularity")[2]
+    monkeypatch.setattr("taurec.baselines.memory.available_bytes", lambda: 10**6)
+    code, out, err = run("train", log_csv, *FAST)
+    assert (code, out) == (4, "")
+    assert "0.0 GB are free" in err
+    assert "smaller dim" in err

@@ -149,6 +149,7 @@ def _document(recommender: Recommender, intervals: dict[str, Interval], saved: P
         "fit_seconds": recommender.fit_seconds,
         "valid": recommender.metrics.get("valid", {}),
         "test": {name: vars(value) for name, value in intervals.items()},
+        "kernels": recommender.kernels,
         "notes": recommender.notes,
         "saved": None if saved is None else str(saved),
     }
