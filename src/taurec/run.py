@@ -14,6 +14,7 @@ from taurec.errors import ArtefactError, UsageError, did_you_mean
 Score = Literal["cosine", "dot"]
 L2Mode = Literal["gathered", "sum", "tables", "adam", "unsquared"]
 L2On = Literal["ego", "final", "hops"]
+LrSchedule = Literal["constant", "linear", "cosine"]
 _DIVIDES = frozenset({"reading", "split", "valid", "test", "seed"})
 """Fields that decide which pairs are in which part."""
 SplitHow = Literal["ratio", "leave-last-one", "time", "files", "none"]
@@ -21,7 +22,7 @@ SplitHow = Literal["ratio", "leave-last-one", "time", "files", "none"]
 OF_TRAINED_MODELS = frozenset(
     {
         "backbone", "loss", "negatives", "order", "logq", "train_score", "rank_score", "epochs", "batch_size", "lr",
-        "l2", "l2_mode", "l2_on", "user_dropout", "patience", "eval_every", "kernel",
+        "lr_schedule", "l2", "l2_mode", "l2_on", "user_dropout", "patience", "eval_every", "kernel",
     }
 )  # fmt: skip
 """Fields of a run that have no effect on a baseline."""
@@ -59,6 +60,7 @@ class Run(BaseModel):
         epochs: at most so many passes over the training pairs.
         batch_size: rows (observed pairs) a step.
         lr: Adam's step size (betas .9 and .999, epsilon 1e-8).
+        lr_schedule: how it falls over ``epochs``, see :mod:`taurec.training.schedule`.
         l2, l2_mode, l2_on: strength of the L2 term and its form, see :mod:`taurec.training.penalty`.
         user_dropout: share of a user vector's entries dropped in training, before any normalisation.
         metric, patience, eval_every: validation metric that chooses the epoch; stop after ``patience``
@@ -86,6 +88,7 @@ class Run(BaseModel):
     epochs: Annotated[int, Field(ge=1)] = 100
     batch_size: Annotated[int, Field(ge=1)] = 1024
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
+    lr_schedule: LrSchedule = "constant"
     l2: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     l2_mode: L2Mode = "gathered"
     l2_on: L2On = "ego"

@@ -95,6 +95,12 @@ class PlainTables:
             kind = UnitTable if self.ways.item == "unit" else LateTable
             self.item = kind(*adam.release(embeddings.item), adam.lr, adam.weight_decay)
 
+    def use_lr(self, lr: float) -> None:
+        """The step size of the next step; rows that owe earlier ones take them at theirs."""
+        for table in (self.user, self.item):
+            if table is not None:
+                table.lr = lr
+
     def take(self, batch: Batch) -> Taken:
         """The rows that a step on this batch needs, up to date."""
         user, item, negatives = self._whole.user, self._whole.item, batch.negatives

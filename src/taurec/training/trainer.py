@@ -31,6 +31,7 @@ from taurec.training.forecast import Sizes, check_memory, scoring_mb
 from taurec.training.interrupt import StopRequest, stop_on_signal
 from taurec.training.objective import Objective
 from taurec.training.plain import PlainTables, Taken
+from taurec.training.schedule import share
 from taurec.types import Batch, Embeddings
 
 
@@ -194,6 +195,7 @@ class Trainer:
         """One step of Adam; returns the scalar loss and how many rows had no negative."""
         run = self.run
         self.backbone.begin_step(epoch, number)
+        self._use_lr(epoch, number)
         embeddings = self.backbone.embed(self._rows_needed(batch))
         taken = self._take(embeddings, batch)
         embeddings, local = taken.embeddings, taken.batch
@@ -223,6 +225,12 @@ class Trainer:
         if self.tables is not None and not self.tables.move(taken):
             self._stop_non_finite("the gradient of item", value, epoch, number)
         return value, int(left_out)
+
+    def _use_lr(self, epoch: int, number: int) -> None:
+        done = (epoch - 1 + (number - 1) / self.order.steps(epoch)) / self.run.epochs
+        self.optimizer.lr = self.run.lr * share(self.run.lr_schedule, min(done, 1.0))
+        if self.tables is not None:
+            self.tables.use_lr(self.optimizer.lr)
 
     def _take(self, embeddings: Embeddings, batch: Batch) -> Taken:
         """What the step works on: the rows of its batch, where the backbone yields its tables themselves."""
