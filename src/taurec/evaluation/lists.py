@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,19 +15,22 @@ from torch import Tensor
 from taurec.data.interactions import Interactions
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import NonFiniteError, UsageError
+from taurec.evaluation.scores import ScoreTiles, makes_blocks
 from taurec.evaluation.topk import block_top_k, tie_ranks
-from taurec.ranker import EmbeddingRanker, Ranker
+from taurec.kernels import topk
+from taurec.kernels.topk import Best
+from taurec.ranker import Ranker
 
 Index = NDArray[np.int64]
 Ids = Vocabulary | pl.Series | Sequence[str]
-Fill = Callable[[Index, Tensor], None]
+Marks = NDArray[np.bool_] | None
+Ranks = Callable[[], Tensor]
 
 MAX_ROWS = 1024
-MIN_ROWS = 16
-"""A matmul of a few rows sums in another order; with these many a user's scores are the same bits in any block."""
-
-BYTES_A_SCORE = 6
-BYTES_A_COPY = 4
+BYTES_HELD = 8
+"""Memory of a score of a block [b, I]: itself, and the ranker's own."""
+BYTES_SORTED = 10
+"""With plain torch's selection: the maxima and the keys of tied rows come on top."""
 BYTES_A_RESULT = 1536
 
 
@@ -70,6 +73,7 @@ def top_k(
     Raises: UsageError for k below 1, an index outside the ranker, or ``seen`` of another shape;
         NonFiniteError for a score that is NaN or +inf, with the user's index.
     Example:
+        >>> from taurec.ranker import EmbeddingRanker
         >>> ranker = EmbeddingRanker(np.eye(2, dtype="f4"), np.array([[1, 0], [3, 1], [2, 5]], "f4"))
         >>> top_k(ranker, [1, 0], 2).items.tolist(), top_k(ranker, [0], 2, only=[0]).items.tolist()
         ([[2, 1], [1, 2]], [[0, -1]])
@@ -84,59 +88,79 @@ def top_k(
         )
     ranks = _tie_order(n_items, seen.items if item_ids is None and seen is not None else item_ids)
     banned = _banned(n_items, only, without)
-    fill, copies = _filler(ranker)
     width = min(int(k), n_items)
-    rows = block_rows(n_items, width, memory_mb, copies)
-    buffer = torch.empty((min(rows, max(len(u), MIN_ROWS)), n_items), dtype=torch.float32)
     items = np.full((len(u), int(k)), -1, dtype=np.int64)
     scores = np.full((len(u), int(k)), -np.inf, dtype=np.float32)
-    for start in range(0, len(u) if n_items else 0, rows):
-        of = u[start : start + rows]
-        fill(of, buffer)
-        block = buffer[: len(of)]
-        if seen is not None:
-            block.view(-1).index_fill_(0, _seen_positions(seen, of), -torch.inf)
-        if banned is not None:
-            block.index_fill_(1, banned, -torch.inf)
-        columns, values = block_top_k(block, width, ranks)
-        _refuse_non_finite(values, block, of)
-        best = values.numpy()
-        scores[start : start + rows, :width] = best
-        items[start : start + rows, :width] = np.where(best > -np.inf, columns.numpy(), -1)
+    if not len(u) or not n_items:
+        return TopK(items, scores)
+    select = _scanned if len(u) * n_items >= topk.WORTH and topk.usable() else _sorted
+    for start, found in select(ranker, u, width, seen, banned, ranks, memory_mb):
+        if found.bad is not None:
+            row, item, score = found.bad
+            raise NonFiniteError(
+                f"the score of user index {u[start + row]} and item index {item} is {score}; "
+                "the model's embeddings have overflowed or hold NaN, so train it again with a smaller learning rate"
+            )
+        items[start : start + len(found.items), :width] = found.items
+        scores[start : start + len(found.items), :width] = found.scores
     return TopK(items, scores)
 
 
-def block_rows(n_items: int, k: int, memory_mb: float, copies: bool = False) -> int:
-    """How many users to score at once, at most 1,024.
+def _scanned(
+    ranker: Ranker, users: Index, k: int, seen: Interactions | None, banned: Marks, ranks: Ranks, memory_mb: float
+) -> Iterator[tuple[int, Best]]:
+    """Each block of users is one walk over tiles by compiled loops; where ties matter, a second one."""
+    rows = block_rows(ranker.n_items, k, memory_mb, BYTES_HELD) if makes_blocks(ranker) else MAX_ROWS
+    tiles = ScoreTiles(ranker, min(rows, len(users)))
+    pairs = None if seen is None else (seen.indptr, seen.indices)
+    order: Index | None = None
+    for start in range(0, len(users), rows):
+        of = users[start : start + rows]
+        held = list(tiles.of(of)) if tiles.whole else None
+        found = topk.best_of_tiles(held or tiles.of(of), of, k, pairs, banned, order)
+        if found.tied and found.bad is None:
+            order = ranks().numpy()
+            found = topk.best_of_tiles(held or tiles.of(of), of, k, pairs, banned, order)
+        yield start, found
 
-    A score takes 6 bytes (itself, the maxima, the keys of tied rows), 4 more if the ranker's own block is
-    ``copies`` of it, and an entry of a list 1.5 KiB of candidates.
+
+def _sorted(
+    ranker: Ranker, users: Index, k: int, seen: Interactions | None, banned: Marks, ranks: Ranks, memory_mb: float
+) -> Iterator[tuple[int, Best]]:
+    """The scores of a block of users are held whole and selected from in plain torch."""
+    n_items = ranker.n_items
+    rows = block_rows(n_items, k, memory_mb, BYTES_SORTED)
+    tiles, never = ScoreTiles(ranker, min(rows, len(users))), None if banned is None else torch.from_numpy(banned)
+    held = torch.empty(0 if tiles.whole else (min(rows, len(users)), n_items))
+    for start in range(0, len(users), rows):
+        of = users[start : start + rows]
+        block = held[: len(of)]
+        for first, tile in tiles.of(of):
+            if tiles.whole:
+                block = tile
+            else:
+                block[:, first : first + tile.shape[1]] = tile
+        if seen is not None:
+            block.view(-1).index_fill_(0, _seen_positions(seen, of), -torch.inf)
+        if never is not None:
+            block.masked_fill_(never, -torch.inf)
+        columns, values = block_top_k(block, k, ranks)
+        best = values.numpy()
+        items = np.where(best > -np.inf, columns.numpy(), -1)
+        yield start, Best(items, best, False, _non_finite(values, block))
+
+
+def block_rows(n_items: int, k: int, memory_mb: float, bytes_a_score: int) -> int:
+    """How many users to score at once, at most 1,024; an entry of a list takes 1.5 KiB of candidates.
+
+    >>> block_rows(100_000, 20, 256, 6)
+    424
     """
-    each = (BYTES_A_SCORE + BYTES_A_COPY * copies) * n_items + BYTES_A_RESULT * (k + 1)
+    each = bytes_a_score * n_items + BYTES_A_RESULT * (k + 1)
     return int(min(max(memory_mb * 2**20 // each, 1), MAX_ROWS))
 
 
-def _filler(ranker: Ranker) -> tuple[Fill, bool]:
-    """What writes the scores of users at the top of a buffer, and whether the ranker makes a block of its own.
-
-    Two embedding tables go straight through torch's matmul into the buffer.
-    """
-    if isinstance(ranker, EmbeddingRanker) and type(ranker).block is EmbeddingRanker.block:
-        user, item = _tensor(ranker.user), _tensor(ranker.item).T
-
-        def multiply(users: Index, buffer: Tensor) -> None:
-            rows = np.resize(users, max(len(users), min(MIN_ROWS, len(buffer))))
-            torch.mm(user.index_select(0, torch.from_numpy(rows)), item, out=buffer[: len(rows)])
-
-        return multiply, False
-
-    def copy(users: Index, buffer: Tensor) -> None:
-        np.copyto(buffer[: len(users)].numpy(), ranker.block(users))
-
-    return copy, True
-
-
-def _tie_order(n_items: int, ids: Ids | None) -> Callable[[], Tensor]:
+def _tie_order(n_items: int, ids: Ids | None) -> Ranks:
     """[I] places in the tie order, worked out when first asked for."""
     if ids is not None and len(ids) != n_items:
         raise UsageError(f"got {len(ids)} item ids for {n_items} items")
@@ -158,8 +182,8 @@ def _seen_positions(seen: Interactions, users: Index) -> Tensor:
     return torch.from_numpy(row * seen.n_items + seen.indices[first[row] + within])
 
 
-def _banned(n_items: int, only: ArrayLike | None, without: ArrayLike | None) -> Tensor | None:
-    """The items that may not appear in any list, or None."""
+def _banned(n_items: int, only: ArrayLike | None, without: ArrayLike | None) -> Marks:
+    """[I] marks the items that may not appear in any list; None if all may."""
     if only is None and without is None:
         return None
     mask = np.full(n_items, only is not None)
@@ -167,7 +191,7 @@ def _banned(n_items: int, only: ArrayLike | None, without: ArrayLike | None) -> 
         mask[_indices(only, n_items, "item")] = False
     if without is not None:
         mask[_indices(without, n_items, "item")] = True
-    return torch.from_numpy(np.flatnonzero(mask))
+    return mask
 
 
 def _indices(given: ArrayLike, n: int, what: str) -> Index:
@@ -181,17 +205,11 @@ def _indices(given: ArrayLike, n: int, what: str) -> Index:
     return index
 
 
-def _refuse_non_finite(values: Tensor, block: Tensor, users: Index) -> None:
-    """A NaN or +inf always comes first in a selection, so the best value of a row tells."""
-    bad = ~(values[:, 0] < torch.inf)
-    if bad.any():
-        row = int(bad.nonzero()[0])
-        item = int((~(block[row] < torch.inf)).nonzero()[0])
-        raise NonFiniteError(
-            f"the score of user index {users[row]} and item index {item} is {block[row, item].item()}; "
-            "the model's embeddings have overflowed or hold NaN, so train it again with a smaller learning rate"
-        )
-
-
-def _tensor(array: NDArray[np.float32]) -> Tensor:
-    return torch.from_numpy(array) if array.flags.writeable else torch.tensor(array)
+def _non_finite(values: Tensor, block: Tensor) -> tuple[int, int, float] | None:
+    """As :class:`Best` has it: NaN and +inf always come first in a selection, so the best value of a row tells."""
+    rows = (~(values[:, 0] < torch.inf)).nonzero()
+    if not len(rows):
+        return None
+    row = int(rows[0])
+    item = int((~(block[row] < torch.inf)).nonzero()[0])
+    return row, item, float(block[row, item])

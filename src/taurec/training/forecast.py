@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from taurec.baselines.memory import require
 from taurec.data.interactions import Interactions
-from taurec.kernels import WORTH, available
+from taurec.kernels import WORTH, available, topk
 from taurec.run import Run
 from taurec.training.plain import Ways, ways
 from taurec.types import Layout
@@ -19,8 +19,8 @@ KERNELS = 105 << 20
 """numba and the compiled code of the kernels."""
 LAYOUTS: dict[str, Layout] = {"shared": "shared", "in-batch": "in_batch", "full": "full"}
 """Source of negatives -> layout; all others draw for each row."""
-SCORE_BYTES, SCORING_ROWS = 6, 1024
-"""Validation: bytes a score, most users in a block (see ``evaluation.lists``)."""
+SCORING_MB = 64
+"""Validation's memory for scores where plain torch selects from them; a compiled walk over tiles takes 4 MB."""
 TABLES_OF_LAYERS = {"lightgcn": (9, 2), "ngcf": (8, 16)}
 """Backbone -> tables of all nodes that a step holds at once, beyond the weights: fixed, and for each layer."""
 
@@ -62,14 +62,6 @@ class Shape:
         return cls(layout, n, dim, len(layers) if isinstance(layers, list | tuple) else int(layers), how, compiled)
 
 
-def scoring_mb(n_items: int) -> int:
-    """The budget of a validation's block of scores: 64 MB, more where that is less than 64 users, at most 256 MB.
-
-    Blocks of 64 MB took as long as those of 256 MB at 38,048 items, and smaller ones longer.
-    """
-    return min(max(64, 64 * SCORE_BYTES * n_items >> 20), 256)
-
-
 def memory(run: Run, sizes: Sizes) -> dict[str, int]:
     """Bytes that training on the CPU will take beyond the log and the imports at its peak, by what takes them.
 
@@ -101,7 +93,8 @@ def memory(run: Run, sizes: Sizes) -> dict[str, int]:
         work += 8 * min(b * sizes.items, 1 << 26)
     score = 0
     if sizes.valid_users:
-        score = tables + min(scoring_mb(sizes.items) << 20, SCORE_BYTES * SCORING_ROWS * sizes.items)
+        tiles = topk.usable() and sizes.valid_users * sizes.items >= topk.WORTH
+        score = tables + (4 << 20 if tiles else min(SCORING_MB << 20, 10 * sizes.valid_users * sizes.items))
     # Freed arrays of one kind serve the other, but not wholly.
     temporary = work + (step if shape.ways is None else 0)
     parts["validation"] = max(0, score - temporary) + min(score, temporary) // 2

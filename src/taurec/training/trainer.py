@@ -27,7 +27,7 @@ from taurec.run import Run
 from taurec.sampling import NEGATIVES, ORDERS, mean_group_size
 from taurec.scoring import batch_scores, catalogue_scores
 from taurec.training.adam import Adam
-from taurec.training.forecast import Sizes, check_memory, scoring_mb
+from taurec.training.forecast import SCORING_MB, Sizes, check_memory
 from taurec.training.interrupt import StopRequest, stop_on_signal
 from taurec.training.objective import Objective
 from taurec.training.plain import PlainTables, Taken
@@ -287,8 +287,7 @@ class Trainer:
     def _validate(self, record: EpochRecord) -> EpochRecord:
         assert self.valid is not None
         started = time.perf_counter()
-        budget = scoring_mb(self.train.n_items)
-        result = evaluate_ranker(self.ranker(), self.valid, self.train, [self.run.metric], memory_mb=budget)
+        result = evaluate_ranker(self.ranker(), self.valid, self.train, [self.run.metric], memory_mb=SCORING_MB)
         return dataclasses.replace(record, metrics=result.means(), eval_seconds=time.perf_counter() - started)
 
     def _dropout_mask(self, row: Tensor, like: Tensor, epoch: int) -> Tensor:
