@@ -1,22 +1,51 @@
-"""``python -m benchmarks CASE [OPTIONS]``; ``--list`` names the cases, ``CASE --help`` their options."""
+"""``python -m benchmarks CASE [OPTIONS]``; ``--list`` names the cases, ``CASE --help`` their options.
+
+``python -m benchmarks --out FILE CASE ..`` also writes the JSON lines to a file, anew: what
+``scripts/make_performance.py`` makes docs/performance.md from.
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
 import sys
+from pathlib import Path
 
 CASES = {
     "step": "one MF + SL/BSL training step at Yelp2018's size: fixed stand-in, torch path, compiled path",
     "hop": "one hop of the graph and one LightGCN step at Yelp2018's size: torch, compiled, at the rows needed",
     "catalogue": "exact softmax over all items at Yelp2018's size, beside the stand-in's sampled step",
+    "evaluate": "ranking the catalogue for all users of Yelp2018: plain torch, ours",
     "converge": "a published recipe from the raw file on, Recall@20 after each epoch",
     "scale": "up to 1 M items x 2 M users: time and memory beside the forecast; curves over items, negatives, width",
     "load_log": "reading a large CSV log: wall time and peak memory",
 }
 
 
+class Copied:
+    """Standard output, whose JSON lines also go to a file."""
+
+    def __init__(self, out: Path):
+        self._out, self._rest = out.open("w"), ""
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            if line.startswith("{"):
+                self._out.write(line + "\n")
+        self.flush()
+        return sys.__stdout__.write(text) if sys.__stdout__ else len(text)
+
+    def flush(self) -> None:
+        self._out.flush()
+        if sys.__stdout__:
+            sys.__stdout__.flush()
+
+
 def main() -> int:
+    if sys.argv[1:2] == ["--out"] and len(sys.argv) > 2:
+        sys.stdout = Copied(Path(sys.argv[2]))  # type: ignore[assignment]
+        del sys.argv[1:3]
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("--list", "--help", "-h"):
         print(__doc__)

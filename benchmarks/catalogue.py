@@ -16,9 +16,6 @@ autograd on held scores: the error may be at most twice that of ``held`` in floa
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -26,8 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks import machine
-from benchmarks.step import L2, LR, TAU, Shape, World, standin
+from benchmarks.runner import Case, Path, run
+from benchmarks.step import L2, LR, TAU, Shape, World, options, shape_of, standin
 from taurec.kernels.catalogue import catalogue_reduce
 from taurec.kernels.tables import adam_step, unit_rows
 
@@ -72,48 +69,14 @@ def check() -> float:
     return worst
 
 
+def path(name: str, calls: int) -> Path:
+    def make(given: argparse.Namespace) -> Callable[[], object]:
+        negatives = 800 if name == "standin" else 1
+        return partial(PATHS[name], World(Shape(negatives=negatives, items=given.items, dim=given.dim)))
+
+    return Path(make, calls, kept=name != "standin")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--dim", type=int, default=64)
-    parser.add_argument("--items", type=int, default=38_048)
-    parser.add_argument("--paths", nargs="+", choices=list(PATHS), default=list(PATHS))
-    parser.add_argument("--peak-of", choices=list(PATHS), help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    shape = Shape(items=given.items, dim=given.dim)
-    if given.peak_of:
-        world, before = World(shape), machine.peak_mb()
-        for _ in range(2):
-            PATHS[given.peak_of](world)
-        print(machine.peak_mb() - before)
-        return
-    worst = check()
-    if worst > 1:
-        sys.exit(f"gradients differ: {worst:.2f} times the error allowed; no time is printed")
-    print(json.dumps({"case": "catalogue", "check": round(worst, 3), **vars(shape), **machine.facts()}))
-    peak = {name: _peak(name, given) for name in given.paths}
-    for threads in given.threads:
-        torch.set_num_threads(threads)
-        worlds = {
-            name: World(shape if name == "standin" else Shape(shape.rows, 1, items=shape.items, dim=shape.dim))
-            for name in given.paths
-        }
-        calls = {name: partial(PATHS[name], worlds[name]) for name in given.paths}
-        times = machine.interleaved(calls, {name: 1 if name == "standin" else 3 for name in given.paths}, given.rounds)
-        base = machine.summary(times[given.paths[0]]["wall"])["median_ms"]
-        for name in given.paths:
-            wall, cpu = (machine.summary(times[name][kind]) for kind in ("wall", "cpu"))
-            line = {"path": name, "threads": threads, **wall, "cpu_median_ms": cpu["median_ms"]}
-            print(json.dumps(line | {"times": round(base / wall["median_ms"], 1), "peak_mb": peak[name]}), flush=True)
-
-
-def _peak(name: str, given: argparse.Namespace) -> int:
-    """Peak memory of two steps beyond imports and tables, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks", "catalogue", "--peak-of", name]
-    command += ["--dim", str(given.dim), "--items", str(given.items)]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-
-if __name__ == "__main__":
-    main()
+    paths = {name: path(name, 1 if name == "standin" else 3) for name in PATHS}
+    run(Case("catalogue", __doc__, {"step": paths}, check, lambda given: vars(shape_of(given)), options))

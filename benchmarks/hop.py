@@ -21,18 +21,16 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
-import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks import machine
+from benchmarks.logs import random_log, yelp2018
+from benchmarks.runner import Case, Path, run
 from taurec import draw
 from taurec.backbones import LightGCN
 from taurec.data.interactions import Interactions
@@ -46,19 +44,6 @@ TAU, L2, LR, LAYERS = 0.1, 1e-4, 1e-3, 3
 #: Error of a gradient allowed with layers in half precision, of its largest entry: four roundings to 11 bits.
 HALF = 4 * 2**-11
 STEPS = ("coo", "csr", "whole", "rows", "halves")
-
-
-def log_of(users: int, items: int, pairs: int, real: bool) -> tuple[Interactions, str]:
-    """The training pairs of Yelp2018 if they are at hand and wanted, else random ones, and their name."""
-    path = Path(os.environ.get("TAUREC_DATA", ""), "yelp2018", "train.txt")
-    if real and path.is_file():
-        rows = [np.array(line.split(), dtype=np.int64) for line in path.read_text().splitlines()]
-        user = np.concatenate([np.full(len(r) - 1, r[0]) for r in rows if len(r)])
-        return Interactions.from_pairs(user, np.concatenate([r[1:] for r in rows if len(r)])), "yelp2018"
-    g = np.random.default_rng(0)
-    user, item = (np.floor(n * g.random(pairs) ** 2).astype(np.int64) for n in (users, items))
-    user, item = np.unique(np.stack([user, item]), axis=1)
-    return Interactions.from_pairs(user, item), "random"
 
 
 class World:
@@ -83,6 +68,12 @@ class World:
         row = torch.from_numpy(draw.integers(draw.key(0, "row", self.step), np.arange(self.rows), len(self.log)))
         item = self.item[row]
         return self.user[row], item, item[:, None] == item
+
+    def some_rows(self) -> Tensor:
+        """The rows of the graph that the first batch needs."""
+        user, item, _ = self.batch()
+        self.step = 0
+        return torch.cat([torch.unique(user), torch.unique(item) + self.log.n_users])
 
 
 def softmax_loss(pos: Tensor, neg: Tensor) -> Tensor:
@@ -127,94 +118,86 @@ def step(world: World, name: str, finish: bool = True) -> list[Tensor]:
     return (plain if name in ("coo", "csr") else ours)(world, name, finish)
 
 
-def hops(world: World, x: Tensor) -> dict[str, Callable[[], Tensor]]:
-    """Each hop as a call; ``its gradient`` takes the batch's rows of x for the gradient of those rows."""
-    user, item, _ = world.batch()
-    rows = torch.cat([torch.unique(user), torch.unique(item) + world.log.n_users])
-    matrix, columns, at_rows, halves = world.csr, len(x), x[rows], x.half()
-    return {
-        "coo": lambda: torch.sparse.mm(world.coo, x),
-        "csr": lambda: matrix.torch(columns) @ x,
-        "ours": lambda: product(matrix, x)[0],
-        "halves": lambda: half_product(matrix, halves, None, None, 1.0, torch.empty_like(halves), "numba"),
-        "ours at rows": lambda: product(matrix, x, rows)[0],
-        "its gradient": lambda: spread(matrix, at_rows, rows, columns),
-    }
+HOPS: dict[str, Callable[[World, Tensor], Callable[[], Any]]] = {
+    "coo": lambda w, x: functools.partial(torch.sparse.mm, w.coo, x),
+    "csr": lambda w, x: lambda: w.csr.torch(len(x)) @ x,
+    "ours": lambda w, x: lambda: product(w.csr, x)[0],
+    "halves": lambda w, x: _halves(w, x.half()),
+    "ours at rows": lambda w, x: functools.partial(product, w.csr, x, w.some_rows()),
+    "its gradient": lambda w, x: _gradient(w, x),
+}
+"""Each hop of a table x as a call; ``its gradient`` takes the batch's rows of x for the gradient of those rows."""
+
+
+def _halves(world: World, x: Tensor) -> Callable[[], object]:
+    into = torch.empty_like(x)
+    return lambda: half_product(world.csr, x, None, None, 1.0, into, "numba")
+
+
+def _gradient(world: World, x: Tensor) -> Callable[[], Tensor]:
+    rows = world.some_rows()
+    return lambda at=x[rows]: spread(world.csr, at, rows, len(x))
 
 
 def check() -> float:
     """The largest ratio of an error to what is allowed; above 1 is an error."""
-    log, _ = log_of(700, 900, 12_000, real=False)
+    log = random_log(700, 900, 12_000)
 
     def against(exact: Tensor, float32: Tensor, got: Tensor) -> float:
         allowed = 2 * float((exact - float32).abs().max()) + 4 * 2**-23 * float(exact.abs().max())
         return float((exact - got).abs().max()) / allowed
 
     world = World(log, 64, 100)
-    user, item, _ = world.batch()
-    world.step = 0
-    rows = torch.cat([torch.unique(user), torch.unique(item) + log.n_users])
+    rows = world.some_rows()
     x = torch.randn(log.n_users + log.n_items, 64, generator=torch.Generator().manual_seed(0))
     exact = Csr(world.csr.indptr, world.csr.indices, world.csr.values.double()).torch(len(x)).to_dense()
     only = torch.zeros_like(x).index_copy_(0, rows, x[rows])
-    calls = hops(world, x)
     truth = {
         "ours": (exact @ x.double(), exact.float() @ x),
         "its gradient": (exact @ only.double(), exact.float() @ only),
     }
     truth["ours at rows"] = truth["ours"][0][rows], truth["ours"][1][rows]
-    worst = max(against(*pair, calls[name]()) for name, pair in truth.items())
+    got = {name: HOPS[name](world, x)() for name in truth}
+    got["ours at rows"] = got["ours at rows"][0]
+    worst = max(against(*pair, got[name]) for name, pair in truth.items())
     world64 = World(log, 64, 100, torch.float64)
     world64.csr = Csr(world.csr.indptr, world.csr.indices, world.csr.values.double())
     gradients = {name: step(World(log, 64, 100), name, finish=False) for name in STEPS}
     for name in STEPS[1:]:
         for a, b, c in zip(step(world64, "csr", finish=False), gradients["coo"], gradients[name], strict=True):
-            half = float((a - c).abs().max()) / (HALF * float(a.abs().max()))
+            half = float((a.detach() - c.detach()).abs().max()) / (HALF * float(a.detach().abs().max()))
             worst = max(worst, half if name == "halves" else against(a.detach(), b, c))
         world64.step = 0
     return worst
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=5)
+def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--rows", type=int, default=1024)
-    given = parser.parse_args()
-    worst = check()
-    if worst > 1:
-        sys.exit(f"results differ: {worst:.2f} times the error allowed; no time is printed")
-    log, name = log_of(31_668, 38_048, 1_400_000, real=True)
-    world = World(log, given.dim, given.rows)
-    facts = {"case": "hop", "check": round(worst, 3), "log": name, "users": log.n_users, "items": log.n_items}
-    print(json.dumps({**facts, "pairs": len(log), "dim": given.dim, "rows": given.rows, **machine.facts()}))
-    x = torch.randn(log.n_users + log.n_items, given.dim, generator=torch.Generator().manual_seed(0))
-    table = []
-    for threads in given.threads:
-        torch.set_num_threads(threads)
-        for kind, calls in (
-            ("hop", hops(world, x)),
-            ("step", {n: functools.partial(step, World(log, given.dim, given.rows), n) for n in STEPS}),
-        ):
-            repeats = {n: 1 if n == "coo" else 2 if n == "csr" else 4 for n in calls}
-            times = machine.interleaved(calls, repeats, given.rounds)
-            base = machine.summary(times["coo"]["wall"])["median_ms"]
-            for path in calls:
-                wall, cpu = (machine.summary(times[path][k]) for k in ("wall", "cpu"))
-                line = {"kind": kind, "path": path, "threads": threads, **wall, "cpu_median_ms": cpu["median_ms"]}
-                line["times"] = round(base / wall["median_ms"], 1)
-                print(json.dumps(line), flush=True)
-                table.append(line)
-    print(f"\n{'':5} {'path':13}{'threads':>8}{'median ms':>11}{'q1-q3':>16}{'cpu ms':>9}{'times':>7}")
-    for line in table:
-        between = f"{line['q1_ms']:.0f}-{line['q3_ms']:.0f}"
-        print(
-            f"{line['kind']:5} {line['path']:13}{line['threads']:>8}{line['median_ms']:>11.1f}{between:>16}"
-            f"{line['cpu_median_ms']:>9.1f}{line['times']:>7.1f}"
-        )
-    print(f"peak memory of all paths together: {machine.peak_mb()} MB")
 
 
-if __name__ == "__main__":
-    main()
+def hop_path(name: str) -> Path:
+    def make(given: argparse.Namespace) -> Callable[[], object]:
+        world = World(yelp2018()[0], given.dim, given.rows)
+        n = world.log.n_users + world.log.n_items
+        return HOPS[name](world, torch.randn(n, given.dim, generator=torch.Generator().manual_seed(0)))
+
+    return Path(make, 1 if name == "coo" else 4, kept=name not in ("coo", "csr"))
+
+
+def step_path(name: str) -> Path:
+    def make(given: argparse.Namespace) -> Callable[[], object]:
+        return functools.partial(step, World(yelp2018()[0], given.dim, given.rows), name)
+
+    return Path(make, 1 if name == "coo" else 2 if name == "csr" else 4, kept=name not in ("coo", "csr"))
+
+
+def about(given: argparse.Namespace) -> dict[str, Any]:
+    log, _, name = yelp2018()
+    size = {"log": name, "users": log.n_users, "items": log.n_items, "pairs": len(log)}
+    return size | {"dim": given.dim, "rows": given.rows}
+
+
+def main() -> None:
+    groups = {"hop": {name: hop_path(name) for name in HOPS}, "step": {name: step_path(name) for name in STEPS}}
+    run(Case("hop", __doc__, groups, check, about, options))

@@ -1,4 +1,4 @@
-"""Facts that a figure is worth nothing without, and interleaved timing."""
+"""Facts that a figure is worth nothing without."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import platform
 import resource
 import statistics
 import subprocess
-import time
-from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,24 +36,12 @@ def peak_mb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def interleaved(
-    paths: Mapping[str, Callable[[], object]], repeats: Mapping[str, int], rounds: int
-) -> dict[str, dict[str, list[float]]]:
-    """Seconds of each call, wall and CPU, the paths taking turns so that a busy minute hits all of them.
-
-    One warm-up call a path comes first and is not counted.
-    """
-    times: dict[str, dict[str, list[float]]] = {name: {"wall": [], "cpu": []} for name in paths}
-    for path in paths.values():
-        path()
-    for _ in range(rounds):
-        for name, path in paths.items():
-            for _ in range(repeats[name]):
-                wall, cpu = time.perf_counter(), time.process_time()
-                path()
-                times[name]["wall"].append(time.perf_counter() - wall)
-                times[name]["cpu"].append(time.process_time() - cpu)
-    return times
+def resident_mb() -> int:
+    """Resident memory of this process now (Linux; elsewhere its peak)."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) // 1024 for line in status.read_text().splitlines() if "VmRSS" in line)
+    return peak_mb()
 
 
 def summary(seconds: list[float]) -> dict[str, float]:

@@ -2,10 +2,12 @@
 
     python -m benchmarks step [--threads 1 2] [--rounds 5]
 
-Three paths take the same step: 1,024 rows with 800 fresh negatives each, dropout on the user vector, cosine
+All paths take the same step: 1,024 rows with 800 fresh negatives each, dropout on the user vector, cosine
 scores, the loss, L2 over all gathered rows, dense Adam.
 
 - ``standin``: the published way, in plain torch and fixed: gather ``[B, 1 + N, D]``, normalise, bmm, autograd.
+- ``standin, memory kept``: the same where freed memory stays with the process (``kernels/memory.py``): most of the
+  stand-in's time may go into asking the system for its large arrays again, which depends on the machine.
 - ``torch``: gather-dot in plain torch, torch's Adam.
 - ``numba``: draws, gather-dot, unit rows and Adam compiled; the loss between them is plain torch.
 
@@ -17,10 +19,7 @@ case: the error may be at most twice that of the stand-in in float32 plus a few 
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks import machine
+from benchmarks.runner import Case, Path, run
 from taurec import draw
 from taurec.kernels import gather_dot
 from taurec.kernels.draws import uniform_ids
@@ -125,7 +124,6 @@ def numba_path(world: World, finish: bool = True) -> list[Tensor]:
 
 
 PATHS: dict[str, Callable[..., list[Tensor]]] = {"standin": standin, "torch": torch_path, "numba": numba_path}
-REPEATS = {"standin": 1, "torch": 2, "numba": 10}
 
 
 def check() -> float:
@@ -152,58 +150,34 @@ def check() -> float:
     return worst
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=5)
+def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--items", type=int, default=38_048)
-    parser.add_argument("--paths", nargs="+", choices=list(PATHS), default=list(PATHS))
-    parser.add_argument("--peak-of", choices=list(PATHS), help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    shape = Shape(items=given.items, dim=given.dim)
-    if given.peak_of:
-        world, before = World(shape), machine.peak_mb()
-        for _ in range(2):
-            PATHS[given.peak_of](world)
-        print(machine.peak_mb() - before)
-        return
-    worst = check()
-    if worst > 1:
-        sys.exit(f"gradients differ: {worst:.2f} times the error allowed; no time is printed")
-    print(json.dumps({"case": "step", "check": round(worst, 3), **vars(shape), **machine.facts()}))
-    peak = {name: _peak(name, given) for name in given.paths}
-    table = []
-    for threads in given.threads:
-        torch.set_num_threads(threads)
-        worlds = {name: World(shape) for name in given.paths}
-        calls = {name: partial(PATHS[name], worlds[name]) for name in given.paths}
-        times = machine.interleaved(calls, REPEATS, given.rounds)
-        base = machine.summary(times[given.paths[0]]["wall"])["median_ms"]
-        for name in given.paths:
-            wall, cpu = (machine.summary(times[name][kind]) for kind in ("wall", "cpu"))
-            ns = wall["median_ms"] * 1e6 / (shape.rows * shape.negatives)
-            line = {"path": name, "threads": threads, **wall, "cpu_median_ms": cpu["median_ms"]}
-            line |= {"ns_per_pair": round(ns, 1), "times": round(base / wall["median_ms"], 1), "peak_mb": peak[name]}
-            print(json.dumps(line), flush=True)
-            table.append(line)
-    print(
-        f"\n{'path':9}{'threads':>8}{'median ms':>11}{'q1-q3':>16}{'cpu ms':>9}{'ns/pair':>9}{'times':>7}{'peak MB':>9}"
-    )
-    for x in table:
-        spread = f"{x['q1_ms']:.0f}-{x['q3_ms']:.0f}"
-        print(
-            f"{x['path']:9}{x['threads']:>8}{x['median_ms']:>11.1f}{spread:>16}{x['cpu_median_ms']:>9.1f}"
-            f"{x['ns_per_pair']:>9.1f}{x['times']:>7.1f}{x['peak_mb']:>9}"
+
+
+def shape_of(given: argparse.Namespace) -> Shape:
+    return Shape(items=given.items, dim=given.dim)
+
+
+def path(name: str, calls: int, kept: bool) -> Path:
+    return Path(lambda given: partial(PATHS[name], World(shape_of(given))), calls, kept)
+
+
+def main() -> None:
+    paths = {
+        "standin": path("standin", 1, False),
+        "standin, memory kept": path("standin", 1, True),
+        "torch": path("torch", 2, True),
+        "numba": path("numba", 10, True),
+    }
+    run(
+        Case(
+            "step",
+            __doc__,
+            {"step": paths},
+            check,
+            lambda given: vars(shape_of(given)),
+            options,
+            lambda given, ms: {"ns_per_pair": round(ms * 1e6 / (1024 * 800), 1)},
         )
-
-
-def _peak(name: str, given: argparse.Namespace) -> int:
-    """Peak memory of two steps beyond imports and tables, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks", "step", "--peak-of", name]
-    command += ["--dim", str(given.dim), "--items", str(given.items)]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-
-if __name__ == "__main__":
-    main()
+    )
