@@ -75,8 +75,9 @@ def test_absent_negatives_score_minus_infinity_and_have_no_gradient(tables, layo
 def test_catalogue_scores_are_the_reduction_of_all_scores(tables, kind: str, pairwise: bool) -> None:
     user, item, positive = tables
     absent = torch.sparse_coo_tensor([[0, 1], [3, 2]], [True, True], (B, I), check_invariants=True).coalesce()
-    negatives, how = NegativeIds("full", absent=absent), RowReduce("logsumexp", "softplus", pairwise, tau=0.3)
-    pos, neg = batch_scores(user, item, positive, negatives, kind)
-    got = catalogue_scores(user, item, positive, negatives, how, kind)
-    for value, expected in zip(got, (pos, *how(pos, neg)), strict=True):
-        assert value.tolist() == pytest.approx(expected.tolist(), abs=1e-12)
+    how = RowReduce("logsumexp", "softplus", pairwise, tau=0.3)
+    for negatives in (NegativeIds("full", absent=absent), NegativeIds("shared", torch.tensor([1, 8, 1, 0]))):
+        pos, neg = batch_scores(user, item, positive, negatives, kind)
+        got = catalogue_scores(user, item, positive, negatives, how, kind)
+        for value, expected in zip(got, (pos, *how(pos, neg)), strict=True):
+            assert value.tolist() == pytest.approx(expected.tolist(), abs=1e-12)

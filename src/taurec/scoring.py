@@ -16,7 +16,10 @@ from taurec.kernels import gather_dot
 from taurec.kernels.catalogue import catalogue_reduce
 from taurec.kernels.tables import unit_rows
 from taurec.losses.reduction import RowReduce
-from taurec.types import NegativeIds
+from taurec.types import Batch, NegativeIds
+
+#: Scores [B, N] of shared negatives from which on they are reduced in tiles instead of held.
+SHARED_WORTH = 1 << 21
 
 ScoreName = Literal["cosine", "dot", "neg_sq_dist"]
 
@@ -69,6 +72,14 @@ def batch_scores(
     return pos, neg
 
 
+def streams(batch: Batch) -> bool:
+    """Whether :func:`catalogue_scores` is the better way: over the catalogue, or where many scores are shared."""
+    negatives = batch.negatives
+    if negatives.layout == "shared" and negatives.ids is not None and negatives.absent is None:
+        return len(batch.user) * len(negatives.ids) >= SHARED_WORTH
+    return negatives.layout == "full"
+
+
 def catalogue_scores(
     user: Tensor,
     item: Tensor,
@@ -78,13 +89,13 @@ def catalogue_scores(
     score: ScoreName = "cosine",
     kernel: str = "auto",
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores of the observed pairs, and the reduction of those of the whole catalogue, which are never held.
+    """Scores of the observed pairs, and the reduction of those that all rows share, which are never held.
 
     Args:
-        how: what :func:`batch_scores` would be followed by; the other arguments are as there, of layout ``full``.
-    Returns: ``pos[B]``, ``reduced[B]`` and ``n[B]``, the number of items that are not absent.
+        how: what :func:`batch_scores` would be followed by; the other arguments are as there, of layout ``full``, or
+            ``shared`` with no negative absent.
+    Returns: ``pos[B]``, ``reduced[B]`` and ``n[B]``, the number of negatives that are not absent.
     """
-    assert negatives.layout == "full"
     if score == "cosine":
         user, item = unit_rows(user), unit_rows(item)
     elif score == "neg_sq_dist":
@@ -96,6 +107,8 @@ def catalogue_scores(
     arguments = asdict(how)
     subtracted = pos if arguments.pop("pairwise") else None
     absent = None if negatives.absent is None else negatives.absent.indices()
+    if negatives.ids is not None:
+        item = F.embedding(negatives.ids, item)
     return pos, *catalogue_reduce(user, item, subtracted, absent, kernel=kernel, **arguments)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from taurec import scoring
 from taurec.data.interactions import Interactions
 from taurec.data.planted import planted
 from taurec.data.split import split
@@ -49,7 +50,8 @@ def test_the_same_seed_gives_the_same_bits_for_any_number_of_threads(backbone: s
 
 @pytest.mark.parametrize(
     ("fields", "restricted"),
-    [({}, True), ({"l2_on": "final"}, False), ({"l2_on": "hops"}, False), ({"negatives": "uniform:8"}, False)],
+    [({}, True), ({"l2_on": "final"}, False), ({"l2_on": "hops"}, False), ({"negatives": "uniform:8"}, False)]
+    + [({"negatives": "shared:8"}, True), ({"negatives": "shared:8", "l2_on": "final"}, False)],
 )
 def test_a_graph_step_at_the_rows_needed_has_the_gradients_of_the_whole(fields, restricted, monkeypatch) -> None:
     fields = {"backbone": "lightgcn", "loss": "sl", "negatives": "in-batch", "l2": 1e-3, **fields}
@@ -66,6 +68,19 @@ def test_a_graph_step_at_the_rows_needed_has_the_gradients_of_the_whole(fields, 
     for part, whole in zip(*found, strict=True):
         assert whole.abs().sum() > 0
         torch.testing.assert_close(part, whole, rtol=1e-5, atol=1e-6 * float(whole.abs().max()))
+
+
+def test_many_shared_negatives_are_streamed_with_the_same_gradients(monkeypatch) -> None:
+    found = []
+    for worth in (1 << 62, 0):
+        monkeypatch.setattr(scoring, "SHARED_WORTH", worth)
+        trainer = Trainer(resolve(**{**SMALL, "loss": "sl", "negatives": "shared:50", "kernel": "auto"}), PARTS.train)
+        batch = next(trainer.batches(1))
+        assert trainer._streamed(batch) == (worth == 0)
+        value, _ = trainer.step(batch, 1, 1)
+        found.append((value, trainer.ranker().item))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-6)
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_run() -> None:

@@ -74,7 +74,7 @@ def memory(run: Run, sizes: Sizes) -> dict[str, int]:
     late = 12 * sizes.users
     if shape.ways is None:
         fixed, each = TABLES_OF_LAYERS.get(run.backbone.name, (9, 2))
-        some = run.backbone.name == "lightgcn" and shape.layout == "in_batch"
+        some = run.backbone.name == "lightgcn" and shape.layout in ("in_batch", "shared")
         parts["graph"] = 67 * sizes.pairs
         step = 6 * tables if some else (fixed + each * shape.layers) * tables
     elif shape.ways.item == "whole":

@@ -25,14 +25,14 @@ from taurec.losses import LOSSES
 from taurec.ranker import EmbeddingRanker
 from taurec.run import Run
 from taurec.sampling import NEGATIVES, ORDERS, mean_group_size
-from taurec.scoring import batch_scores, catalogue_scores
+from taurec.scoring import batch_scores, catalogue_scores, streams
 from taurec.training.adam import Adam
 from taurec.training.forecast import SCORING_MB, Sizes, check_memory
 from taurec.training.interrupt import StopRequest, stop_on_signal
 from taurec.training.objective import Objective
 from taurec.training.plain import PlainTables, Taken
 from taurec.training.schedule import share
-from taurec.types import Batch, Embeddings
+from taurec.types import Batch, Embeddings, NegativeIds
 
 
 @dataclass(frozen=True)
@@ -199,14 +199,14 @@ class Trainer:
         embeddings = self.backbone.embed(self._rows_needed(batch))
         taken = self._take(embeddings, batch)
         embeddings, local = taken.embeddings, taken.batch
-        user_at, item_at = embeddings.at or (local.user, local.item)
+        user_at, item_at, negatives = _places(embeddings, local)
         if not self.kernels:
             self.kernels = self._paths(embeddings, batch)
         user = F.embedding(user_at, embeddings.user)
         if run.user_dropout:
             user = user * self._dropout_mask(batch.row, user, epoch)
-        given, reduce = (user, embeddings.item, item_at, local.negatives), self.objective.reduce
-        if batch.negatives.layout == "full" and reduce is not None and run.kernel != "torch":
+        given, reduce = (user, embeddings.item, item_at, negatives), self.objective.reduce
+        if reduce is not None and self._streamed(batch):
             reduced = catalogue_scores(*given, reduce, run.train_score, run.kernel)
             scalar, left_out = self.objective.combine(*reduced, local, embeddings)
         else:
@@ -245,7 +245,7 @@ class Trainer:
         run, negatives, graph = self.run, batch.negatives, getattr(self.backbone, "adjacency", None)
         given = embeddings.user, embeddings.item
         scores = "torch"
-        if negatives.layout == "full" and self.objective.reduce is not None and run.kernel != "torch":
+        if self._streamed(batch):
             scores = catalogue.chosen(*given, run.kernel)
         elif negatives.layout == "per_row" and negatives.ids is not None:
             scores = kernels.chosen(*given, negatives.ids, run.kernel)
@@ -260,11 +260,20 @@ class Trainer:
         if self.tables is not None:
             self.tables.settle()
 
+    def _streamed(self, batch: Batch) -> bool:
+        """Whether the scores of the negatives are reduced in tiles, never held."""
+        return self.objective.reduce is not None and self.run.kernel != "torch" and streams(batch)
+
     def _rows_needed(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
-        """The users and items whose final vectors a step looks at; None where they may be any."""
-        run = self.run
-        elsewhere = run.l2 > 0 and run.l2_mode != "adam" and run.l2_on != "ego"
-        return None if batch.negatives.layout != "in_batch" or elsewhere else (batch.user, batch.item)
+        """The users and items whose final vectors a step looks at, see :func:`_places`; None where they may be any."""
+        run, negatives = self.run, batch.negatives
+        if run.l2 > 0 and run.l2_mode != "adam" and run.l2_on != "ego":
+            return None
+        if negatives.layout == "in_batch":
+            return batch.user, batch.item
+        if negatives.layout == "shared" and negatives.ids is not None:
+            return batch.user, torch.cat([batch.item, negatives.ids])
+        return None
 
     def _epoch(self, epoch: int, stop: StopRequest, best: EpochRecord | None) -> EpochRecord | None:
         self.backbone.train()
@@ -318,6 +327,15 @@ class Trainer:
             f"lr {self.run.lr}, {self.run.train_score} scores). Training stopped in that step; "
             f"try a smaller lr, a larger temperature, or cosine scores"
         )
+
+
+def _places(embeddings: Embeddings, batch: Batch) -> tuple[Tensor, Tensor, NegativeIds]:
+    """Where the users, the items and the negatives of a batch stand among the vectors that a backbone yields."""
+    if embeddings.at is None:
+        return batch.user, batch.item, batch.negatives
+    user, item = embeddings.at
+    b, negatives = len(batch.item), batch.negatives
+    return user, item[:b], negatives if len(item) == b else dataclasses.replace(negatives, ids=item[b:])
 
 
 _ALL_THREADS = torch.get_num_threads()
