@@ -1,21 +1,23 @@
 """Kernels behind one door: a call names a kernel or leaves the choice, and a table is looked up per call.
 
-``torch`` is the plain form and runs anywhere. ``numba`` is compiled for this CPU at first use (float32). An
-explicit name that cannot serve a call raises; only ``auto`` chooses.
+``torch`` is the plain form and runs anywhere. ``numba`` is compiled for this CPU at first use (float32), ``triton``
+for an NVIDIA GPU (float32). An explicit name that cannot serve a call raises; only ``auto`` chooses.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib.util
+import os
 
 import torch
 from torch import Tensor
 
 from taurec.errors import UsageError, did_you_mean
 
-__all__ = ["available", "chosen", "gather_dot"]
+__all__ = ["available", "chosen", "gather_dot", "interpreted", "triton_misfit"]
 
-NAMES = ("auto", "numba", "torch")
+NAMES = ("auto", "numba", "triton", "torch")
 #: Pairs times width below which ``auto`` stays with torch: less work than starting the compiler is worth.
 WORTH = 1 << 16
 
@@ -27,7 +29,7 @@ def available() -> dict[str, str]:
     >>> available()["torch"]
     'ok'
     """
-    return {"torch": "ok", "numba": _numba_state()}
+    return {"torch": "ok", "numba": _numba_state(), "triton": _triton_state()}
 
 
 def _numba_state() -> str:
@@ -42,6 +44,35 @@ def _numba_state() -> str:
     return "ok"
 
 
+def _triton_state() -> str:
+    if importlib.util.find_spec("triton") is None:
+        return "triton is not installed; pip install taurec[gpu]"
+    if interpreted() or torch.cuda.is_available():
+        return "ok"
+    return "torch finds no GPU here"
+
+
+def interpreted() -> bool:
+    """Whether Triton interprets its kernels on CPU tensors, a way to test them: ``TRITON_INTERPRET=1``."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def triton_misfit(*tensors: Tensor) -> str:
+    """Why Triton kernels cannot serve float32 or integer tensors on these devices; empty if they can.
+
+    Serving is one GPU, or the CPU where :func:`interpreted`; an empty tensor is for the caller to refuse.
+    """
+    if (state := available()["triton"]) != "ok":
+        return state
+    wrong = {t.dtype for t in tensors if t.is_floating_point()} - {torch.float32}
+    if wrong:
+        return f"it needs float32, got {', '.join(sorted(map(str, wrong)))}"
+    devices = {t.device for t in tensors}
+    if len(devices) > 1 or next(iter(devices)).type not in ("cuda", "cpu" if interpreted() else "cuda"):
+        return f"it needs tensors on one GPU, got {', '.join(sorted(map(str, devices)))}"
+    return ""
+
+
 def chosen(user: Tensor, item: Tensor, ids: Tensor, kernel: str = "auto") -> str:
     """The name of the kernel that a call with these arguments runs.
 
@@ -51,6 +82,8 @@ def chosen(user: Tensor, item: Tensor, ids: Tensor, kernel: str = "auto") -> str
         raise UsageError(f"unknown kernel {kernel!r}{did_you_mean(kernel, NAMES)}")
     if kernel == "torch":
         return "torch"
+    if kernel == "triton":
+        raise UsageError("kernel 'triton' cannot serve this call: gather-dot has no such form; use 'torch' or 'auto'")
     reason = _numba_misfit(user, item, ids)
     if kernel == "auto" and (reason or ids.numel() * user.shape[1] < WORTH):
         return "torch"
