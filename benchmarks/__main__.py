@@ -18,6 +18,8 @@ CASES = {
     "evaluate": "ranking the catalogue for all users of Yelp2018: plain torch, ours",
     "converge": "a published recipe from the raw file on, Recall@20 after each epoch",
     "scale": "up to 1 M items x 2 M users: time and memory beside the forecast; curves over items, negatives, width",
+    "start": "seconds from the command to the first step on the built-in data, with a cold and a warm cache",
+    "whole": "where the time of one run goes, from the raw file to metrics and a saved model",
     "load_log": "reading a large CSV log: wall time and peak memory",
 }
 
