@@ -82,8 +82,11 @@ def chosen(user: Tensor, item: Tensor, ids: Tensor, kernel: str = "auto") -> str
         raise UsageError(f"unknown kernel {kernel!r}{did_you_mean(kernel, NAMES)}")
     if kernel == "torch":
         return "torch"
-    if kernel == "triton":
-        raise UsageError("kernel 'triton' cannot serve this call: gather-dot has no such form; use 'torch' or 'auto'")
+    if kernel == "triton" or (kernel == "auto" and user.device.type == "cuda"):
+        reason = triton_misfit(user, item, ids) or _shape_misfit(user, item, ids)
+        if reason and kernel == "triton":
+            raise UsageError(f"kernel 'triton' cannot serve this call: {reason}; use kernel='torch' or 'auto'")
+        return "torch" if reason else "triton"
     reason = _numba_misfit(user, item, ids)
     if kernel == "auto" and (reason or ids.numel() * user.shape[1] < WORTH):
         return "torch"
@@ -98,10 +101,14 @@ def chosen(user: Tensor, item: Tensor, ids: Tensor, kernel: str = "auto") -> str
 def _numba_misfit(user: Tensor, item: Tensor, ids: Tensor) -> str:
     if user.dtype != torch.float32 or item.dtype != torch.float32:
         return f"it needs float32 tables, got {user.dtype} and {item.dtype}"
-    if ids.dtype != torch.int64:
-        return f"it needs int64 ids, got {ids.dtype}"
     if {user.device.type, item.device.type, ids.device.type} != {"cpu"}:
         return f"it needs CPU tensors, got {user.device}, {item.device} and {ids.device}"
+    return _shape_misfit(user, item, ids)
+
+
+def _shape_misfit(user: Tensor, item: Tensor, ids: Tensor) -> str:
+    if ids.dtype != torch.int64:
+        return f"it needs int64 ids, got {ids.dtype}"
     if 0 in (*user.shape, *item.shape, *ids.shape):
         return "it needs at least one row, item, column and dimension"
     return ""
@@ -119,8 +126,9 @@ def gather_dot(
         user: [B, D] vectors of the rows.
         item: [I, D] vectors of all items; its gradient is dense.
         ids: [B, N] int64 in 0..I-1; repeats add up.
-        kernel: ``auto``, ``numba`` (float32 on CPU) or ``torch``.
-        d_item: [I, D] where ``numba`` writes the gradient of the items, every row, instead of handing it to autograd.
+        kernel: ``auto``, ``numba`` (float32 on CPU), ``triton`` (float32 on a GPU) or ``torch``.
+        d_item: [I, D] where ``numba`` and ``triton`` write the gradient of the items, every row, instead of handing
+            it to autograd.
     Returns: [B, N] scores.
     Raises: UsageError if shapes disagree or the named kernel cannot serve the call.
 
@@ -130,7 +138,12 @@ def gather_dot(
     if user.ndim != 2 or item.ndim != 2 or ids.ndim != 2 or user.shape[1] != item.shape[1] or len(user) != len(ids):
         shapes = f"{tuple(user.shape)}, {tuple(item.shape)}, {tuple(ids.shape)}"
         raise UsageError(f"gather_dot takes user [B, D], item [I, D], ids [B, N]; got {shapes}")
-    if d_item is not None or chosen(user, item, ids, kernel) == "numba":
+    name = chosen(user, item, ids, kernel)
+    if name == "triton":
+        from taurec.kernels import gpu_pairs
+
+        return gpu_pairs.gather_dot(user, item, ids, d_item)
+    if d_item is not None or name == "numba":
         from taurec.kernels import cpu_numba
 
         return cpu_numba.gather_dot(user, item, ids, d_item)
