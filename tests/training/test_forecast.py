@@ -113,7 +113,7 @@ def test_layouts_are_those_of_the_sources() -> None:
     log = generated(50, 40, 300)
     for name in ("uniform:3", "popularity:3", "shared:5", "in-batch", "full"):
         trainer = Trainer(resolve(loss="sl", negatives=name, batch_size=16), log)
-        shape = forecast.Shape.of(trainer.run, 40)
+        shape = forecast.Shape.of(trainer.run, forecast.Sizes.of(log))
         drawn = next(trainer.batches(1)).negatives
         assert shape.layout == drawn.layout
         assert shape.negatives == {"in_batch": 16, "full": 40}.get(

@@ -44,7 +44,7 @@ class Cost:
 
 def cost(run: Run, sizes: Sizes) -> Cost:
     """What a run on a log of these sizes will take; measures for some tenths of a second."""
-    shape, threads = Shape.of(run, sizes.items), torch.get_num_threads()
+    shape, threads = Shape.of(run, sizes), torch.get_num_threads()
     try:
         small = _smaller(run, sizes, shape)
         step, score = _measure(run, small)

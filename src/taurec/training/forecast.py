@@ -51,14 +51,15 @@ class Shape:
     compiled: bool
 
     @classmethod
-    def of(cls, run: Run, n_items: int) -> Shape:
+    def of(cls, run: Run, sizes: Sizes) -> Shape:
         layout = LAYOUTS.get(run.negatives.name, "per_row")
-        n = {"in_batch": run.batch_size, "full": n_items}.get(layout, int(run.negatives.settings.get("n", 1)))
+        n = {"in_batch": run.batch_size, "full": sizes.items}.get(layout, int(run.negatives.settings.get("n", 1)))
         dim, layers = int(run.backbone.settings.get("dim", 64)), run.backbone.settings.get("layers", 0)
         numba = run.kernel != "torch" and run.device == "cpu" and available()["numba"] == "ok"
         compiled = numba and (run.kernel == "numba" or run.batch_size * n * dim >= WORTH)
         plain = run.backbone.name == "mf"
-        how = ways(run, layout, n, n_items, "numba" if compiled else "torch") if plain else None
+        kernel = "numba" if compiled else "torch"
+        how = ways(run, layout, n, sizes.users, sizes.items, kernel) if plain else None
         return cls(layout, n, dim, len(layers) if isinstance(layers, list | tuple) else int(layers), how, compiled)
 
 
@@ -68,10 +69,10 @@ def memory(run: Run, sizes: Sizes) -> dict[str, int]:
     The tables are U x D and I x D, with their two moments; ``gradients`` and ``layers`` hold what a step makes of
     whole tables, ``step`` what it makes of B rows with N negatives, ``validation`` the ranker and a block of scores.
     """
-    shape, b = Shape.of(run, sizes.items), run.batch_size
+    shape, b = Shape.of(run, sizes), run.batch_size
     of_items, tables = 4 * shape.dim * sizes.items, 4 * shape.dim * (sizes.users + sizes.items)
     parts = {"tables": 3 * tables, "order": 24 * sizes.pairs, "kernels": KERNELS, "best": tables}
-    late = 12 * sizes.users
+    late = 12 * sizes.users if shape.ways is not None and shape.ways.user == "late" else 0
     if shape.ways is None:
         fixed, each = TABLES_OF_LAYERS.get(run.backbone.name, (9, 2))
         some = run.backbone.name == "lightgcn" and shape.layout in ("in_batch", "shared")
@@ -111,7 +112,7 @@ def check_memory(run: Run, sizes: Sizes) -> int:
     if run.device == "cpu":
         require(
             needed,
-            f"training {run.label} with dim {Shape.of(run, sizes.items).dim} and batch {run.batch_size} on "
+            f"training {run.label} with dim {Shape.of(run, sizes).dim} and batch {run.batch_size} on "
             f"{sizes.users:,} users, {sizes.items:,} items and {sizes.pairs:,} pairs",
             "take a smaller dim (mf:32), a smaller batch_size, fewer negatives, or fewer users and items (a k-core)",
         )

@@ -28,7 +28,7 @@ class Ways(NamedTuple):
     item: Way
 
 
-def ways(run: Run, layout: Layout, n_negatives: int, n_items: int, kernel: str) -> Ways:
+def ways(run: Run, layout: Layout, n_negatives: int, n_users: int, n_items: int, kernel: str) -> Ways:
     """How a step moves the tables of a backbone without layers: a function of the run and of shapes alone.
 
     Args:
@@ -42,12 +42,13 @@ def ways(run: Run, layout: Layout, n_negatives: int, n_items: int, kernel: str) 
         return whole
     ids = {"per_row": run.batch_size * (n_negatives + 1), "shared": run.batch_size + n_negatives}.get(layout, 0)
     ids = run.batch_size if layout == "in_batch" else ids
+    user: Way = "late" if n_users > MANY * run.batch_size else "whole"
     if layout != "full" and n_items > MANY * ids:
-        return Ways("late", "late")
+        return Ways(user, "late")
     by_counts = run.l2 == 0 or run.l2_mode in ("gathered", "sum", "adam")
     if layout == "per_row" and run.train_score == "cosine" and kernel == "numba" and by_counts:
-        return Ways("late", "unit")
-    return Ways("late", "whole")
+        return Ways(user, "unit")
+    return Ways(user, "whole")
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class PlainTables:
             kernel = chosen(embeddings.user, embeddings.item, full, run.kernel)
         elif ids is not None:
             n = len(ids)
-        self.ways = ways(run, batch.negatives.layout, n, len(embeddings.item), kernel)
+        self.ways = ways(run, batch.negatives.layout, n, len(embeddings.user), len(embeddings.item), kernel)
         self.user: LateTable | None = None
         self.item: LateTable | UnitTable | None = None
         if self.ways.user == "late":
