@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,9 +19,9 @@ from taurec.data.vocabulary import Vocabulary
 from taurec.errors import NonFiniteError, UsageError
 from taurec.evaluation.scores import ScoreTiles, makes_blocks
 from taurec.evaluation.topk import block_top_k, tie_ranks
-from taurec.kernels import topk
+from taurec.kernels import topk, triton_misfit
 from taurec.kernels.topk import Best
-from taurec.ranker import Ranker
+from taurec.ranker import EmbeddingRanker, Ranker
 
 Index = NDArray[np.int64]
 Ids = Vocabulary | pl.Series | Sequence[str]
@@ -57,6 +59,7 @@ def top_k(
     without: ArrayLike | None = None,
     memory_mb: float = 256,
     item_ids: Ids | None = None,
+    device: torch.device | None = None,
 ) -> TopK:
     """The k best items of known users: exact, by score, ties by a hash of the raw item id.
 
@@ -69,11 +72,12 @@ def top_k(
         memory_mb: memory for a block of scores and for selecting from it; at least one user's row is
             scored at a time. The result's own 12 bytes an entry come on top.
         item_ids: raw ids in index order, for the tie rule; else those of ``seen``, else the indices as text.
+        device: a GPU that scores and selects, by Triton, where the ranker is two tables; None, and all other
+            rankers, take the CPU.
     Returns: lists in the order of ``users``.
     Raises: UsageError for k below 1, an index outside the ranker, or ``seen`` of another shape;
         NonFiniteError for a score that is NaN or +inf, with the user's index.
     Example:
-        >>> from taurec.ranker import EmbeddingRanker
         >>> ranker = EmbeddingRanker(np.eye(2, dtype="f4"), np.array([[1, 0], [3, 1], [2, 5]], "f4"))
         >>> top_k(ranker, [1, 0], 2).items.tolist(), top_k(ranker, [0], 2, only=[0]).items.tolist()
         ([[2, 1], [1, 2]], [[0, -1]])
@@ -94,6 +98,8 @@ def top_k(
     if not len(u) or not n_items:
         return TopK(items, scores)
     select = _scanned if len(u) * n_items >= topk.WORTH and topk.usable() else _sorted
+    if device is not None and not makes_blocks(ranker) and not triton_misfit(torch.empty(1, device=device)):
+        select = functools.partial(_on_gpu, device)
     for start, found in select(ranker, u, width, seen, banned, ranks, memory_mb):
         if found.bad is not None:
             row, item, score = found.bad
@@ -122,6 +128,29 @@ def _scanned(
             order = ranks().numpy()
             found = topk.best_of_tiles(held or tiles.of(of), of, k, pairs, banned, order)
         yield start, found
+
+
+def _on_gpu(
+    device: torch.device,
+    ranker: Ranker,
+    users: Index,
+    k: int,
+    seen: Interactions | None,
+    banned: Marks,
+    ranks: Ranks,
+    memory_mb: float,
+) -> Iterator[tuple[int, Best]]:
+    """All users in one call; scores stay on the device, which has blocks of its own."""
+    from taurec.kernels import gpu_topk
+
+    assert isinstance(ranker, EmbeddingRanker)
+
+    def there(array: NDArray[Any]) -> Tensor:
+        return torch.tensor(array, device=device)
+
+    pairs = None if seen is None else (there(seen.indptr), there(seen.indices))
+    never = None if banned is None else there(banned)
+    yield 0, gpu_topk.top_k(there(ranker.user), there(ranker.item), users, k, pairs, never, ranks().to(device))
 
 
 def _sorted(

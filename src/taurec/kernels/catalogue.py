@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from taurec.errors import UsageError, did_you_mean
-from taurec.kernels import available, pool
+from taurec.kernels import NAMES, available, pool, triton_misfit
 from taurec.kernels.compile import kernel as compiled
 
 #: Scores of a tile, and its most rows.
 TILE, ROWS = 1 << 20, 1024
-NAMES = ("auto", "numba", "torch")
+Precision = Literal["ieee", "tf32x3", "tf32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Reduction:
     weights: tuple[float, ...]
     tau: float
     compiled: bool
+    precision: Precision = "ieee"
 
     def of(self, x: Tensor) -> Tensor:
         """phi(x), elementwise; x may be overwritten."""
@@ -198,6 +199,7 @@ def catalogue_reduce(
     weights: tuple[float, ...] = (),
     tau: float = 1.0,
     kernel: str = "auto",
+    precision: Precision = "ieee",
 ) -> tuple[Tensor, Tensor]:
     """The mean, or the log-sum-exp, of phi over the scores of each row with all items.
 
@@ -216,7 +218,11 @@ def catalogue_reduce(
         absent: [2, M] int64 distinct (row, item) that do not take part, such as the ``indices()`` of a
             sparse tensor.
         kind, phi, margins, weights, tau: as in ``RowReduce``.
-        kernel: how exponentials are taken: ``auto``, ``numba`` (float32 on CPU) or ``torch``.
+        kernel: how exponentials are taken: ``auto``, ``numba`` (float32 on CPU), ``torch``; or ``triton`` for all of
+            it (float32 on a GPU).
+        precision: of ``triton``'s products: ``ieee`` float32; ``tf32x3`` and ``tf32`` on the tensor cores, the first
+            nearly as exact; ``bf16`` rounds the vectors of a score to 8 bits (it is off by up to 2^-8 of their
+            lengths' product), while sums stay float32.
     Returns: r [B] and n [B]; r and its gradient are 0 where n is.
     Raises: UsageError if shapes disagree or the named kernel cannot serve the call.
 
@@ -228,28 +234,36 @@ def catalogue_reduce(
         raise UsageError(
             f"catalogue_reduce takes user [B, D], item [I, D]; got {tuple(user.shape)}, {tuple(item.shape)}"
         )
-    loops = _loops(user, item, kernel)
-    how = Reduction(kind, phi, margins, weights, tau, loops)
-    reduced, n = CatalogueReduce.apply(user.contiguous(), item.contiguous(), pos, absent, how)  # type: ignore[no-untyped-call]
+    name = chosen(user, item, kernel)
+    how = Reduction(kind, phi, margins, weights, tau, name == "numba", precision)
+    function: Any = CatalogueReduce
+    if name == "triton":
+        from taurec.kernels import gpu_catalogue
+
+        function = gpu_catalogue.Reduce
+    reduced, n = function.apply(user.contiguous(), item.contiguous(), pos, absent, how)
     return reduced, n
 
 
 def chosen(user: Tensor, item: Tensor, kernel: str = "auto") -> str:
     """The name of the kernel that a call with these arguments runs, as :func:`taurec.kernels.chosen` has it."""
-    return "numba" if _loops(user, item, kernel) else "torch"
-
-
-def _loops(user: Tensor, item: Tensor, kernel: str) -> bool:
-    """Whether the compiled loops run."""
     if kernel not in NAMES:
         raise UsageError(f"unknown kernel {kernel!r}{did_you_mean(kernel, NAMES)}")
-    if kernel == "torch":
-        return False
+    name = kernel
+    if kernel == "auto":
+        name = "triton" if user.device.type == "cuda" else "numba"
+    if name == "torch":
+        return "torch"
     kinds = {(t.dtype, t.device.type) for t in (user, item)}
-    state = available()["numba"] if kinds == {(torch.float32, "cpu")} else f"it needs float32 on CPU, got {kinds}"
-    if kernel == "numba" and state != "ok":
-        raise UsageError(f"kernel 'numba' cannot serve this call: {state}; use kernel='torch' or 'auto'")
-    return state == "ok"
+    if name == "triton":
+        state = triton_misfit(user, item) or "ok"
+    else:
+        state = available()["numba"] if kinds == {(torch.float32, "cpu")} else f"it needs float32 on CPU, got {kinds}"
+    if state == "ok":
+        return name
+    if kernel != "auto":
+        raise UsageError(f"kernel {name!r} cannot serve this call: {state}; use kernel='torch' or 'auto'")
+    return "torch"
 
 
 def _by_rows(n: int, work: Any) -> None:

@@ -2,6 +2,7 @@
 
 ``torch`` is torch's sparse product and runs anywhere. ``numba`` is compiled for this CPU (float32, int32 indices)
 and works through blocks of rows with about as many edges each; its bits do not depend on the number of threads.
+``triton`` is the same on a GPU.
 
 The compiled product streams the values of the matrix although those of D^-1/2 A D^-1/2 are products of a row's and
 a column's factor: leaving them out gained nothing measurable (4 of the 260 bytes that an edge costs at width 64).
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from taurec.errors import UsageError, did_you_mean
-from taurec.kernels import NAMES, WORTH, available, pool
+from taurec.kernels import NAMES, WORTH, available, pool, triton_misfit
 from taurec.kernels.compile import kernel as compiled
 
 #: Edges times width of one task of several.
@@ -68,7 +69,7 @@ def hop(
         x: [C, D].
         transpose: A^T in CSR; None says that A is symmetric.
         rows: [K] int64, distinct and ascending; y then has these rows alone.
-        kernel: ``auto``, ``numba`` (float32 on CPU) or ``torch``.
+        kernel: ``auto``, ``numba`` (float32 on CPU), ``triton`` (float32 on a GPU) or ``torch``.
     Returns: [R, D], or [K, D] with ``rows``.
     Raises: UsageError if shapes disagree or the named kernel cannot serve the call; IndexError for indices
         outside A or x.
@@ -104,6 +105,11 @@ def chosen(matrix: Csr, x: Tensor, kernel: str = "auto") -> str:
         raise UsageError(f"hop takes indptr [R + 1], indices [nnz], values [nnz], x [C, D]; got {shapes}")
     if kernel == "torch":
         return "torch"
+    if kernel == "triton" or (kernel == "auto" and x.device.type == "cuda"):
+        reason = _types_misfit(matrix, x) or triton_misfit(*matrix, x)
+        if reason and kernel == "triton":
+            raise UsageError(f"kernel 'triton' cannot serve this call: {reason}; use kernel='torch' or 'auto'")
+        return "torch" if reason else "triton"
     reason = _misfit(matrix, x)
     if kernel == "auto" and (reason or indices.numel() * x.shape[1] < WORTH):
         return "torch"
@@ -116,12 +122,16 @@ def chosen(matrix: Csr, x: Tensor, kernel: str = "auto") -> str:
 
 
 def _misfit(matrix: Csr, x: Tensor) -> str:
+    if {t.device.type for t in (*matrix, x)} != {"cpu"}:
+        return f"it needs CPU tensors, got {', '.join(sorted({str(t.device) for t in (*matrix, x)}))}"
+    return _types_misfit(matrix, x)
+
+
+def _types_misfit(matrix: Csr, x: Tensor) -> str:
     if x.dtype != torch.float32 or matrix.values.dtype != torch.float32:
         return f"it needs float32 values, got {matrix.values.dtype} and {x.dtype}"
     if {matrix.indptr.dtype, matrix.indices.dtype} != {torch.int32}:
         return f"it needs int32 indices, got {matrix.indptr.dtype} and {matrix.indices.dtype}"
-    if {t.device.type for t in (*matrix, x)} != {"cpu"}:
-        return f"it needs CPU tensors, got {', '.join(sorted({str(t.device) for t in (*matrix, x)}))}"
     return ""
 
 
@@ -139,8 +149,8 @@ class _Hop(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, matrix: Csr, other: Csr, rows: Tensor | None, name: str) -> Tensor:
         ctx.plan = matrix, other, rows, name, len(x)
-        if name == "numba":
-            return product(matrix, x, rows)[0]
+        if name != "torch":
+            return product(matrix, x, rows, name=name)[0]
         y = matrix.torch(len(x)) @ x
         return y if rows is None else y.index_select(0, rows)
 
@@ -159,6 +169,8 @@ class _Back(torch.autograd.Function):
         ctx.plan = matrix, other, rows, name
         if name == "numba":
             return spread(matrix, g, rows, columns)
+        if name == "triton":
+            return _on_gpu().spread(other, g, rows, len(matrix.indptr) - 1)
         full = g.new_zeros(len(matrix.indptr) - 1, g.shape[1]).index_copy_(0, rows, g)
         return other.torch(len(full)) @ full
 
@@ -177,11 +189,16 @@ def product(
     base: Tensor | None = None,
     scale: float = 1.0,
     keep: bool = True,
+    name: str = "numba",
 ) -> tuple[Tensor, Tensor]:
     """``y = A x`` (if ``keep``) and ``scale (base + y)`` (if ``base`` [R, D] is given), in one pass.
 
+    Args:
+        name: ``numba`` or ``triton``.
     Returns: both, [R, D], or [K, D] with ``rows``; what was not asked for is empty.
     """
+    if name == "triton":
+        return _on_gpu().product(matrix, x, rows, base, scale, keep)
     indptr, indices, values = (t.numpy() for t in matrix)
     n, dim = len(indptr) - 1 if rows is None else len(rows), x.shape[1]
     out, total = torch.empty(n if keep else 0, dim), torch.empty(n if base is not None else 0, dim)
@@ -202,11 +219,15 @@ def product(
     return out, total
 
 
-def spread(matrix: Csr, g: Tensor, rows: Tensor, columns: int, out: Tensor | None = None) -> Tensor:
+def spread(
+    matrix: Csr, g: Tensor, rows: Tensor, columns: int, out: Tensor | None = None, name: str = "numba"
+) -> Tensor:
     """``A[rows]^T g`` [columns, D]: each block of columns is summed by one thread, its rows in ascending order.
 
-    Written into ``out`` where it is given.
+    Written into ``out`` where it is given. With ``triton`` A is symmetric.
     """
+    if name == "triton":
+        return _on_gpu().spread(matrix, g, rows, columns)
     indptr, indices, values = (t.numpy() for t in matrix)
     out = torch.empty(columns, g.shape[1]) if out is None else out
     dim, blocks = g.shape[1], max(1, min(torch.get_num_threads(), columns))
@@ -240,6 +261,12 @@ def tasks(matrix: Csr, rows: Tensor | None, dim: int) -> list[int]:
     count = 1 if torch.get_num_threads() == 1 else max(1, min(n, edges * dim // TASK))
     inner = np.searchsorted(before, [edges * t // count for t in range(1, count)])
     return [0, *(int(c) for c in inner), n]
+
+
+def _on_gpu() -> Any:
+    from taurec.kernels import gpu_hop
+
+    return gpu_hop
 
 
 def _flat(table: Tensor) -> np.ndarray:

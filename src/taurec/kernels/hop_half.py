@@ -72,7 +72,7 @@ def mean_at_rows_half(
         layers: number of hops L, 1 or more.
         rows: [K] int64, distinct and ascending.
         room: where it is worked.
-        kernel: ``auto``, ``numba`` or ``torch``.
+        kernel: ``auto``, ``numba`` or ``torch``, which also serves a GPU.
     Returns: [K, D] float32; the gradient flows into both tables, with the same storage between its hops.
 
     >>> swap = Csr(torch.tensor([0, 1, 2]), torch.tensor([1, 0]), torch.tensor([1.0, 1.0]))
@@ -80,7 +80,7 @@ def mean_at_rows_half(
     tensor([[3.]])
     """
     check_rows(rows, len(user) + len(item))
-    name = chosen(matrix, user, kernel)
+    name = "numba" if chosen(matrix, user, kernel) == "numba" else "torch"
     mean: Tensor = _MeanAtRows.apply(user, item, matrix, layers, rows, room, name)  # type: ignore[no-untyped-call]
     return mean
 

@@ -26,7 +26,7 @@ def mean_of_hops(
         indptr, indices, values: a symmetric A [n, n] in CSR; see :func:`taurec.kernels.hop.hop`.
         x: [n, D].
         layers: number of hops, 0 or more.
-        kernel: ``auto``, ``numba`` or ``torch``.
+        kernel: ``auto``, ``numba``, ``triton`` or ``torch``.
     Returns: [n, D] and a tuple of ``layers + 1`` times [n, D], x first.
 
     >>> swap = torch.tensor([0, 1, 2]), torch.tensor([1, 0]), torch.tensor([1.0, 1.0])
@@ -35,8 +35,8 @@ def mean_of_hops(
             [3.]])
     """
     matrix = Csr(indptr, indices, values)
-    if layers and chosen(matrix, x, kernel) == "numba":
-        mean, *hops = _Mean.apply(x.contiguous(), matrix, layers)  # type: ignore[no-untyped-call]
+    if layers and (name := chosen(matrix, x, kernel)) != "torch":
+        mean, *hops = _Mean.apply(x.contiguous(), matrix, layers, name)  # type: ignore[no-untyped-call]
         return mean, (x, *hops)
     hops, total = [x], x
     for _ in range(layers):
@@ -60,61 +60,62 @@ def mean_at_rows(
     """
     matrix = Csr(indptr, indices, values)
     check_rows(rows, len(x))
-    if layers and chosen(matrix, x, kernel) == "numba":
-        mean: Tensor = _MeanAtRows.apply(x.contiguous(), matrix, layers, rows)  # type: ignore[no-untyped-call]
+    if layers and (name := chosen(matrix, x, kernel)) != "torch":
+        mean: Tensor = _MeanAtRows.apply(x.contiguous(), matrix, layers, rows, name)  # type: ignore[no-untyped-call]
         return mean
     return mean_of_hops(*matrix, x, layers, kernel="torch")[0].index_select(0, rows)
 
 
 class _Mean(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Csr, layers: int) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, x: Tensor, matrix: Csr, layers: int, name: str) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        ctx.plan, ctx.shape = (matrix, layers), x.shape
+        ctx.plan, ctx.like = (matrix, layers, name), (x.shape, x.device)
         hops, total = [x], x
         for k in range(1, layers + 1):
-            y, total = product(matrix, hops[-1], base=total, scale=_share(k, layers))
+            y, total = product(matrix, hops[-1], base=total, scale=_share(k, layers), name=name)
             hops.append(y)
         return total, *hops[1:]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_mean: Tensor | None, *d_hops: Tensor | None) -> tuple[Tensor | None, None, None]:
-        matrix, layers = ctx.plan
+    def backward(ctx: Any, d_mean: Tensor | None, *d_hops: Tensor | None) -> tuple[Tensor | None, None, None, None]:
+        matrix, layers, name = ctx.plan
         if all(d is None for d in d_hops):
-            return None if d_mean is None else _horner(matrix, d_mean.contiguous(), layers), None, None
-        own = torch.zeros(ctx.shape) if d_mean is None else d_mean / (layers + 1)
+            return None if d_mean is None else _horner(matrix, d_mean.contiguous(), layers, name), None, None, None
+        shape, device = ctx.like
+        own = torch.zeros(shape, device=device) if d_mean is None else d_mean / (layers + 1)
         layer = [own, *(own if d is None else own + d for d in d_hops)]
         h = layer[-1]
         for k in range(layers - 1, -1, -1):
-            h = product(matrix, h.contiguous(), base=layer[k].contiguous(), keep=False)[1]
-        return h, None, None
+            h = product(matrix, h.contiguous(), base=layer[k].contiguous(), keep=False, name=name)[1]
+        return h, None, None, None
 
 
 class _MeanAtRows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Csr, layers: int, rows: Tensor) -> Tensor:
-        ctx.plan, ctx.columns = (matrix, layers, rows), len(x)
+    def forward(ctx: Any, x: Tensor, matrix: Csr, layers: int, rows: Tensor, name: str) -> Tensor:
+        ctx.plan, ctx.columns = (matrix, layers, rows, name), len(x)
         h = x
         for _ in range(1, layers):
-            h = product(matrix, h, base=x, keep=False)[1]
-        return product(matrix, h, rows, base=x, scale=1 / (layers + 1), keep=False)[1]
+            h = product(matrix, h, base=x, keep=False, name=name)[1]
+        return product(matrix, h, rows, base=x, scale=1 / (layers + 1), keep=False, name=name)[1]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_mean: Tensor) -> tuple[Tensor, None, None, None]:
-        matrix, layers, rows = ctx.plan
+    def backward(ctx: Any, d_mean: Tensor) -> tuple[Tensor, None, None, None, None]:
+        matrix, layers, rows, name = ctx.plan
         own = d_mean / (layers + 1)
-        h = spread(matrix, own, rows, ctx.columns).index_add_(0, rows, own)
+        h = spread(matrix, own, rows, ctx.columns, name=name).index_add_(0, rows, own)
         for _ in range(1, layers):
-            h = product(matrix, h)[0].index_add_(0, rows, own)
-        return h, None, None, None
+            h = product(matrix, h, name=name)[0].index_add_(0, rows, own)
+        return h, None, None, None, None
 
 
-def _horner(matrix: Csr, x: Tensor, layers: int) -> Tensor:
+def _horner(matrix: Csr, x: Tensor, layers: int, name: str) -> Tensor:
     h = x
     for k in range(1, layers + 1):
-        h = product(matrix, h, base=x, scale=_share(k, layers), keep=False)[1]
+        h = product(matrix, h, base=x, scale=_share(k, layers), keep=False, name=name)[1]
     return h
 
 

@@ -296,7 +296,9 @@ class Trainer:
     def _validate(self, record: EpochRecord) -> EpochRecord:
         assert self.valid is not None
         started = time.perf_counter()
-        result = evaluate_ranker(self.ranker(), self.valid, self.train, [self.run.metric], memory_mb=SCORING_MB)
+        device = None if self.device.type == "cpu" else self.device
+        given = self.ranker(), self.valid, self.train, [self.run.metric]
+        result = evaluate_ranker(*given, memory_mb=SCORING_MB, device=device)
         return dataclasses.replace(record, metrics=result.means(), eval_seconds=time.perf_counter() - started)
 
     def _dropout_mask(self, row: Tensor, like: Tensor, epoch: int) -> Tensor:
