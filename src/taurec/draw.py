@@ -47,7 +47,8 @@ def _mix(x: U64, spare: U64) -> None:
             np.multiply(x, np.uint64(factor), out=x)
 
 
-def _row_keys(stream: int, rows: ArrayLike) -> U64:
+def row_keys(stream: int, rows: ArrayLike) -> U64:
+    """[B] the key of each row, from which :func:`bits` makes the words of its columns."""
     r = np.array(rows, dtype=np.int64, ndmin=1).view(np.uint64)
     r += np.uint64(1)
     r *= np.uint64(GOLDEN)
@@ -72,7 +73,7 @@ def bits(stream: int, rows: ArrayLike, columns: int | None = None, start: int = 
     >>> bool((bits(key(0, "example"), [7], 2, start=3) == whole[1:, 3:]).all())
     True
     """
-    row_key = _row_keys(stream, rows)
+    row_key = row_keys(stream, rows)
     width = 1 if columns is None else columns
     steps = np.arange(start + 1, start + width + 1, dtype=np.uint64) * np.uint64(GOLDEN)
     out = np.empty((len(row_key), width), dtype=np.uint64)
@@ -94,7 +95,7 @@ def cells(stream: int, rows: ArrayLike, columns: ArrayLike) -> U64:
     """
     steps = np.asarray(columns, dtype=np.int64).astype(np.uint64) + np.uint64(1)
     steps *= np.uint64(GOLDEN)
-    return mix(_row_keys(stream, rows) + steps)
+    return mix(row_keys(stream, rows) + steps)
 
 
 def below(words: U64, n: int | NDArray[np.int64]) -> NDArray[np.int64]:

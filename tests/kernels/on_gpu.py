@@ -39,6 +39,9 @@ def compiled(kernel, num_warps: int = 4, **arguments) -> dict[str, object]:
 
 
 def signatures(module, **constants):
-    """The kernels of a module with the arguments of :func:`compiled`, some constants replaced."""
+    """The kernels of a module with the arguments of :func:`compiled`, some replaced.
+
+    Triton makes an integer argument that is 1 a constant, which must compile too: ``n=1``.
+    """
     for kernel, (types, given) in module.SIGNATURES.items():
         yield kernel, dict(zip(kernel.arg_names, types, strict=False)) | given | constants

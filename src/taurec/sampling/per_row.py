@@ -7,7 +7,9 @@ column c of the row's stream; where a positive is refused, redraw k of that slot
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,8 +20,11 @@ from taurec import draw
 from taurec.data.interactions import Index, Interactions
 from taurec.errors import UsageError
 from taurec.sampling.known import Known
-from taurec.sampling.proposal import Proposal, by_popularity
+from taurec.sampling.proposal import Even, Proposal, by_popularity
 from taurec.types import NegativeIds
+
+if TYPE_CHECKING:
+    from taurec.kernels.gpu_draws import KnownItems
 
 ROUNDS = 8  # draws of a slot by rejection; what is left then is drawn exactly from the rest
 
@@ -93,17 +98,24 @@ class Popularity:
 
 @dataclass(frozen=True, eq=False)
 class PerRow:
-    """A per-row source bound to a log and a seed."""
+    """A per-row source bound to a log and a seed; with ``device`` its ids are drawn there, with the same values."""
 
     known: Known
     proposal: Proposal
     seed: int
     n: int
     exclude: bool
+    device: torch.device | None = None
+
+    def on(self, device: torch.device) -> PerRow:
+        """The same source, drawing on a GPU where its kernels can: uniform ids. Others stay on the CPU."""
+        return replace(self, device=device) if isinstance(self.proposal, Even) else self
 
     def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> NegativeIds:
         """Ids [B, n] and their ``logq``; ``absent`` only where a row has no negative (its ids are then 0)."""
         stream, rows = draw.key(self.seed, "negatives", epoch), row.numpy()
+        if self.device is not None:
+            return self._draw_there(stream, rows, user, self.device)
         ids = self.proposal.pick_rows(stream, rows, self.n)
         if not self.exclude:
             return NegativeIds("per_row", torch.from_numpy(ids), logq=torch.from_numpy(self.proposal.log_q(ids)))
@@ -118,6 +130,31 @@ class PerRow:
             absent = torch.from_numpy(left == 0)[:, None].expand(-1, self.n)
         return NegativeIds("per_row", torch.from_numpy(ids), absent, torch.from_numpy(logq))
 
+    def _draw_there(self, stream: int, rows: Index, user: Tensor, device: torch.device) -> NegativeIds:
+        from taurec.kernels import gpu_draws
+
+        n_items = self.known.train.n_items
+        log_q = self.proposal.log_q(np.zeros((len(rows), 1), np.int64))
+        if not self.exclude:
+            ids = gpu_draws.uniform_ids(stream, rows, n_items, self.n, device)
+            return NegativeIds("per_row", ids, logq=_wide(log_q, ids))
+        known, left = self._known_there, self.proposal.left(user.numpy())
+        ids = gpu_draws.uniform_ids_without(stream, rows, n_items, self.n, user.to(device), known, ROUNDS)
+        none = left == 0
+        log_q = np.where(none, 0.0, log_q[:, 0] - np.log(left, where=~none, out=np.zeros_like(left)).astype(np.float32))
+        absent = _wide(none[:, None], ids) if none.any() else None
+        return NegativeIds("per_row", ids, absent, _wide(log_q.astype(np.float32)[:, None], ids))
+
+    @cached_property
+    def _known_there(self) -> KnownItems:
+        from taurec.kernels.gpu_draws import KnownItems
+
+        train = self.known.train
+        indptr, indices = (
+            torch.from_numpy(np.array(a, np.int64)).to(self.device) for a in (train.indptr, train.indices)
+        )
+        return KnownItems(indptr, indices, int(train.user_counts.max(initial=0)))
+
     def _replace_known(self, stream: int, users: Index, rows: Index, ids: Index, possible: NDArray[np.bool_]) -> None:
         b, c = np.nonzero(self.known.among(users, ids) & possible[:, None])
         for attempt in range(1, ROUNDS):
@@ -129,6 +166,11 @@ class PerRow:
             b, c = b[refused], c[refused]
         if len(b):
             ids[b, c] = self.proposal.pick_free(users[b], draw.cells(stream, rows[b], c + ROUNDS * self.n))
+
+
+def _wide(column: NDArray[np.generic], ids: Tensor) -> Tensor:
+    """A column [B, 1], the same for each of a row's ids, in their shape and on their device."""
+    return torch.from_numpy(column).to(ids.device, non_blocking=True).expand(ids.shape)
 
 
 def check_n(name: str, n: int) -> None:
