@@ -7,7 +7,10 @@ from tests.kernels.on_gpu import DEVICE, compiled, compiles, runs, signatures
 from tests.kernels.test_gather_dot import assert_as_good, naive, run
 
 from taurec import kernels
+from taurec.data.planted import planted
 from taurec.errors import UsageError
+from taurec.training.presets import resolve
+from taurec.training.trainer import Trainer
 
 WIDTHS = (1, 7, 24, 64, 100)
 
@@ -91,5 +94,16 @@ def test_compiles_for_a_gpu():
 
     assert all(compiled(kernel, **given)["cubin"] for kernel, given in signatures(gpu_pairs, WIDTH=64))
     # the smallest tile and one of several rows of a width that is no power of 2
-    for tile in ({"BLOCK": 1, "WIDTH": 1}, {"BLOCK": 32, "WIDTH": 128}):
+    for tile in ({"BLOCK": 1, "WIDTH": 1, "n": 1, "dim": 1}, {"BLOCK": 32, "WIDTH": 128}):
         assert all(compiled(kernel, **given)["cubin"] for kernel, given in signatures(gpu_pairs, **tile))
+
+
+@runs
+def test_a_run_says_that_it_ran_and_learns_the_same():
+    log = planted(n_users=24, n_items=12, seed=3).log
+    fields = {"device": DEVICE, "epochs": 1, "batch_size": 64, "loss": "sl", "negatives": "uniform:4", "l2": 1e-3}
+    runs = [Trainer(resolve(**fields, kernel=k, settings={"backbone": {"dim": 16}}), log) for k in ("triton", "torch")]
+    one, other = (trainer.fit() for trainer in runs)
+    assert (one.kernels["scores"], other.kernels["scores"]) == ("triton", "torch")
+    assert one.records[0].loss == pytest.approx(other.records[0].loss, rel=1e-5)
+    np.testing.assert_allclose(one.ranker.item, other.ranker.item, atol=1e-5)

@@ -1,7 +1,7 @@
 """Passes over a whole table: unit rows with their chain rule, and one Adam step.
 
-Each is one pass through memory instead of one per elementary operation. On float32 CPU tables the loops are
-compiled; otherwise the same formula runs in plain torch.
+Each is one pass through memory instead of one per elementary operation. On float32 tables the loops are compiled,
+for the CPU or by Triton for a GPU; otherwise the same formula runs in plain torch.
 """
 
 from __future__ import annotations
@@ -64,6 +64,10 @@ def unit_rows(w: Tensor, eps: float = 1e-12) -> Tensor:
     if w.ndim == 2 and w.numel() and compiled(w):
         unit: Tensor = UnitRows.apply(w.contiguous(), eps)  # type: ignore[no-untyped-call]
         return unit
+    if w.ndim == 2 and w.numel() and on_gpu(w):
+        from taurec.kernels import gpu_tables
+
+        return gpu_tables.unit_rows(w, eps)
     length = torch.linalg.vector_norm(w, dim=-1, keepdim=True)
     kept = length > eps
     return torch.where(kept, w / torch.where(kept, length, 1.0), 0.0)
@@ -108,7 +112,14 @@ def adam_step(
     if l2_rows is not None and l2_rows.shape != param.shape[:1]:
         raise UsageError(f"l2_rows must be [{len(param)}], got {list(l2_rows.shape)}")
     step_size, root = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
-    if param.numel() and compiled(param) and all(t.is_contiguous() for t in (param, m, v)):
+    ready = param.numel() > 0 and all(t.is_contiguous() for t in (param, m, v))
+    if ready and on_gpu(param):
+        from taurec.kernels import gpu_tables
+
+        how = gpu_tables.Step(step_size, (beta1, beta2), 1 / root, eps, l2)
+        gpu_tables.adam_step(*tables, how, l2_rows)
+        return
+    if ready and compiled(param):
         flat = [t.contiguous().view(-1).numpy() for t in tables]
         rows = np.empty(0, np.float32) if l2_rows is None else l2_rows.to(torch.float32).contiguous().numpy()
         loop, dim = kernel("adam"), param.shape[1]
@@ -121,8 +132,20 @@ def adam_step(
     param.addcdiv_(m, (v.sqrt() / root).add_(eps), value=-step_size)
 
 
+def path(table: Tensor) -> str:
+    """What passes over a table like this one: ``numba``, ``triton`` or ``torch``."""
+    return "numba" if compiled(table) else "triton" if on_gpu(table) else "torch"
+
+
+def on_gpu(table: Tensor) -> bool:
+    """Whether the passes over this table are Triton's."""
+    from taurec.kernels import triton_misfit
+
+    return table.device.type == "cuda" and not triton_misfit(table)
+
+
 def compiled(table: Tensor) -> bool:
-    """Whether the loops over this table are compiled ones."""
+    """Whether the passes over this table are loops compiled for the CPU."""
     from taurec.kernels import available
 
     return table.dtype == torch.float32 and table.device.type == "cpu" and available()["numba"] == "ok"

@@ -19,12 +19,14 @@ from taurec.data.interactions import Interactions
 from taurec.errors import NonFiniteError, UsageError
 from taurec.evaluation.ranking import evaluate_ranker
 from taurec.kernels import catalogue, hop
+from taurec.kernels import tables as passes
 from taurec.kernels.memory import keep_freed_memory
-from taurec.kernels.tables import compiled, unit_rows
+from taurec.kernels.tables import unit_rows
 from taurec.losses import LOSSES
 from taurec.ranker import EmbeddingRanker
 from taurec.run import Run
 from taurec.sampling import NEGATIVES, ORDERS, mean_group_size
+from taurec.sampling.per_row import PerRow
 from taurec.scoring import batch_scores, catalogue_scores, streams
 from taurec.training.adam import Adam
 from taurec.training.forecast import SCORING_MB, Sizes, check_memory
@@ -72,7 +74,8 @@ class Trained:
         best: the record of that epoch, or None if no epoch was finished.
         notes: what the user should know, such as groups that hardly exist.
         stopped_by: the signal that ended the run early, or 0.
-        kernels: what ran, by part of the step (``scores``, ``hop``, ``tables``): ``numba`` or ``torch``.
+        kernels: what ran, by part of the step (``scores``, ``hop``, ``tables``): ``numba``, ``triton`` or
+            ``torch``.
     """
 
     ranker: EmbeddingRanker
@@ -124,6 +127,8 @@ class Trainer:
         if hasattr(backbone, "kernel"):
             backbone.kernel = run.kernel
         self.negatives = NEGATIVES.build(run.negatives.name, given=run.negatives.settings).bind(train, run.seed)
+        if self.device.type == "cuda" and run.kernel != "torch" and kernels.available()["triton"] == "ok":
+            self.negatives = self.negatives.on(self.device) if isinstance(self.negatives, PerRow) else self.negatives
         self.order = ORDERS.build(run.order.name, given=run.order.settings).bind(train, run.batch_size, run.seed)
         self.optimizer = Adam(self.backbone.parameters(), run.lr, run.l2 if run.l2_mode == "adam" else 0.0)
         self.tables: PlainTables | None = None
@@ -249,10 +254,12 @@ class Trainer:
             scores = catalogue.chosen(*given, run.kernel)
         elif negatives.layout == "per_row" and negatives.ids is not None:
             scores = kernels.chosen(*given, negatives.ids, run.kernel)
-        paths = {"scores": scores, "tables": "numba" if compiled(embeddings.ego_user) else "torch"}
+        paths = {"scores": scores, "tables": passes.path(embeddings.ego_user)}
         if graph is not None:
             matrix, kernel = hop.Csr(*graph.matrix()), getattr(self.backbone, "kernel", "auto")
             paths["hop"] = hop.chosen(matrix, embeddings.ego_user, kernel)
+            if run.kernel == "triton" != paths["hop"]:
+                raise UsageError(f"kernel 'triton' cannot serve the hops of {run.backbone.name}; use kernel='auto'")
         return paths
 
     def settle(self) -> None:
