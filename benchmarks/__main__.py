@@ -20,6 +20,7 @@ CASES = {
     "scale": "up to 1 M items x 2 M users: time and memory beside the forecast; curves over items, negatives, width",
     "start": "seconds from the command to the first step on the built-in data, with a cold and a warm cache",
     "whole": "where the time of one run goes, from the raw file to metrics and a saved model",
+    "gpu": "the check of a machine with a GPU: all kernels' tests on it, their times beside torch's, epochs",
     "load_log": "reading a large CSV log: wall time and peak memory",
 }
 

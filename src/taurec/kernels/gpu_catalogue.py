@@ -165,8 +165,8 @@ class Reduce(torch.autograd.Function):
         tables = user, item, user if pos is None else pos, bits, *listed
         sizes = len(user), len(item), user.shape[1], bits.shape[-1], how.tau
         fixed = (
-            how.kind == "logsumexp", PHI[how.phi], len(how.margins), pos is not None, absent is not None, HOW[how.precision],
-            ROWS, ITEMS, max(16, triton.next_power_of_2(user.shape[1])),
+            how.kind == "logsumexp", PHI[how.phi], len(how.margins), pos is not None, absent is not None,
+            HOW[how.precision], ROWS, ITEMS, max(16, triton.next_power_of_2(user.shape[1])),
         )  # fmt: skip
         top, total = user.new_empty(len(user)), user.new_empty(len(user), dtype=torch.float64)
         _forward[(triton.cdiv(len(user), ROWS),)](*tables, top, total, *sizes, *fixed)
