@@ -56,7 +56,7 @@ def test_the_same_seed_gives_the_same_bits_for_any_number_of_threads(backbone: s
 def test_a_graph_step_at_the_rows_needed_has_the_gradients_of_the_whole(fields, restricted, monkeypatch) -> None:
     fields = {"backbone": "lightgcn", "loss": "sl", "negatives": "in-batch", "l2": 1e-3, **fields}
     trainer = Trainer(resolve(**{**SMALL, **fields}), PARTS.train)
-    monkeypatch.setattr(trainer.optimizer, "step", lambda: None)
+    monkeypatch.setattr(trainer.optimizer, "step", lambda *decay: None)
     batch = next(trainer.batches(1))
     assert (trainer._rows_needed(batch) is not None) == restricted
     found = []

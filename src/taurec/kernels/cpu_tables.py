@@ -158,12 +158,16 @@ def adam_late(p, m, v, dim, last, rows, whole, now, first, l2, sizes, beta1, bet
             out[k * dim : (k + 1) * dim] = w
 
 
-def adam_rows(p, g, m, v, dim, last, rows, now, l2, step_size, beta1, beta2, inverse_root, eps, lo, hi):
-    """One Adam step of the rows ``rows[lo:hi]``, all different; row k of the flat g belongs to ``rows[k]``."""
+def adam_rows(p, g, m, v, dim, last, rows, now, l2, l2_rows, step_size, beta1, beta2, inverse_root, eps, lo, hi):
+    """One Adam step of the rows ``rows[lo:hi]``, all different; row k of the flat g belongs to ``rows[k]``.
+
+    ``l2_rows`` [len(rows)], or empty, scales l2.
+    """
     for k in range(lo, hi):
         r = rows[k]
         a, z, b = r * dim, (r + 1) * dim, k * dim
-        _adam(p[a:z], g[b : b + dim], m[a:z], v[a:z], l2, step_size, beta1, beta2, inverse_root, eps)
+        scale = l2 if len(l2_rows) == 0 else l2 * l2_rows[k]
+        _adam(p[a:z], g[b : b + dim], m[a:z], v[a:z], scale, step_size, beta1, beta2, inverse_root, eps)
         last[r] = now
 
 
@@ -236,7 +240,7 @@ SIGNATURES = {
     unit_backward: types.void(_F2, _F1, _F2, _N, _N, _F2),
     adam: types.void(_F1, _F1, _F1, _F1, _N, _F, _F1, _F, _F, _F, _F, _F, _N, _N),
     adam_late: types.void(_F1, _F1, _F1, _N, _I1, _L1, _B, _N, _N, _F, _F1, _F, _F, _F1, _F, _N, _N, _F1),
-    adam_rows: types.void(_F1, _F1, _F1, _F1, _N, _I1, _L1, _N, _F, _F, _F, _F, _F, _F, _N, _N),
+    adam_rows: types.void(_F1, _F1, _F1, _F1, _N, _I1, _L1, _N, _F, _F1, _F, _F, _F, _F, _F, _N, _N),
     adam_unit: types.boolean(_F1, _F1, _F1, _F1, _F1, _F1, _N, _F, _F1, _F, _F, _F, _F, _F, _F, _N, _N),
     unit_square: types.void(_F1, _N, _F, _N, _N, _F1, _F1),
     compact: types.int64(_L1, _I2, types.int32, _L1, _L1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -28,14 +28,22 @@ class Adam:
         self.moments = [(_zeros_like(p), _zeros_like(p)) for p in self.parameters]
 
     @torch.no_grad()
-    def step(self) -> None:
-        """Move every parameter that has a gradient."""
+    def step(self, l2: float = 0.0, counts: Sequence[tuple[Tensor, Tensor]] = ()) -> None:
+        """Move every parameter that has a gradient.
+
+        Args:
+            l2: strength of what ``counts`` adds.
+            counts: tables among the parameters with [R] factors: ``l2 * factor[r] * table[r]`` joins their gradient,
+                in the place of the weight decay.
+        """
         self.steps += 1
         for parameter, (m, v) in zip(self.parameters, self.moments, strict=True):
             if parameter.grad is None:
                 continue
             tables = [_as_table(t) for t in (parameter.detach(), parameter.grad, m, v)]
-            adam_step(*tables, step=self.steps, lr=self.lr, l2=self.weight_decay)
+            rows = next((factor for table, factor in counts if table is parameter), None)
+            decay = self.weight_decay if rows is None else l2
+            adam_step(*tables, step=self.steps, lr=self.lr, l2=decay, l2_rows=rows)
             parameter.grad = None
 
     def release(self, parameter: Tensor) -> tuple[Tensor, Tensor, Tensor]:

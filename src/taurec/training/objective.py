@@ -59,11 +59,17 @@ class Objective:
         return self._scalar(values, present, batch, embeddings, counted)
 
     def combine(
-        self, pos: Tensor, reduced: Tensor, n: Tensor, batch: Batch, embeddings: Embeddings
+        self,
+        pos: Tensor,
+        reduced: Tensor,
+        n: Tensor,
+        batch: Batch,
+        embeddings: Embeddings,
+        counted: Counted | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The same from what :attr:`reduce` leaves of the negatives."""
         values = self.loss.combine(pos, reduced, n, **self._side(batch))
-        return self._scalar(values, n > 0, batch, embeddings)
+        return self._scalar(values, n > 0, batch, embeddings, counted)
 
     def _scalar(
         self,

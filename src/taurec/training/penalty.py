@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,8 +11,18 @@ from torch import Tensor
 from taurec.run import L2Mode, L2On
 from taurec.types import Batch, Embeddings
 
-Counted = tuple[Tensor, Tensor]
-"""[I] squared lengths of the items, and how often each is in the batch, as positive or negative."""
+
+class Counted(NamedTuple):
+    """How often each row is in a batch, for tables whose mover adds the gradient of the L2 term by these counts.
+
+    Attributes:
+        user: [U]; item: [I], as positive or negative; float32. None leaves the gradient to autograd.
+        square: [I] squared lengths of the items, where they are at hand.
+    """
+
+    user: Tensor | None = None
+    item: Tensor | None = None
+    square: Tensor | None = None
 
 
 def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, counted: Counted | None = None) -> Tensor:
@@ -31,26 +43,30 @@ def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, cou
 
     ``on`` says which vectors: ``ego`` the tables, ``final`` what is scored, ``hops`` every layer's
     output (the BSL authors' LightGCN). The negatives enter by their counts, so no [B, N, D] is built.
-    With ``counted`` the items' part is the value alone, for a caller who adds its gradient elsewhere
-    (``gathered`` and ``sum`` only).
+    What is ``counted`` enters by its value alone (``gathered`` and ``sum`` only).
     """
     users, items = _tables(on, embeddings)
     if mode == "adam":
         return users.new_zeros(())
     if mode == "tables":
         return 0.5 * (fixed_sum(users.square()) + fixed_sum(items.square()))
-    user_part = fixed_sum(F.embedding(batch.user, users).square())
-    rows = batch.user.shape[0]
-    if counted is not None:
-        assert mode in ("gathered", "sum")
-        total = 0.5 * (user_part + fixed_sum(counted[0] * counted[1]))
-        return total / rows if mode == "gathered" else total
-    item_part = fixed_sum(F.embedding(batch.item, items).square())
-    ids = batch.negatives.ids
+    rows, ids = batch.user.shape[0], batch.negatives.ids
+    counted = counted or Counted()
+    assert counted == Counted() or mode in ("gathered", "sum")
     negative_part = users.new_zeros(())
-    if ids is not None:
-        counts = torch.bincount(ids.reshape(-1), minlength=items.shape[0]).to(items.dtype)
-        negative_part = fixed_sum(items.square().sum(-1) * counts)
+    if counted.user is not None:
+        user_part = _value(users, counted.user, [batch.user])
+    else:
+        user_part = fixed_sum(F.embedding(batch.user, users).square())
+    if counted.square is not None and counted.item is not None:
+        item_part = fixed_sum(counted.square * counted.item)
+    elif counted.item is not None:
+        item_part = _value(items, counted.item, [batch.item] if ids is None else [batch.item, ids.reshape(-1)])
+    else:
+        item_part = fixed_sum(F.embedding(batch.item, items).square())
+        if ids is not None:
+            counts = torch.bincount(ids.reshape(-1), minlength=items.shape[0]).to(items.dtype)
+            negative_part = fixed_sum(items.square().sum(-1) * counts)
     if mode == "unsquared":
         n_rows = 1 if ids is None else ids.numel()
         # A zero norm has no gradient: the square root is taken of at least the smallest normal float.
@@ -59,6 +75,24 @@ def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, cou
         return norms[0] / rows + norms[1] / rows + norms[2] / n_rows
     total = 0.5 * (user_part + item_part + negative_part)
     return total / rows if mode == "gathered" else total
+
+
+def count(batch: Batch, n_users: int, n_items: int) -> Counted:
+    """How often users and items are in a batch."""
+    ids = batch.negatives.ids
+    both = batch.item if ids is None else torch.cat([batch.item, ids.reshape(-1)])
+    return Counted(
+        torch.bincount(batch.user, minlength=n_users).to(torch.float32),
+        torch.bincount(both, minlength=n_items).to(torch.float32),
+    )
+
+
+@torch.no_grad()
+def _value(table: Tensor, counts: Tensor, ids: list[Tensor]) -> Tensor:
+    """``sum_r counts[r] |table[r]|^2``, by the ids behind the counts where they are few."""
+    if 4 * sum(len(i) for i in ids) < len(table):
+        return fixed_sum(F.embedding(torch.cat(ids), table).square())
+    return fixed_sum(table.square().sum(-1) * counts.to(table.dtype))
 
 
 def _tables(on: L2On, embeddings: Embeddings) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from taurec.kernels import available, chosen
 from taurec.run import Run
 from taurec.training.adam import Adam
-from taurec.training.penalty import Counted
+from taurec.training.penalty import Counted, count
 from taurec.training.tables import LateTable, UnitTable
 from taurec.types import Batch, Embeddings, Layout
 
@@ -26,6 +26,16 @@ class Ways(NamedTuple):
 
     user: Way
     item: Way
+
+
+def by_counts(run: Run) -> bool:
+    """Whether the gradient of the L2 term is a row's count in the batch times the row, which whoever moves it adds."""
+    return run.l2 > 0 and run.l2_mode in ("gathered", "sum") and run.l2_on == "ego"
+
+
+def strength(run: Run, batch: Batch) -> float:
+    """What that count is multiplied by."""
+    return run.l2 / (len(batch.user) if run.l2_mode == "gathered" else 1)
 
 
 def ways(run: Run, layout: Layout, n_negatives: int, n_users: int, n_items: int, kernel: str) -> Ways:
@@ -45,8 +55,8 @@ def ways(run: Run, layout: Layout, n_negatives: int, n_users: int, n_items: int,
     user: Way = "late" if n_users > MANY * run.batch_size else "whole"
     if layout != "full" and n_items > MANY * ids:
         return Ways(user, "late")
-    by_counts = run.l2 == 0 or run.l2_mode in ("gathered", "sum", "adam")
-    if layout == "per_row" and run.train_score == "cosine" and kernel == "numba" and by_counts:
+    fits = run.l2 == 0 or run.l2_mode in ("gathered", "sum", "adam")
+    if layout == "per_row" and run.train_score == "cosine" and kernel == "numba" and fits:
         return Ways(user, "unit")
     return Ways(user, "whole")
 
@@ -119,11 +129,11 @@ class PlainTables:
                 negatives = dataclasses.replace(negatives, ids=at)
         elif self.item is not None:
             item, d_item = self.item.unit, self.item.gradient
-            if self.run.l2 > 0 and self.run.l2_mode != "adam":
-                assert negatives.ids is not None
-                both = (torch.bincount(ids.reshape(-1), minlength=len(item)) for ids in (batch.item, negatives.ids))
-                counted = self.item.square, torch.add(*both).to(torch.float32)
         local = dataclasses.replace(batch, negatives=negatives, **changed)
+        if by_counts(self.run):
+            counted = count(local, len(user), len(item))
+            if isinstance(self.item, UnitTable):
+                counted = counted._replace(square=self.item.square)
         return Taken(Embeddings(user, item, user, item), local, d_item, counted)
 
     def gradients(self) -> dict[str, Tensor]:
@@ -133,15 +143,11 @@ class PlainTables:
 
     def move(self, taken: Taken) -> bool:
         """One step of Adam; False if a gradient written to ``d_item`` was not finite."""
+        l2, counted = strength(self.run, taken.batch), taken.counted or Counted()
         if self.user is not None:
-            self.user.move()
-        if isinstance(self.item, UnitTable):
-            if taken.counted is None:
-                return self.item.move()
-            strength = self.run.l2 / (len(taken.batch.user) if self.run.l2_mode == "gathered" else 1)
-            return self.item.move(strength, taken.counted[1])
+            self.user.move(l2, counted.user)
         if self.item is not None:
-            self.item.move()
+            return self.item.move(l2, counted.item)
         return True
 
     def settle(self) -> None:

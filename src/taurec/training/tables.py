@@ -61,6 +61,7 @@ class LateTable:
     (torch.Size([2, 2]), [0, 1, 0])
     >>> rows.sum().backward()
     >>> table.move()
+    True
     >>> [round(x, 4) for x in w[:, 0].tolist()]
     [0.5, 1.0, 0.5]
     """
@@ -86,8 +87,12 @@ class LateTable:
         self.leaf = out.requires_grad_()
         return self.leaf, place
 
-    def move(self) -> None:
-        """One step of Adam with the gradient of the rows last taken; all other rows owe it."""
+    def move(self, l2: float = 0.0, counts: Tensor | None = None) -> bool:
+        """One step of Adam with the gradient of the rows last taken; all other rows owe it.
+
+        With ``counts``, [k] of these rows, the gradient has ``l2 * counts[r] * weight[r]`` more. Returns True, as
+        autograd's gradient was seen to be finite before.
+        """
         self.step += 1
         size, root = _scales(self.step, self.lr)
         owed = self.step - self._first
@@ -95,12 +100,15 @@ class LateTable:
             self._scales = np.concatenate([self._scales, np.empty_like(self._scales)], 1)
         self._scales[:, owed] = size, root
         if self.leaf.grad is None:
-            return
+            return True
         (p, m, v), rows = self._state, self._rows
         grad, loop = _flat(self.leaf.grad.contiguous()), kernel("adam_rows")
-        fixed = self.dim, self._last, rows, self.step, self.weight_decay, size, BETA1, BETA2, root, EPS
+        factor = np.empty(0, np.float32) if counts is None else counts.numpy()
+        decay = self.weight_decay if counts is None else l2
+        fixed = self.dim, self._last, rows, self.step, decay, factor, size, BETA1, BETA2, root, EPS
         pool.run(lambda t: loop(p, grad, m, v, *fixed, t * ROWS, min((t + 1) * ROWS, len(rows))), -(-len(rows) // ROWS))
         self.leaf = torch.empty(0)
+        return True
 
     def settle(self) -> None:
         """Let every row take the steps it owes."""

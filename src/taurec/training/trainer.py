@@ -32,7 +32,8 @@ from taurec.training.adam import Adam
 from taurec.training.forecast import SCORING_MB, Sizes, check_memory
 from taurec.training.interrupt import StopRequest, stop_on_signal
 from taurec.training.objective import Objective
-from taurec.training.plain import PlainTables, Taken
+from taurec.training.penalty import count
+from taurec.training.plain import PlainTables, Taken, by_counts, strength
 from taurec.training.schedule import share
 from taurec.types import Batch, Embeddings, NegativeIds
 
@@ -213,7 +214,7 @@ class Trainer:
         given, reduce = (user, embeddings.item, item_at, negatives), self.objective.reduce
         if reduce is not None and self._streamed(batch):
             reduced = catalogue_scores(*given, reduce, run.train_score, run.kernel)
-            scalar, left_out = self.objective.combine(*reduced, local, embeddings)
+            scalar, left_out = self.objective.combine(*reduced, local, embeddings, taken.counted)
         else:
             scores = batch_scores(*given, run.train_score, run.kernel, taken.d_item)
             scalar, left_out = self.objective(*scores, local, embeddings, taken.counted)
@@ -226,7 +227,7 @@ class Trainer:
         for name, gradient in gradients.items():
             if not math.isfinite(float(gradient.sum())):
                 self._stop_non_finite(f"the gradient of {name}", value, epoch, number)
-        self.optimizer.step()
+        self.optimizer.step(*self._decay(taken))
         if self.tables is not None and not self.tables.move(taken):
             self._stop_non_finite("the gradient of item", value, epoch, number)
         return value, int(left_out)
@@ -240,10 +241,25 @@ class Trainer:
     def _take(self, embeddings: Embeddings, batch: Batch) -> Taken:
         """What the step works on: the rows of its batch, where the backbone yields its tables themselves."""
         if embeddings.user is not embeddings.ego_user or embeddings.item is not embeddings.ego_item:
-            return Taken(embeddings, batch)
+            counted = None
+            if by_counts(self.run) and self._holds(embeddings.ego_user) and self._holds(embeddings.ego_item):
+                counted = count(batch, len(embeddings.ego_user), len(embeddings.ego_item))
+            return Taken(embeddings, batch, counted=counted)
         if self.tables is None:
             self.tables = PlainTables(self.run, embeddings, self.optimizer, batch)
         return self.tables.take(batch)
+
+    def _holds(self, table: Tensor) -> bool:
+        """Whether Adam moves this table, whole."""
+        return any(table is parameter for parameter in self.optimizer.parameters)
+
+    def _decay(self, taken: Taken) -> tuple[float, list[tuple[Tensor, Tensor]]]:
+        """The L2 term that Adam adds to tables by counts: its strength, and tables with their counts."""
+        if taken.counted is None:
+            return 0.0, []
+        e, counted = taken.embeddings, taken.counted
+        both = (e.ego_user, counted.user), (e.ego_item, counted.item)
+        return strength(self.run, taken.batch), [(t, n) for t, n in both if n is not None and self._holds(t)]
 
     def _paths(self, embeddings: Embeddings, batch: Batch) -> dict[str, str]:
         """Which kernel each part of the step runs."""
