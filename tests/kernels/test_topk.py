@@ -7,14 +7,28 @@ import pytest
 import torch
 
 from taurec.kernels import topk
-from taurec.kernels.topk import best_of_tiles
+from taurec.kernels.topk import best_of_scores, best_of_tables, packed
 
 pytestmark = pytest.mark.skipif(not topk.usable(), reason="numba cannot compile here")
 INF = np.inf
 
 
-def cut(scores, width):
-    return [(a, torch.tensor(scores[:, a : a + width])) for a in range(0, scores.shape[1], width)]
+def both_ways(scores, users, k, places, seen=None, banned=None):
+    """From scores, and from two tables whose products they are: one-hot users pick a column of the items."""
+    user, item = torch.eye(len(scores)), torch.tensor(scores.T).contiguous()
+    yield best_of_scores(torch.tensor(scores), users, k, places, seen, banned)
+    if np.isfinite(scores).all():
+        indptr, indices = (None, None) if seen is None else seen
+        if seen is not None:  # of the rows of scores, not of the users
+            indices = np.concatenate([indices[indptr[u] : indptr[u + 1]] for u in users])
+            indptr = np.concatenate([[0], np.cumsum([indptr[u + 1] - indptr[u] for u in users])])
+        of = None if seen is None else (indptr, indices)
+        rows = np.arange(len(scores))
+        yield best_of_tables(user, packed(item), len(item), rows, k, places, of, banned)
+
+
+def no_places():
+    raise AssertionError("the tie order was asked for although nothing ties")
 
 
 def slow(row, k, place, gone):
@@ -25,42 +39,60 @@ def slow(row, k, place, gone):
 @pytest.mark.parametrize("n_items", [1, 7, 64, 65, 200, 1000])
 @pytest.mark.parametrize("levels", [1, 3, 40, 10**6])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_equals_a_full_sort_however_the_tiles_are_cut(n_items, levels, threads):
+@pytest.mark.parametrize("missing", [False, True])
+def test_equals_a_full_sort(n_items, levels, threads, missing, monkeypatch):
+    monkeypatch.setattr(topk, "ROWS", 6)
     rng = np.random.default_rng(n_items * 100 + levels)
+    before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    for k, width in ((1, 64), (min(5, n_items), 130), (min(20, n_items), n_items)):
+    for k in {1, min(5, n_items), min(20, n_items)}:
         scores = (rng.integers(0, levels, (11, n_items)) - levels // 2).astype(np.float32)
-        scores[rng.random(scores.shape) < 0.05] = -INF
-        scores[3] = -INF
+        if missing:
+            scores[rng.random(scores.shape) < 0.05] = -INF
+            scores[3] = -INF
         users, place = rng.integers(0, 6, 11), rng.permutation(n_items)
         history = [np.flatnonzero(rng.random(n_items) < 0.2) for _ in range(6)]
         seen = np.concatenate([[0], np.cumsum([len(h) for h in history])]), np.concatenate(history)
         banned = rng.random(n_items) < 0.1
-        found = best_of_tiles(cut(scores, width), users, k, seen, banned, place)
-        assert found.bad is None
-        assert not found.tied
-        for row in range(11):
-            gone = {*history[users[row]].tolist(), *np.flatnonzero(banned).tolist()}
-            expected = slow(scores[row], k, place, gone)
-            assert found.items[row].tolist() == expected
-            assert found.scores[row].tolist() == [scores[row, i] if i >= 0 else -INF for i in expected]
+        for found in both_ways(scores, users, k, lambda place=place: place, seen, banned):
+            assert found.bad is None
+            for row in range(11):
+                gone = {*history[users[row]].tolist(), *np.flatnonzero(banned).tolist()}
+                expected = slow(scores[row], k, place, gone)
+                assert found.items[row].tolist() == expected
+                assert found.scores[row].tolist() == [scores[row, i] if i >= 0 else -INF for i in expected]
+    torch.set_num_threads(before)
 
 
-def test_continuous_scores_need_no_places_and_ties_say_so():
+@pytest.mark.parametrize("dim", [1, 3, 64, 100])
+def test_products_are_summed_over_the_columns_in_order(dim):
+    g = torch.Generator().manual_seed(dim)
+    user, item = torch.randn(9, dim, generator=g), torch.randn(150, dim, generator=g)
+    users = np.array([8, 0, 3, 3, 5])
+    found = best_of_tables(user, packed(item), 150, users, 150, lambda: np.arange(150))
+    exact = (user.double() @ item.double().T).numpy()[users]
+    assert np.array_equal(found.items, np.argsort(-exact, axis=1, kind="stable"))
+    allowed = 4 * 2**-23 * np.abs(user.numpy()[users]).astype("f8") @ np.abs(item.numpy()).T.astype("f8")
+    listed = np.take_along_axis(exact, found.items, 1)
+    assert (np.abs(found.scores - listed) <= np.take_along_axis(allowed, found.items, 1)).all()
+
+
+def test_continuous_scores_need_no_places_and_ties_ask_for_them():
     scores = np.random.default_rng(1).permutation(40 * 600).astype(np.float32).reshape(40, 600)
     users = np.arange(40)
-    found = best_of_tiles(cut(scores, 128), users, 20)
-    assert not found.tied
-    assert np.array_equal(found.items, np.argsort(-scores, axis=1)[:, :20])
+    for found in both_ways(scores, users, 20, no_places):
+        assert np.array_equal(found.items, np.argsort(-scores, axis=1)[:, :20])
     for item in (5, 599):  # inside the list, and across its end
         tied = scores.copy()
-        tied[30, item] = tied[30, found.items[30, 19 if item == 599 else 3]]
-        assert best_of_tiles(cut(tied, 128), users, 20).tied
+        tied[30, item] = tied[30, np.argsort(-scores[30])[19 if item == 599 else 3]]
+        asked = []
+        for _ in both_ways(tied, users, 20, lambda asked=asked: (asked.append(1), np.arange(600))[1]):
+            assert asked
 
 
 def test_ties_below_the_list_do_not_matter():
     scores = np.concatenate([np.arange(100, 0, -1), np.zeros(200)]).astype(np.float32)[None]
-    assert not best_of_tiles(cut(scores, 64), np.array([0]), 50).tied
+    assert len(list(both_ways(scores, np.array([0]), 50, no_places))) == 2
 
 
 @pytest.mark.parametrize("bad", [np.nan, -np.nan, INF])
@@ -68,10 +100,18 @@ def test_ties_below_the_list_do_not_matter():
 def test_a_score_that_is_not_finite_is_found_unless_it_is_left_out(bad, column):
     scores = np.random.default_rng(2).random((3, 140)).astype(np.float32)
     scores[1, column] = bad
-    row, item, value = best_of_tiles(cut(scores, 70), np.arange(3), 4).bad
-    assert (row, item) == (1, column)
-    assert np.isnan(value) == np.isnan(bad)
-    banned = np.arange(140) == column
-    assert best_of_tiles(cut(scores, 70), np.arange(3), 4, banned=banned).bad is None
-    seen = np.array([0, 0, 1, 1]), np.array([column])
-    assert best_of_tiles(cut(scores, 70), np.arange(3), 4, seen).bad is None
+    item = torch.tensor(scores[1])[:, None]
+    for way in ("scores", "tables"):
+
+        def found(way=way, **left_out):
+            if way == "scores":
+                return best_of_scores(torch.tensor(scores), np.arange(3), 4, no_places, **left_out).bad
+            user = torch.tensor([[1.0], [0.0], [1.0]])[:2]
+            return best_of_tables(user, packed(item), 140, np.array([0]), 4, no_places, **left_out).bad
+
+        row, at, value = found()
+        assert (row, at) == (1 if way == "scores" else 0, column)
+        assert np.isnan(value) == np.isnan(bad)
+        assert found(banned=np.arange(140) == column) is None
+        seen = (np.array([0, 0, 1, 1]) if way == "scores" else np.array([0, 1, 1])), np.array([column])
+        assert found(seen=seen) is None

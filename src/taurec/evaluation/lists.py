@@ -17,7 +17,7 @@ from torch import Tensor
 from taurec.data.interactions import Interactions
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import NonFiniteError, UsageError
-from taurec.evaluation.scores import ScoreTiles, makes_blocks
+from taurec.evaluation.scores import ScoreTiles, as_tensor, makes_blocks
 from taurec.evaluation.topk import block_top_k, tie_ranks
 from taurec.kernels import topk, triton_misfit
 from taurec.kernels.topk import Best
@@ -115,19 +115,19 @@ def top_k(
 def _scanned(
     ranker: Ranker, users: Index, k: int, seen: Interactions | None, banned: Marks, ranks: Ranks, memory_mb: float
 ) -> Iterator[tuple[int, Best]]:
-    """Each block of users is one walk over tiles by compiled loops; where ties matter, a second one."""
-    rows = block_rows(ranker.n_items, k, memory_mb, BYTES_HELD) if makes_blocks(ranker) else MAX_ROWS
-    tiles = ScoreTiles(ranker, min(rows, len(users)))
+    """By compiled loops: two tables in one call, scores that a ranker makes block by block."""
     pairs = None if seen is None else (seen.indptr, seen.indices)
-    order: Index | None = None
+    settled = (lambda: ranks().numpy()), pairs, banned
+    if isinstance(ranker, EmbeddingRanker) and not makes_blocks(ranker):
+        tables = as_tensor(ranker.user), topk.packed(as_tensor(ranker.item)), ranker.n_items
+        yield 0, topk.best_of_tables(*tables, users, k, *settled)
+        return
+    rows = block_rows(ranker.n_items, k, memory_mb, BYTES_HELD)
+    tiles = ScoreTiles(ranker, min(rows, len(users)))
     for start in range(0, len(users), rows):
         of = users[start : start + rows]
-        held = list(tiles.of(of)) if tiles.whole else None
-        found = topk.best_of_tiles(held or tiles.of(of), of, k, pairs, banned, order)
-        if found.tied and found.bad is None:
-            order = ranks().numpy()
-            found = topk.best_of_tiles(held or tiles.of(of), of, k, pairs, banned, order)
-        yield start, found
+        ((_, block),) = tiles.of(of)
+        yield start, topk.best_of_scores(block, of, k, *settled)
 
 
 def _on_gpu(
@@ -176,7 +176,7 @@ def _sorted(
         columns, values = block_top_k(block, k, ranks)
         best = values.numpy()
         items = np.where(best > -np.inf, columns.numpy(), -1)
-        yield start, Best(items, best, False, _non_finite(values, block))
+        yield start, Best(items, best, _non_finite(values, block))
 
 
 def block_rows(n_items: int, k: int, memory_mb: float, bytes_a_score: int) -> int:

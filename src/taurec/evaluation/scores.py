@@ -39,7 +39,7 @@ class ScoreTiles:
         self._width = ranker.n_items if self.whole else min(TILE, ranker.n_items)
         self._memory = torch.empty((rows if self.whole else max(rows, MIN_ROWS)) * self._width)
         if isinstance(ranker, EmbeddingRanker) and not self.whole:
-            self._user, self._item = _tensor(ranker.user), _tensor(ranker.item)
+            self._user, self._item = as_tensor(ranker.user), as_tensor(ranker.item)
 
     def of(self, users: Index) -> Iterator[tuple[int, Tensor]]:
         """(first item, scores [b, w]) in ascending order of items; the next tile takes the memory of the last."""
@@ -62,5 +62,6 @@ def makes_blocks(ranker: Ranker) -> bool:
     return not (isinstance(ranker, EmbeddingRanker) and type(ranker).block is EmbeddingRanker.block)
 
 
-def _tensor(array: NDArray[np.float32]) -> Tensor:
+def as_tensor(array: NDArray[np.float32]) -> Tensor:
+    """A tensor that shares the array's memory where it may be written to, which torch asks for."""
     return torch.from_numpy(array) if array.flags.writeable else torch.tensor(array)

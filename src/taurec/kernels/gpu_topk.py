@@ -50,7 +50,7 @@ def top_k(
     user: Tensor, item: Tensor, users: NDArray[np.int64], k: int, seen: tuple[Tensor, Tensor] | None,
     banned: Tensor | None, places: Tensor,
 ) -> Best:  # fmt: skip
-    """The k best items of each user, as :func:`taurec.kernels.topk.best_of_tiles` has them.
+    """The k best items of each user, as :func:`taurec.kernels.topk.best_of_scores` has them.
 
     Args:
         user: [U, D] float32 on the device; item: [I, D].
@@ -90,7 +90,7 @@ def top_k(
         scores[span] = torch.where(there, score, -torch.inf).cpu().numpy()
     wrong = np.flatnonzero(~(scores[:, 0] < np.inf))[:1]
     bad = [(int(r), int(items[r, 0]), float(scores[r, 0])) for r in wrong]
-    return Best(items, scores, False, bad[0] if bad else None)
+    return Best(items, scores, bad[0] if bad else None)
 
 
 def _pairs(indptr: Tensor, indices: Tensor, rows: Tensor) -> Tensor:

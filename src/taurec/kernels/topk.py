@@ -1,13 +1,13 @@
-"""The exact K best columns of each row, over tiles of scores that are read while they are in the cache.
+"""The exact K best columns of each row, of scores [b, I] or of the products of two tables.
 
-Each row keeps a heap of its K best so far. A tile is compared with the worst of them, 64 scores at a time, and
-only what is not below it is looked at one by one: of a row's I scores in random order about K log(I / K) enter.
+Each row keeps a heap of its K best so far, and only what is not below the worst of them is looked at: of a row's I
+scores in random order about K log(I / K) enter. From two tables the products are compared while they are in
+registers and never stored, so memory does not depend on users times items.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,24 +20,25 @@ from taurec.kernels.compile import kernel
 
 #: Users times items below which a caller is better off without: less work than starting the compiler is worth.
 WORTH = 1 << 22
+#: Users of one task: their vectors stay in the second-level cache while the items pass by.
+ROWS = 256
+PANEL = 64
 _NONE, _NO_MARKS = np.empty(0, np.int64), np.empty(0, np.bool_)
 
 Index = NDArray[np.int64]
+Ranks = Callable[[], Index]
 
 
 class Best(NamedTuple):
-    """What was found in the tiles.
+    """What was found.
 
     Attributes:
         items, scores: [b, k] best first; -1 and -inf after the end of a list that is short.
-        tied: whether the order of equal scores mattered and there were no ``ranks`` to settle it. The lists of
-            such rows are then one of several possible.
         bad: the first row with a score that is NaN or +inf, the item, and the score; None if there is none.
     """
 
     items: Index
     scores: NDArray[np.float32]
-    tied: bool
     bad: tuple[int, int, float] | None
 
 
@@ -46,43 +47,91 @@ def usable() -> bool:
     return available()["numba"] == "ok"
 
 
-def best_of_tiles(
-    tiles: Iterable[tuple[int, Tensor]],
+def best_of_scores(
+    scores: Tensor,
     users: Index,
     k: int,
+    ranks: Ranks,
     seen: tuple[Index, Index] | None = None,
     banned: NDArray[np.bool_] | None = None,
-    ranks: Index | None = None,
 ) -> Best:
     """The k best items of each row: by score descending, then by ``ranks`` ascending.
 
     Args:
-        tiles: (first item, scores [b, w] float32 contiguous), which cover the items in ascending order. A tile is
-            written to, and may be overwritten by the next.
+        scores: [b, I] float32, contiguous.
         users: [b] the row of ``seen`` that each row of scores belongs to.
+        ranks: gives [I] places in the order that settles ties; asked for only where a tie matters.
         seen: (indptr [U + 1], indices) of items that do not appear in a user's list, ascending in each row.
         banned: [I] items that appear in no list.
-        ranks: [I] places in the order that settles ties.
 
-    >>> tile = torch.tensor([[3.0, 1.0, 2.0, 3.0]])
-    >>> best_of_tiles([(0, tile)], np.array([0]), 2, ranks=np.array([3, 2, 1, 0])).items.tolist()
+    >>> scores = torch.tensor([[3.0, 1.0, 2.0, 3.0]])
+    >>> best_of_scores(scores, np.array([0]), 2, lambda: np.array([3, 2, 1, 0])).items.tolist()
     [[3, 0]]
     """
-    b = len(users)
-    scores, items = np.full((b, k), -np.inf, np.float32), np.full((b, k), -1, np.int64)
-    ties, bad, bad_score = np.zeros(b, np.bool_), np.full(b, -1, np.int64), np.empty(b, np.float32)
+    rows = max(1, min(ROWS, -(-len(users) // (2 * torch.get_num_threads()))))
+    return _best(kernel("scan"), (scores.numpy(),), users, k, ranks, seen, banned, rows)
+
+
+def packed(item: Tensor) -> NDArray[np.float32]:
+    """The items [I, D] in panels of 64, column by column, flat: what :func:`best_of_tables` reads."""
+    n, dim = item.shape
+    panels = item.new_zeros(-(-n // PANEL) * PANEL, dim)
+    panels[:n] = item
+    flat: NDArray[np.float32] = panels.view(-1, PANEL, dim).transpose(1, 2).contiguous().view(-1).numpy()
+    return flat
+
+
+def best_of_tables(
+    user: Tensor,
+    items: NDArray[np.float32],
+    n_items: int,
+    users: Index,
+    k: int,
+    ranks: Ranks,
+    seen: tuple[Index, Index] | None = None,
+    banned: NDArray[np.bool_] | None = None,
+) -> Best:
+    """As :func:`best_of_scores`, of ``user[users] @ item.T``, each score summed over the columns in order.
+
+    Args:
+        user: [U, D] float32, contiguous.
+        items: :func:`packed` of [I, D].
+        n_items: I.
+    """
+    tables = user.view(-1).numpy(), user.shape[1], items, n_items
+    return _best(kernel("walk"), tables, users, k, ranks, seen, banned, ROWS)
+
+
+def _best(
+    loop: Callable[..., None],
+    source: tuple[Any, ...],
+    users: Index,
+    k: int,
+    ranks: Ranks,
+    seen: tuple[Index, Index] | None,
+    banned: NDArray[np.bool_] | None,
+    rows: int,
+) -> Best:
+    b, arrange = len(users), kernel("arrange")
+    scores, items = np.empty((b, k), np.float32), np.empty((b, k), np.int64)
+    ties, bad, bad_score = np.empty(b, np.bool_), np.empty(b, np.int64), np.empty(b, np.float32)
+    at = np.empty(b, np.int64)
     indptr, indices = (_NONE, _NONE) if seen is None else seen
-    at = indptr[users] if len(indices) else _NONE
-    marks, order = _NO_MARKS if banned is None else banned, _NONE if ranks is None else ranks
-    scan, arrange, size = kernel("scan"), kernel("arrange"), max(1, -(-b // (4 * torch.get_num_threads())))
-    spans = [(lo, min(lo + size, b)) for lo in range(0, b, size)]
-    for first, tile in tiles:
-        given = tile.numpy(), first, users, indptr, indices, at, marks, order
-        pool.run(functools.partial(_task, scan, given, spans, (scores, items, ties, bad, bad_score)), len(spans))
-    pool.run(functools.partial(_task, arrange, (order,), spans, (scores, items, ties)), len(spans))
+    marks = _NO_MARKS if banned is None else banned
+
+    def task(lo: int, order: Index) -> None:
+        hi = min(lo + rows, b)
+        span = slice(lo, hi)
+        scores[span], items[span], ties[span], bad[span] = -np.inf, -1, False, -1
+        at[span] = indptr[users[span]] if len(indices) else 0
+        given = users, indptr, indices, at, marks, order, lo, hi
+        loop(*source, *given, scores, items, ties, bad, bad_score)
+        arrange(order, lo, hi, scores, items, ties)
+
+    pool.run(lambda t: task(t * rows, _NONE), -(-b // rows))
+    again = np.unique(np.flatnonzero(ties) // rows)
+    if len(again):
+        order = ranks()
+        pool.run(lambda t: task(int(again[t]) * rows, order), len(again))
     wrong = [(int(r), int(bad[r]), float(bad_score[r])) for r in np.flatnonzero(bad >= 0)[:1]]
-    return Best(items, scores, bool(ties.any()), wrong[0] if wrong else None)
-
-
-def _task(loop: Callable[..., None], given: tuple[Any, ...], spans: list[tuple[int, int]], out: Any, t: int) -> None:
-    loop(*given, *spans[t], *out)
+    return Best(items, scores, wrong[0] if wrong else None)
