@@ -87,10 +87,10 @@ def environment(peer: str, folder: Path) -> Path:
 class Worker:
     """A process that does one task each time it is asked; it prints one line of JSON when ready, and one a time."""
 
-    def __init__(self, command: list[str], threads: int):
+    def __init__(self, command: list[str], threads: int, home: Path = ROOT):
         pools = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "OPENBLAS", "MKL")}
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        self._process = subprocess.Popen(command, **pipes, text=True, cwd=ROOT, env={**os.environ, **pools})
+        self._process = subprocess.Popen(command, **pipes, text=True, cwd=home, env={**os.environ, **pools})
         self._read()
 
     def ask(self) -> dict[str, Any]:
@@ -210,7 +210,9 @@ def compared(peer: str, python: Path, task: str, path: str, given: argparse.Name
     script = ROOT / "benchmarks" / "peer_workers" / f"on_{peer}.py"
     mine = COUNTERPARTS.get(task, [task])
     own = [sys.executable, "-m", "benchmarks", "peers", "--threads", str(given.threads), "--serve"]
-    workers = {"peer": Worker([str(python), str(script), task, path, str(given.threads)], given.threads)}
+    workers = {
+        "peer": Worker([str(python), str(script), task, path, str(given.threads)], given.threads, Path(path).parent)
+    }
     workers |= {name: Worker([*own, name, path], given.threads) for name in mine}
     replies: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
     try:

@@ -1,6 +1,6 @@
 """RecBole in its own environment: ``on_recbole.py TASK DATA THREADS``; see ``benchmarks/peers.py`` for the protocol.
 
-RecBole 1.2.1 uses names that numpy has dropped since; they are set here before it is imported.
+RecBole 1.2.1 uses names that numpy and scipy have dropped since; they are set here before it is imported.
 """
 
 import itertools
@@ -14,7 +14,12 @@ import warnings
 warnings.filterwarnings("ignore")
 
 import numpy as np
+import scipy.sparse
 import torch
+
+if not hasattr(scipy.sparse.dok_matrix, "_update"):
+    # what scipy before 1.13 had: set entries without a check
+    scipy.sparse.dok_matrix._update = lambda matrix, entries: matrix._dict.update(entries)
 
 GONE = {"float": float, "int": int, "bool": bool, "object": object, "long": int, "unicode": str, "complex": complex}
 GONE |= {"float_": np.float64, "complex_": np.complex128, "unicode_": np.str_}
