@@ -51,7 +51,8 @@ def test_the_same_seed_gives_the_same_bits_for_any_number_of_threads(backbone: s
 @pytest.mark.parametrize(
     ("fields", "restricted"),
     [({}, True), ({"l2_on": "final"}, False), ({"l2_on": "hops"}, False), ({"negatives": "uniform:8"}, False)]
-    + [({"negatives": "shared:8"}, True), ({"negatives": "shared:8", "l2_on": "final"}, False)],
+    + [({"negatives": "shared:8"}, True), ({"negatives": "shared:8", "l2_on": "final"}, False)]
+    + [({"negatives": "uniform:2", "batch_size": 8}, True)],
 )
 def test_a_graph_step_at_the_rows_needed_has_the_gradients_of_the_whole(fields, restricted, monkeypatch) -> None:
     fields = {"backbone": "lightgcn", "loss": "sl", "negatives": "in-batch", "l2": 1e-3, **fields}

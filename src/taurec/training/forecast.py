@@ -20,7 +20,7 @@ KERNELS = 105 << 20
 LAYOUTS: dict[str, Layout] = {"shared": "shared", "in-batch": "in_batch", "full": "full"}
 """Source of negatives -> layout; all others draw for each row."""
 SCORING_MB = 64
-"""Validation's memory for scores where plain torch selects from them; a compiled walk over tiles takes 4 MB."""
+"""Validation's memory for scores where plain torch selects from them; compiled loops take a copy of the items."""
 TABLES_OF_LAYERS = {"lightgcn": (9, 2), "ngcf": (8, 16)}
 """Backbone -> tables of all nodes that a step holds at once, beyond the weights: fixed, and for each layer."""
 
@@ -75,7 +75,8 @@ def memory(run: Run, sizes: Sizes) -> dict[str, int]:
     late = 12 * sizes.users if shape.ways is not None and shape.ways.user == "late" else 0
     if shape.ways is None:
         fixed, each = TABLES_OF_LAYERS.get(run.backbone.name, (9, 2))
-        some = run.backbone.name == "lightgcn" and shape.layout in ("in_batch", "shared")
+        few = shape.layout in ("in_batch", "shared") or 2 * b * shape.negatives <= sizes.items
+        some = run.backbone.name == "lightgcn" and few and shape.layout != "full"
         parts["graph"] = 67 * sizes.pairs
         step = 6 * tables if some else (fixed + each * shape.layers) * tables
     elif shape.ways.item == "whole":
@@ -95,7 +96,7 @@ def memory(run: Run, sizes: Sizes) -> dict[str, int]:
     score = 0
     if sizes.valid_users:
         tiles = topk.usable() and sizes.valid_users * sizes.items >= topk.WORTH
-        score = tables + (4 << 20 if tiles else min(SCORING_MB << 20, 10 * sizes.valid_users * sizes.items))
+        score = tables + (of_items if tiles else min(SCORING_MB << 20, 10 * sizes.valid_users * sizes.items))
     # Freed arrays of one kind serve the other, but not wholly.
     temporary = work + (step if shape.ways is None else 0)
     parts["validation"] = max(0, score - temporary) + min(score, temporary) // 2

@@ -294,9 +294,9 @@ class Trainer:
             return None
         if negatives.layout == "in_batch":
             return batch.user, batch.item
-        if negatives.layout == "shared" and negatives.ids is not None:
-            return batch.user, torch.cat([batch.item, negatives.ids])
-        return None
+        if negatives.ids is None or (negatives.layout == "per_row" and 2 * negatives.ids.numel() > self.train.n_items):
+            return None
+        return batch.user, torch.cat([batch.item, negatives.ids.reshape(-1)])
 
     def _epoch(self, epoch: int, stop: StopRequest, best: EpochRecord | None) -> EpochRecord | None:
         self.backbone.train()
@@ -360,7 +360,9 @@ def _places(embeddings: Embeddings, batch: Batch) -> tuple[Tensor, Tensor, Negat
         return batch.user, batch.item, batch.negatives
     user, item = embeddings.at
     b, negatives = len(batch.item), batch.negatives
-    return user, item[:b], negatives if len(item) == b else dataclasses.replace(negatives, ids=item[b:])
+    if negatives.ids is None:
+        return user, item, negatives
+    return user, item[:b], dataclasses.replace(negatives, ids=item[b:].view(negatives.ids.shape))
 
 
 _ALL_THREADS = torch.get_num_threads()
