@@ -37,9 +37,9 @@ RECIPES: dict[str, dict[str, Any]] = {
 """Recipe -> fields of the run.
 
 ``mf-authors`` has the settings of a published log. ``mf-fast`` has ten times its learning rate, falling to 0; the rate
-and its fall were chosen on a validation part cut from training. ``lightgcn`` has the settings of Adap-tau's log with its
-constant temperature, but a rate that falls to 0, dropout on the user's vector instead of on messages, and L2 on the
-tables alone.
+and its fall were chosen on a validation part cut from training. ``lightgcn`` has the settings of Adap-tau's log with
+its constant temperature, but a rate that falls to 0, dropout on the user's vector instead of on messages, and L2 on
+the tables alone.
 """
 
 LOGS: dict[str, dict[int, float]] = {
