@@ -293,7 +293,7 @@ def test_the_faulty_lines_and_only_they_are_named(lines_: list[str], block: int)
 
 
 @pytest.mark.data
-@pytest.mark.skipif("TAUREC_DATA" not in os.environ, reason="needs the folder named by TAUREC_DATA")
+@pytest.mark.skipif(not os.environ.get("TAUREC_DATA"), reason="needs the folder named by TAUREC_DATA")
 @pytest.mark.parametrize(
     ("name", "users", "items", "train", "test"),
     [("movielens-1m", 6022, 3043, 796244, 99455), ("amazon-electronics", 13455, 8360, 182398, 52123)],
@@ -304,7 +304,7 @@ def test_public_splits(name: str, users: int, items: int, train: int, test: int)
 
 
 @pytest.mark.data
-@pytest.mark.skipif("TAUREC_DATA" not in os.environ, reason="needs the folder named by TAUREC_DATA")
+@pytest.mark.skipif(not os.environ.get("TAUREC_DATA"), reason="needs the folder named by TAUREC_DATA")
 def test_raw_movielens() -> None:
     log, report = read_log(Path(os.environ["TAUREC_DATA"]) / "ml-100k" / "u.data", min_rating=4)
     assert (report.rows, report.kept, report.below_rating) == (100_000, 55_375, 44_625)
