@@ -240,7 +240,7 @@ def peers() -> str:
         return ""
     rows = [x for x in lines if "peer" in x]
     keys = {"peer": "peer", "what": "what", "threads": "threads", "peer, ms": "peer_ms", "TauRec, ms": "ours_ms"}
-    keys |= {"times": "times", "note": "note"}
+    keys |= {"times": "times", "Recall@20, peer": "recall@20 of the peer", "TauRec": "recall@20 of TauRec"}
     return "\n".join(header("Beside other libraries (`benchmarks peers`)", lines) + table(keys, rows))
 
 
