@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import os
-import platform
 import resource
 import statistics
-import subprocess
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from taurec import provenance
 
 
 def facts() -> dict[str, Any]:
     """The machine, the versions and the commit."""
     return {
-        "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        **provenance.facts(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "unset"),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "numba", "numpy", "taurec")},
-        "commit": _commit(),
     }
 
 
@@ -52,19 +47,3 @@ def summary(seconds: list[float]) -> dict[str, float]:
 
 def _ms(seconds: float) -> float:
     return round(seconds * 1e3, 2)
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _commit() -> str:
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
