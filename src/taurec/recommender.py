@@ -115,6 +115,7 @@ class Recommender:
         data: Any = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_note: Callable[[str], None] | None = None,
+        resume: Path | None = None,
     ) -> Recommender:
         """Fit to a log.
 
@@ -125,6 +126,9 @@ class Recommender:
                 by the run's ``split``, ``valid``, ``test`` and ``seed``.
             on_progress: called after each step and epoch with a :class:`Progress`.
             on_note: called with each remark of the trainer when it is made.
+            resume: a file in which a trained model keeps where it stands, so that a run that was stopped or
+                killed goes on from there to the same bits, see :meth:`taurec.training.trainer.Trainer.fit`;
+                it may be deleted once the run has ended.
         Raises: UsageError, DataError for data or settings; NonFiniteError if training diverges.
         """
         parts, source = split_source(self.run.source if data is None else data, self.run)
@@ -152,7 +156,7 @@ class Recommender:
             self.best = EpochRecord(1, 0.0, self.fit_seconds, metrics=values)
             self.records = [self.best]
         else:
-            trained = Trainer(self.run, parts.train, valid, on_progress, on_note).fit()
+            trained = Trainer(self.run, parts.train, valid, on_progress, on_note).fit(resume)
             self._ranker, self.records, self.best = trained.ranker, trained.records, trained.best
             self.notes, self.stopped_by, self.kernels = trained.notes, trained.stopped_by, trained.kernels
             self.fit_seconds = time.perf_counter() - started

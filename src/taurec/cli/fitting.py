@@ -33,7 +33,12 @@ def open_and_split(run: Run, output: Output) -> tuple[Opened, Split]:
     return opened, parts
 
 
-def fit(recommender: Recommender, opened: Opened, parts: Split, output: Output) -> None:
+def checkpoint_of(out: Path) -> Path:
+    """Where the run that is to be saved in a folder keeps where it stands, until it is saved."""
+    return out.resolve().parent / f".{out.name}.checkpoint.safetensors"
+
+
+def fit(recommender: Recommender, opened: Opened, parts: Split, output: Output, resume: Path | None = None) -> None:
     """Fit to the parts with progress; says the settings before and the best epoch after."""
     from taurec.report.progress import show
     from taurec.report.tables import seconds
@@ -41,7 +46,7 @@ def fit(recommender: Recommender, opened: Opened, parts: Split, output: Output) 
     for line in settings_lines(recommender.run):
         output.note(line)
     with show(output.err, output.quiet) as hook:
-        recommender.fit(parts, on_progress=hook, on_note=output.note)
+        recommender.fit(parts, on_progress=hook, on_note=output.note, resume=resume)
     recommender.run = recommender.run.but(source=opened.name)
     best, trained = recommender.best, recommender.run.model is None
     chosen = ""
@@ -84,5 +89,7 @@ def leave_if_stopped(recommender: Recommender, saved: Path | None, output: Outpu
         return
     epochs = len(recommender.records)
     where = f"saved to {saved}" if saved else "nothing was saved, as there is no --out"
+    if saved is not None and checkpoint_of(saved).exists():
+        where += "; the same command with --overwrite goes on from there"
     output.note(f"warning: stopped by a signal after {epochs} whole epoch{'s' * (epochs != 1)}; {where}")
     raise Stopped(recommender.stopped_by)

@@ -69,7 +69,7 @@ def train(
 
     Without further options: SL on matrix factorisation, on the built-in log of Debian packages.
     """
-    from taurec.cli.fitting import fit, leave_if_stopped, open_and_split
+    from taurec.cli.fitting import checkpoint_of, fit, leave_if_stopped, open_and_split
     from taurec.cli.output import Output
     from taurec.cli.repeat import finished, same_settings
     from taurec.cli.settings import reading_fields, run_fields
@@ -107,9 +107,12 @@ def train(
         if out is not None:
             check_writable(out, overwrite)
         _forecast(recommender, output, parts)
-        fit(recommender, opened, parts, output)
+        resume = None if out is None or recommender.run.model is not None else checkpoint_of(out)
+        fit(recommender, opened, parts, output, resume)
         if out is not None:
             recommender.save(out, overwrite)
+        if resume is not None and not recommender.stopped_by:
+            resume.unlink(missing_ok=True)
         leave_if_stopped(recommender, out, output)
     intervals: dict[str, Interval] = {}
     if len(parts.test):

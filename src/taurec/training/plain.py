@@ -101,10 +101,10 @@ class PlainTables:
         self.user: LateTable | None = None
         self.item: LateTable | UnitTable | None = None
         if self.ways.user == "late":
-            self.user = LateTable(*adam.release(embeddings.user), adam.lr, adam.weight_decay)
+            self.user = LateTable(*adam.release(embeddings.user), adam.lr, adam.weight_decay, adam.steps)
         if self.ways.item != "whole":
             kind = UnitTable if self.ways.item == "unit" else LateTable
-            self.item = kind(*adam.release(embeddings.item), adam.lr, adam.weight_decay)
+            self.item = kind(*adam.release(embeddings.item), adam.lr, adam.weight_decay, adam.steps)
 
     def use_lr(self, lr: float) -> None:
         """The step size of the next step; rows that owe earlier ones take them at theirs."""

@@ -53,6 +53,7 @@ class LateTable:
             only :meth:`settle` makes all rows what they should be.
         lr: step size.
         weight_decay: added to the gradient times the weight, in every step and for every row.
+        step: how many steps it has taken already, every row all of them.
 
     >>> w, m, v = torch.ones(3, 2), torch.zeros(3, 2), torch.zeros(3, 2)
     >>> table = LateTable(w, m, v, lr=0.5)
@@ -66,13 +67,13 @@ class LateTable:
     [0.5, 1.0, 0.5]
     """
 
-    def __init__(self, weight: Tensor, m: Tensor, v: Tensor, lr: float, weight_decay: float = 0.0):
-        self.lr, self.weight_decay, self.step = lr, weight_decay, 0
+    def __init__(self, weight: Tensor, m: Tensor, v: Tensor, lr: float, weight_decay: float = 0.0, step: int = 0):
+        self.lr, self.weight_decay, self.step = lr, weight_decay, step
         self.n, self.dim = weight.shape
         self._state: tuple[F1, F1, F1] = (_flat(weight), _flat(m), _flat(v))
-        self._last = np.zeros(self.n, np.int32)
+        self._last = np.full(self.n, step, np.int32)
         self._mark, self._stamp = np.zeros((2, self.n), np.int32), 0
-        self._first, self._scales = 1, np.empty((2, 64), np.float32)
+        self._first, self._scales = step + 1, np.empty((2, 64), np.float32)
         self._rows: NDArray[np.int64] = np.empty(0, np.int64)
         self.leaf = torch.empty(0)
 
@@ -130,7 +131,7 @@ class UnitTable:
 
     Args:
         weight, m, v: [R, D] contiguous float32, Adam's state included; all are moved in place.
-        lr, weight_decay: as in :class:`LateTable`.
+        lr, weight_decay, step: as in :class:`LateTable`.
 
     Attributes:
         unit: [R, D] the rows at length 1.
@@ -138,8 +139,8 @@ class UnitTable:
         square: [R] squared lengths of the rows.
     """
 
-    def __init__(self, weight: Tensor, m: Tensor, v: Tensor, lr: float, weight_decay: float = 0.0):
-        self.lr, self.weight_decay, self.step = lr, weight_decay, 0
+    def __init__(self, weight: Tensor, m: Tensor, v: Tensor, lr: float, weight_decay: float = 0.0, step: int = 0):
+        self.lr, self.weight_decay, self.step = lr, weight_decay, step
         self.n, self.dim = weight.shape
         self._state: tuple[F1, F1, F1] = (_flat(weight), _flat(m), _flat(v))
         self.unit, self.gradient = large_zeros(self.n, self.dim), large_zeros(self.n, self.dim)

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ from taurec.run import Run
 from taurec.sampling import NEGATIVES, ORDERS, mean_group_size
 from taurec.sampling.per_row import PerRow
 from taurec.scoring import batch_scores, catalogue_scores, streams
+from taurec.training import checkpoint
 from taurec.training.adam import Adam
 from taurec.training.forecast import SCORING_MB, Sizes, check_memory
 from taurec.training.interrupt import StopRequest, stop_on_signal
@@ -77,6 +79,7 @@ class Trained:
         stopped_by: the signal that ended the run early, or 0.
         kernels: what ran, by part of the step (``scores``, ``hop``, ``tables``): ``numba``, ``triton`` or
             ``torch``.
+        finished: whether the run came to its end: all epochs, or no better one within its patience.
     """
 
     ranker: EmbeddingRanker
@@ -86,6 +89,7 @@ class Trained:
     notes: list[str]
     stopped_by: int = 0
     kernels: dict[str, str] = field(default_factory=dict)
+    finished: bool = True
 
 
 class Trainer:
@@ -132,6 +136,8 @@ class Trainer:
             self.negatives = self.negatives.on(self.device) if isinstance(self.negatives, PerRow) else self.negatives
         self.order = ORDERS.build(run.order.name, given=run.order.settings).bind(train, run.batch_size, run.seed)
         self.optimizer = Adam(self.backbone.parameters(), run.lr, run.l2 if run.l2_mode == "adam" else 0.0)
+        named = [name for name, _ in self.backbone.named_parameters()]
+        self._moments = dict(zip(named, self.optimizer.moments, strict=True))
         self.tables: PlainTables | None = None
         self.kernels: dict[str, str] = {}
         self.notes: list[str] = []
@@ -140,15 +146,31 @@ class Trainer:
         self._user, self._item = torch.from_numpy(train.user_of), torch.from_numpy(train.indices.copy())
         self._weight = None if train.weight is None else torch.from_numpy(train.weight.copy())
 
-    def fit(self) -> Trained:
-        """Train until the last epoch, until validation no longer improves, or until a signal asks to stop."""
+    def fit(self, resume: Path | None = None, every: float = 20.0, seconds: float | None = None) -> Trained:
+        """Train until the last epoch, until validation no longer improves, or until a signal asks to stop.
+
+        Args:
+            resume: a file that holds where the run stands. It is read if it is there, and the run goes on from it
+                to the same bits; it is written after an epoch, once so many seconds passed, and when training ends.
+            every: seconds between two writes; an epoch is the least.
+            seconds: stop after the epoch in which so many have passed; with ``resume`` the run can go on later.
+        Raises: ArtefactError or UsageError for a file that is broken or of another run.
+        """
         run, records = self.run, list[EpochRecord]()
         best: EpochRecord | None = None
         # Taken now: among the arrays that steps and validation take and free it would leave holes of no use.
         weights = {name: torch.empty_like(value) for name, value in self.backbone.state_dict().items()}
-        self._report_groups()
+        who = checkpoint.identity(run, self.train, self.valid) if resume is not None else {}
+        if resume is not None and resume.exists():
+            records, best = self._resume(*checkpoint.read(resume, who), weights)
+            self._note(f"going on after epoch {len(records)} from {resume}")
+        else:
+            self._report_groups()
+        started = written = time.perf_counter()
+        finished = self._at_end(len(records), best)
         with stop_on_signal() as stop:
-            for epoch in range(1, run.epochs + 1):
+            while not finished:
+                epoch = len(records) + 1
                 record = self._epoch(epoch, stop, best)
                 if record is None:
                     break
@@ -158,16 +180,55 @@ class Trainer:
                 if self.valid is None or (record.metrics and _better(record, best, run.metric)):
                     best = record
                     self._keep(weights)
+                finished = self._at_end(epoch, best)
+                now = time.perf_counter()
+                leave = bool(stop) or (seconds is not None and now - started >= seconds)
+                if resume is not None and (finished or leave or now - written >= every):
+                    checkpoint.write(resume, who, self._arrays(weights), self._progress(records, best))
+                    written = time.perf_counter()
                 steps = self.order.steps(epoch)
                 speed = len(self.train) / max(record.train_seconds, 1e-9)
                 self._on_progress(Progress(epoch, run.epochs, steps, steps, record.loss, speed, record, best))
-                if best is not None and epoch - best.epoch >= run.patience * run.eval_every and self.valid is not None:
-                    break
-                if stop:
+                if leave:
                     break
         if best is not None:
             self.backbone.load_state_dict(weights)
-        return Trained(self.ranker(), self.backbone, records, best, self.notes, stop.signum, self.kernels)
+        return Trained(self.ranker(), self.backbone, records, best, self.notes, stop.signum, self.kernels, finished)
+
+    def _at_end(self, epoch: int, best: EpochRecord | None) -> bool:
+        """Whether no epoch follows this one."""
+        patience = self.run.patience * self.run.eval_every
+        waited = self.valid is not None and best is not None and epoch - best.epoch >= patience
+        return epoch >= self.run.epochs or waited
+
+    def _arrays(self, weights: dict[str, Tensor]) -> checkpoint.Arrays:
+        """All arrays that determine how the run goes on; the tables owe no steps between epochs."""
+        arrays = {f"weight/{name}": value for name, value in self.backbone.state_dict().items()}
+        arrays |= {f"best/{name}": value for name, value in weights.items()}
+        for name, (m, v) in self._moments.items():
+            arrays |= {f"m/{name}": m, f"v/{name}": v}
+        found: checkpoint.Arrays = {name: value.detach().cpu().numpy() for name, value in arrays.items()}
+        return found
+
+    def _progress(self, records: list[EpochRecord], best: EpochRecord | None) -> dict[str, Any]:
+        """The rest of a checkpoint."""
+        told = [dataclasses.asdict(record) for record in records]
+        return {"records": told, "best": None if best is None else best.epoch, "steps": self.optimizer.steps}
+
+    def _resume(
+        self, arrays: checkpoint.Arrays, progress: dict[str, Any], weights: dict[str, Tensor]
+    ) -> tuple[list[EpochRecord], EpochRecord | None]:
+        """Take over what a checkpoint holds; returns the records and the best one."""
+        targets = {f"weight/{name}": value for name, value in self.backbone.state_dict().items()}
+        targets |= {f"best/{name}": value for name, value in weights.items()}
+        for name, (m, v) in self._moments.items():
+            targets |= {f"m/{name}": m, f"v/{name}": v}
+        for name, target in targets.items():
+            target.copy_(torch.from_numpy(arrays[name]))
+        self.optimizer.steps = int(progress["steps"])
+        records = [EpochRecord(**record) for record in progress["records"]]
+        best = next((r for r in records if r.epoch == progress["best"]), None)
+        return records, best
 
     def ranker(self) -> EmbeddingRanker:
         """The present weights as something that ranks, by the run's ranking score."""

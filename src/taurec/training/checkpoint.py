@@ -1,0 +1,100 @@
+"""Where a training run stands after an epoch: one file, from which it goes on to the same bits.
+
+Every draw of a run is a function of (seed, purpose, epoch, row), so no generator has a state to be kept. What there
+is to keep are the weights, Adam's moments, its number of steps, the weights of the best epoch and the records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from taurec.data.interactions import Interactions
+from taurec.errors import ArtefactError, ResourceError, UsageError
+from taurec.run import Run
+
+FORMAT = 1
+"""Version of the file's layout; another one is refused."""
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def identity(run: Run, train: Interactions, valid: Interactions | None) -> dict[str, Any]:
+    """What must be the same for a run to go on from a checkpoint: all that changes a bit of what it computes.
+
+    How many epochs there may be at most and the patience only end a run, so they may change; but where the step size
+    falls over ``epochs``, these belong to it. The number of threads changes nothing.
+    """
+    ends = {"threads", "patience", "source", "reading", "data_hash"}
+    ends |= {"epochs"} if run.lr_schedule == "constant" else set()
+    digest = hashlib.sha256()
+    for part in (train, valid):
+        for array in () if part is None else (part.indptr, part.indices, part.weight):
+            digest.update(b"" if array is None else array.tobytes())
+        digest.update(b"\x00")
+    return {"run": run.model_dump(mode="json", exclude=ends), "data": digest.hexdigest()}
+
+
+def write(path: Path, who: Mapping[str, Any], arrays: Arrays, progress: Mapping[str, Any]) -> None:
+    """Write the file whole or not at all: beside it first, then in its place.
+
+    Args:
+        who: :func:`identity` of the run.
+        arrays: weights, moments and what else has state, by name.
+        progress: plain values, such as the records.
+    Raises: ResourceError where it cannot be written; an earlier file is left as it was.
+    """
+    header = {"format": FORMAT, "identity": who, "progress": progress}
+    beside = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        save_file(contiguous, beside, metadata={"taurec": json.dumps(header)})
+        with open(beside, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except (OSError, SafetensorError) as error:
+        beside.unlink(missing_ok=True)
+        said = getattr(error, "strerror", None) or error
+        raise ResourceError(
+            f"{path}: the checkpoint could not be written ({said}); free space, or another --out"
+        ) from None
+
+
+def read(path: Path, who: Mapping[str, Any]) -> tuple[Arrays, dict[str, Any]]:
+    """The arrays and the progress of a checkpoint of this very run.
+
+    Raises: ArtefactError for a file that is broken or of another version; UsageError for one of another run or
+        other data, naming the first difference.
+    """
+    remedy = f"delete {path} to start from the beginning"
+    try:
+        with safe_open(path, "numpy") as file:
+            header = json.loads(file.metadata()["taurec"])
+            arrays: Arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        found, version, progress = header["identity"], header["format"], dict(header["progress"])
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"{path}: cannot be read as a checkpoint ({error}); {remedy}") from None
+    if version != FORMAT:
+        raise ArtefactError(f"{path}: a checkpoint of layout {version!r}, this TauRec reads {FORMAT}; {remedy}")
+    if found != dict(who):
+        raise UsageError(f"{path} is the checkpoint of another run: {_difference(found, who)}; {remedy}")
+    return arrays, progress
+
+
+def _difference(found: Mapping[str, Any], who: Mapping[str, Any]) -> str:
+    """The first setting in which two runs differ, in words."""
+    there, here = dict(found.get("run", {})), dict(who["run"])
+    for name in sorted(there.keys() | here.keys()):
+        if there.get(name) != here.get(name):
+            return f"its {name} is {there.get(name)!r}, that of this run {here.get(name)!r}"
+    return "its training or validation pairs are others"
