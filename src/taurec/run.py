@@ -14,7 +14,7 @@ from taurec.errors import ArtefactError, UsageError, did_you_mean
 Score = Literal["cosine", "dot"]
 L2Mode = Literal["gathered", "sum", "tables", "adam", "unsquared"]
 L2On = Literal["ego", "final", "hops"]
-LrSchedule = Literal["constant", "linear", "cosine"]
+LrSchedule = Literal["constant", "linear", "cosine", "plateau"]
 _DIVIDES = frozenset({"reading", "split", "valid", "test", "seed"})
 """Fields that decide which pairs are in which part."""
 SplitHow = Literal["ratio", "leave-last-one", "time", "files", "none"]

@@ -33,6 +33,7 @@ WAYS = {
     "plain torch": {"loss": "sl", "kernel": "torch"},
     "graph": {"backbone": "lightgcn", "loss": "sl", "negatives": "in-batch", "l2": 1e-3},
     "layers with weights": {"backbone": "ngcf", "loss": "bpr"},
+    "rate by plateaus": {"loss": "sl", "lr_schedule": "plateau", "lr": 0.3},
     "falling rate, dropout": {"loss": "sl", "lr_schedule": "cosine", "user_dropout": 0.2},
 }
 

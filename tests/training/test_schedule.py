@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -62,3 +64,15 @@ def test_late_and_whole_tables_take_the_same_steps(monkeypatch):
 def test_an_unknown_schedule_is_refused():
     with pytest.raises(UsageError, match="lr_schedule"):
         Run.of(lr_schedule="stepwise")
+
+
+def test_plateau_falls_to_a_tenth_after_a_validation_that_brought_nothing_better(monkeypatch):
+    run = resolve(loss="sl", negatives="uniform:4", epochs=4, lr=0.5, lr_schedule="plateau", batch_size=4096)
+    trainer, values = Trainer(run, LOG, LOG), iter([0.3, 0.4, 0.4, 0.5])
+    rates, step = [], trainer.step
+    monkeypatch.setattr(trainer, "step", lambda *a: (step(*a), rates.append(trainer.optimizer.lr))[0])
+    monkeypatch.setattr(
+        trainer, "_validate", lambda record: dataclasses.replace(record, metrics={run.metric: next(values)})
+    )
+    trainer.fit()
+    assert rates == pytest.approx([0.5, 0.5, 0.5, 0.05])

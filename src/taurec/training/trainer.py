@@ -36,7 +36,7 @@ from taurec.training.interrupt import StopRequest, stop_on_signal
 from taurec.training.objective import Objective
 from taurec.training.penalty import count
 from taurec.training.plain import PlainTables, Taken, by_counts, strength
-from taurec.training.schedule import share
+from taurec.training.schedule import share, waits
 from taurec.types import Batch, Embeddings, NegativeIds
 
 
@@ -141,6 +141,7 @@ class Trainer:
         self.tables: PlainTables | None = None
         self.kernels: dict[str, str] = {}
         self.notes: list[str] = []
+        self._waits = 0
         self._on_progress = on_progress or (lambda progress: None)
         self._on_note = on_note or (lambda note: None)
         self._user, self._item = torch.from_numpy(train.user_of), torch.from_numpy(train.indices.copy())
@@ -171,6 +172,7 @@ class Trainer:
         with stop_on_signal() as stop:
             while not finished:
                 epoch = len(records) + 1
+                self._waits = waits(r.metrics[run.metric] for r in records if r.metrics)
                 record = self._epoch(epoch, stop, best)
                 if record is None:
                     break
@@ -295,7 +297,7 @@ class Trainer:
 
     def _use_lr(self, epoch: int, number: int) -> None:
         done = (epoch - 1 + (number - 1) / self.order.steps(epoch)) / self.run.epochs
-        self.optimizer.lr = self.run.lr * share(self.run.lr_schedule, min(done, 1.0))
+        self.optimizer.lr = self.run.lr * share(self.run.lr_schedule, min(done, 1.0), self._waits)
         if self.tables is not None:
             self.tables.use_lr(self.optimizer.lr)
 
