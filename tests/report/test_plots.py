@@ -1,0 +1,125 @@
+import math
+import re
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from taurec.errors import UsageError
+from taurec.report import plots
+from taurec.report.plots import COLOURS, INK, Series, bar_plot, interval_plot, line_plot, scatter_plot
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def texts(svg):
+    return ["".join(t.itertext()) for t in ET.fromstring(svg).iter(f"{SVG}text")]
+
+
+def lines(**more):
+    two = [
+        Series("sl", [0, 1, 2], [0.3, 0.2, 0.1], [0.2, 0.1, 0.0], [0.4, 0.3, 0.2]),
+        Series("b & <c>", [0, 2], [1, 2]),
+    ]
+    return line_plot(two, x_label="noise (%)", y_label="ndcg@20", **more)
+
+
+PLOTS = {
+    "line": lines(title="a title"),
+    "bar": bar_plot(["tail", "head"], {"sl": [1, 2], "bsl": [2, 3]}, x_label="group", y_label="recall"),
+    "interval": interval_plot(["sl", "bsl"], [1, 2], [0, 1], [2, 3], x_label="gain"),
+    "scatter": scatter_plot(["sl", "ease"], [1, 10], [1, 2], x_label="fit (s)", y_label="ndcg", log_x=True),
+}
+
+
+@pytest.mark.parametrize("svg", PLOTS.values(), ids=PLOTS.keys())
+def test_fits_into_a_page(svg):
+    root = ET.fromstring(svg)
+    assert root.tag == f"{SVG}svg"
+    assert root.get("viewBox")
+    assert root.get("width") == "100%"
+    assert root.get("height") is None
+    assert "currentColor" in svg
+    assert INK not in svg
+    assert "<style" not in svg  # it would apply to the whole page
+    assert "metadata" not in svg
+    assert not re.search(r'(?:href|src)="(?!#)', svg)
+
+
+@pytest.mark.parametrize("svg", PLOTS.values(), ids=PLOTS.keys())
+def test_axes_are_named(svg):
+    wanted = {"noise (%)", "ndcg@20", "group", "recall", "gain", "fit (s)", "ndcg", "a title"}
+    assert sum(t in wanted for t in texts(svg)) >= (1 if "gain" in texts(svg) else 2)
+
+
+def test_names_are_text_whatever_they_hold():
+    assert "b & <c>" in texts(lines())
+    formula = scatter_plot(["$x_1$"], [1], [1], x_label="_a", y_label="$$")
+    assert {"$x_1$", "_a", "$$"} <= set(texts(formula))
+    hidden = bar_plot(["g"], {"_x": [1], "y": [2]}, x_label="x", y_label="y")
+    assert [t.strip() for t in texts(hidden)][-2:] == ["_x", "y"]
+
+
+def test_equal_input_equal_bytes_and_ids_of_its_own():
+    assert lines(title="a title") == PLOTS["line"]
+    ids = [set(re.findall(r'\bid="([^"]*)"', svg)) for svg in (PLOTS["line"], PLOTS["bar"])]
+    assert all(ids)
+    assert not ids[0] & ids[1]
+
+
+def test_every_link_within_a_plot_has_its_target():
+    for svg in PLOTS.values():
+        ids = set(re.findall(r'\bid="([^"]*)"', svg))
+        assert set(re.findall(r"url\(#([^)]*)\)", svg)) | set(re.findall(r'href="#([^"]*)"', svg)) <= ids
+
+
+def test_series_differ_without_colour():
+    many = [Series(str(n), [0, 1], [n, n + 1]) for n in range(7)]
+    svg = line_plot(many, x_label="x", y_label="y")
+    dashes = set(re.findall(r"stroke-dasharray: ([^;\"]*)", svg))
+    assert len(dashes) == 6  # and one unbroken
+    assert all(c in svg for c in COLOURS if c != INK)
+
+
+def test_a_gap_and_a_single_point():
+    svg = line_plot([Series("sl", [0, 1, 2], [1, math.nan, 2])], x_label="x", y_label="y")
+    assert "nan" not in svg.lower()
+    line_plot([Series("sl", [1], [1])], x_label="x", y_label="y", log_x=True)
+    line_plot([], x_label="x", y_label="y")
+
+
+def test_settings_of_matplotlib_are_left_alone():
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    lines()
+    assert dict(matplotlib.rcParams) == before
+    assert "pyplot" not in Path(plots.__file__).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: Series("a", [1], [1, 2]), "1, 2"),
+        (lambda: Series("a", [1], [1], low=[1]), "one bound"),
+        (lambda: bar_plot(["a"], {"x": [1, 2]}, x_label="", y_label=""), "'x'"),
+        (lambda: line_plot([Series("a", [0, 1], [1, 2])], x_label="", y_label="", log_x=True), "above 0, got 0"),
+        (lambda: interval_plot(["a"], [1], [1], [1, 2], x_label=""), "equally long"),
+    ],
+)
+def test_faults_are_named(call, says):
+    with pytest.raises(UsageError, match=says):
+        call()
+
+
+@pytest.mark.parametrize("package", ["matplotlib", "jinja2"])
+def test_a_missing_extra_is_named(monkeypatch, package):
+    from taurec.report.extras import require
+
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UsageError, match=rf"{package} is not installed.*pip install 'taurec\[report\]'"):
+        require()
+    if package == "matplotlib":
+        with pytest.raises(UsageError, match=r"taurec\[report\]"):
+            lines()
