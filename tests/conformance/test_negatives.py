@@ -101,8 +101,9 @@ def test_global_generators_are_neither_read_nor_moved(name, train):
 
 @pytest.mark.parametrize("name", NEGATIVES)
 def test_excluded_means_never_a_known_positive(name, train):
-    """With every exclusion switched on, what is not absent is not known; a user with all items has nothing."""
+    """With every exclusion on and all noise off, what is not absent is not known; a user with all items has nothing."""
     on = {s: True for s, p in NEGATIVES.settings(name).items() if isinstance(p.default, bool)}
+    on |= {"noise": 0.0} if "noise" in NEGATIVES.settings(name) else {}
     source = NEGATIVES.build(name, given=on | ({"n": 40} if "n" in NEGATIVES.settings(name) else {}))
     user, item, row = batch(train, np.arange(len(train)))
     got = source.bind(train, seed=0).draw(user, item, row, epoch=0)

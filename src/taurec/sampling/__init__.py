@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from taurec.registry import Registry
 from taurec.sampling.batches import GroupSize, Order, Shuffled, UserBlocks, group_size, mean_group_size
-from taurec.sampling.negatives import Full, InBatch, NegativeSource, Popularity, Shared, Uniform
+from taurec.sampling.negatives import Full, InBatch, NegativeSource, Noisy, NoisyHeldOut, Popularity, Shared, Uniform
 
 NEGATIVES: Registry[NegativeSource] = Registry(
     "negatives",
-    {"uniform": Uniform, "popularity": Popularity, "shared": Shared, "in-batch": InBatch, "full": Full},
+    {
+        "uniform": Uniform,
+        "popularity": Popularity,
+        "shared": Shared,
+        "in-batch": InBatch,
+        "full": Full,
+        "noisy": Noisy,
+        "noisy-held-out": NoisyHeldOut,
+    },
 )
 ORDERS: Registry[Order] = Registry("order", {"shuffled": Shuffled, "user-blocks": UserBlocks})
 
@@ -19,6 +27,8 @@ __all__ = [
     "GroupSize",
     "InBatch",
     "NegativeSource",
+    "Noisy",
+    "NoisyHeldOut",
     "Order",
     "Popularity",
     "Shared",

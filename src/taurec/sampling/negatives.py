@@ -12,6 +12,7 @@ from torch import Tensor
 
 from taurec.data.interactions import Interactions
 from taurec.sampling.layouts import Full, InBatch, Shared
+from taurec.sampling.noisy import Noisy, NoisyHeldOut
 from taurec.sampling.per_row import Popularity, Uniform
 from taurec.types import NegativeIds
 
@@ -21,6 +22,9 @@ class BoundNegatives(Protocol):
 
     Laws: a draw is a function of (seed, epoch, rows of the batch); per-row layouts give a row the same
     ids in every batch it may be in.
+
+    A source that holds positives out of training has an attribute ``trained``, the pairs that are left: the rows
+    and the graph are made of these.
     """
 
     def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> NegativeIds:
@@ -34,4 +38,14 @@ class NegativeSource(Protocol):
     def bind(self, train: Interactions, seed: int) -> BoundNegatives: ...
 
 
-__all__ = ["BoundNegatives", "Full", "InBatch", "NegativeSource", "Popularity", "Shared", "Uniform"]
+__all__ = [
+    "BoundNegatives",
+    "Full",
+    "InBatch",
+    "NegativeSource",
+    "Noisy",
+    "NoisyHeldOut",
+    "Popularity",
+    "Shared",
+    "Uniform",
+]
