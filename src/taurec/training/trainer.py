@@ -115,6 +115,8 @@ class Trainer:
             raise UsageError("no training pairs: 0 interactions are left for training")
         if run.order is None:
             raise UsageError("the run is not resolved: no order of rows; call taurec.training.resolve(run)")
+        self.negatives = NEGATIVES.build(run.negatives.name, given=run.negatives.settings).bind(train, run.seed)
+        train = getattr(self.negatives, "trained", train)  # a source may hold positives out, to be false negatives
         self.run, self.train, self.valid = run, train, valid
         self.device = pick_device(run.device)
         check_memory(run, Sizes.of(train, valid))
@@ -131,7 +133,6 @@ class Trainer:
         self.backbone = backbone.to(self.device)
         if hasattr(backbone, "kernel"):
             backbone.kernel = run.kernel
-        self.negatives = NEGATIVES.build(run.negatives.name, given=run.negatives.settings).bind(train, run.seed)
         if self.device.type == "cuda" and run.kernel != "torch" and kernels.available()["triton"] == "ok":
             self.negatives = self.negatives.on(self.device) if isinstance(self.negatives, PerRow) else self.negatives
         self.order = ORDERS.build(run.order.name, given=run.order.settings).bind(train, run.batch_size, run.seed)
