@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from taurec.cli import compare, data, demo, doctor, evaluate, listing, recommend, train
+from taurec.cli import compare, data, demo, doctor, evaluate, listing, recommend, reproduce, train
 
 app = typer.Typer(
     name="taurec",
@@ -39,6 +39,7 @@ def root(
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("compare")(compare.compare)
+app.command("reproduce")(reproduce.reproduce)
 app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)
 app.command("similar")(recommend.similar)

@@ -1,0 +1,35 @@
+"""MF with CCL and SimpleX (Mao et al., CIKM 2021, arXiv 2109.12613), by the logs of their repository RecZoo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from taurec.recipes.recipe import Published, Recipe
+
+LOG = "log in the repository reczoo/RecZoo (matching/cf/SimpleX/results); the epoch is chosen on the test file"
+COMMON: dict[str, Any] = {
+    "order": "shuffled", "epochs": 100, "patience": 3, "lr": 1e-4, "lr_schedule": "plateau", "l2_mode": "tables",
+    "user_dropout": 0.1,
+}  # fmt: skip
+DIFFERS = "gradients are not clipped; dropout comes before the user's vector is normalised, theirs after it"
+INIT = {"backbone": {"init": "normal:0.0001"}}
+
+
+def _row(data: str, margin: float, weight: float, n: int, batch: int, l2: float, recall: float, ndcg: float) -> Recipe:
+    fields = COMMON | {"loss": f"ccl:{margin}:{weight}", "negatives": f"uniform:{n}", "batch_size": batch, "l2": l2}
+    return Recipe(data, fields, Published(recall, ndcg, LOG), DIFFERS, usual_epochs=60, settings=INIT)
+
+
+def yelp2018_mf_ccl() -> Recipe:
+    """MF + CCL on Yelp2018."""
+    return _row("yelp2018", 0.9, 150, 800, 512, 1e-9, 0.069846, 0.057244)
+
+
+def gowalla_mf_ccl() -> Recipe:
+    """MF + CCL on Gowalla."""
+    return _row("gowalla", 0.9, 150, 800, 256, 1e-8, 0.183730, 0.149257)
+
+
+def yelp2018_simplex() -> Recipe:
+    """SimpleX on Yelp2018: its best setting there weighs the history by 0, which makes it MF + CCL, 1,000 negatives."""
+    return _row("yelp2018", 0.9, 150, 1000, 512, 1e-9, 0.070111, 0.057514)
