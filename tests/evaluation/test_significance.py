@@ -10,7 +10,14 @@ import pytest
 from taurec.errors import UsageError
 from taurec.evaluation.metrics import Metric
 from taurec.evaluation.ranking import Evaluation
-from taurec.evaluation.significance import bootstrap, bootstrap_all, compare_paired, holm, over_seeds
+from taurec.evaluation.significance import (
+    bootstrap,
+    bootstrap_all,
+    chance_of_best,
+    compare_paired,
+    holm,
+    over_seeds,
+)
 
 RECALL, PRECISION = Metric("recall", 20), Metric("precision_min_rel", 20)
 
@@ -180,3 +187,14 @@ def test_over_seeds_by_hand():
     assert over_seeds([0.4]).std is None
     with pytest.raises(UsageError, match="at least one seed"):
         over_seeds([])
+
+
+def test_chance_of_best_by_hand():
+    """Two users, one for each run: draws (1,1) and (2,2) have a winner, (1,2) and (2,1) a tie, so a half each."""
+    two = {"a": evaluation([1.0, 0.0]), "b": evaluation([0.0, 1.0]), "c": evaluation([-1.0, -1.0])}
+    found = chance_of_best(two, RECALL, resamples=4000)
+    assert found["a"] == pytest.approx(0.5, abs=0.03)
+    assert found["a"] + found["b"] == pytest.approx(1.0)
+    assert found["c"] == 0.0
+    with pytest.raises(UsageError, match="different users"):
+        chance_of_best({"a": evaluation([1.0]), "b": evaluation([1.0], users=np.array([7]))}, RECALL)

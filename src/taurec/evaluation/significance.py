@@ -6,7 +6,7 @@ resample sums both terms of the users drawn. Draws hang on (seed, resample, user
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -114,6 +114,31 @@ def compare_paired(
     # Exchanges that leave the difference as it is must count as equal whatever the order of the sums.
     extreme = int((np.abs(flipped) >= abs(difference) * (1 - 1e-9) - 1e-15).sum())
     return Paired(Interval(difference, low, high), (1 + extreme) / (1 + resamples), n)
+
+
+def chance_of_best(
+    evaluations: Mapping[str, Evaluation], metric: str | Metric, *, resamples: int = 1000, seed: int = 0
+) -> dict[str, float]:
+    """How often each of several runs is the best when users are drawn with replacement; equal ones share a draw.
+
+    A share of draws, not a probability that a run is the best: it knows the uncertainty over users only, and where
+    the runs were chosen by the same users it favours the one that was chosen.
+
+    Raises: UsageError if the runs were not evaluated on the same users, or there are none.
+    """
+    names, first = list(evaluations), next(iter(evaluations.values()), None)
+    if first is None:
+        raise UsageError("no runs to compare; give at least one")
+    if not all(np.array_equal(first.users, e.users) for e in evaluations.values()):
+        raise UsageError("the runs were evaluated on different users; evaluate all on the same split")
+    columns = [e.column(metric) for e in evaluations.values()]
+    pairs = list(zip(evaluations.values(), columns, strict=True))
+    numerator = np.stack([e.numerator[:, c] for e, c in pairs], axis=1)
+    denominator = np.stack([e.denominator[:, c] for e, c in pairs], axis=1)
+    drawn = np.nan_to_num(_bootstrap(numerator, denominator, resamples, seed), nan=-np.inf)
+    best = (drawn == drawn.max(axis=1)[:, None]).astype(np.float64)
+    share = (best / best.sum(axis=1)[:, None]).mean(axis=0)
+    return {name: float(x) for name, x in zip(names, share, strict=True)}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
