@@ -24,7 +24,8 @@ from taurec.evaluation.ranking import Evaluation, TopK, evaluate_ranker, top_k
 from taurec.ranker import HistoryRanker, Ranker, ScoresRanker, unit_rows
 from taurec.run import Run
 from taurec.saved import SavedModel, read_folder, write_folder
-from taurec.training.presets import resolve
+from taurec.training.auto_temperature import find_temperature
+from taurec.training.presets import auto_settings, resolve
 from taurec.training.trainer import EpochRecord, Progress, Trainer, use_threads
 
 
@@ -61,7 +62,8 @@ class Recommender:
 
     Args:
         backbone, loss: names as in ``taurec list``; or ``model`` for a baseline such as ``"ease"``.
-        settings: single values by part, ``{"loss": {"tau_neg": 0.1}}``.
+        settings: single values by part, ``{"loss": {"tau_neg": 0.1}}``; ``"auto"`` for a temperature has ``fit``
+            find it on validation, see :mod:`taurec.training.auto_temperature`.
         fields: any other field of :class:`taurec.run.Run`, such as ``epochs``, ``lr`` or ``seed``.
 
     Example:
@@ -92,6 +94,7 @@ class Recommender:
         self.notes: list[str] = []
         self.metrics: dict[str, dict[str, float]] = {}
         self.stopped_by = 0
+        self.finished = True
         self.kernels: dict[str, str] = {}
         self.fit_seconds = 0.0
         self._ranker: Ranker | None = None
@@ -116,6 +119,7 @@ class Recommender:
         on_progress: Callable[[Progress], None] | None = None,
         on_note: Callable[[str], None] | None = None,
         resume: Path | None = None,
+        seconds: float | None = None,
     ) -> Recommender:
         """Fit to a log.
 
@@ -129,6 +133,8 @@ class Recommender:
             resume: a file in which a trained model keeps where it stands, so that a run that was stopped or
                 killed goes on from there to the same bits, see :meth:`taurec.training.trainer.Trainer.fit`;
                 it may be deleted once the run has ended.
+            seconds: of a trained model: stop after the epoch in which so many have passed (what finding a
+                temperature took counts); ``finished`` says whether it came to its end before.
         Raises: UsageError, DataError for data or settings; NonFiniteError if training diverges.
         """
         parts, source = split_source(self.run.source if data is None else data, self.run)
@@ -156,9 +162,18 @@ class Recommender:
             self.best = EpochRecord(1, 0.0, self.fit_seconds, metrics=values)
             self.records = [self.best]
         else:
-            trained = Trainer(self.run, parts.train, valid, on_progress, on_note).fit(resume)
+            self.notes, stopped = [], 0
+            if auto_settings(self.run.loss):
+                temperature = find_temperature(self.run, parts.train, valid, on_progress, on_note)
+                self.run, stopped = temperature.run, temperature.stopped_by
+                self.notes.append(temperature.note)
+                seconds = None if seconds is None else max(seconds - (time.perf_counter() - started), 0.0)
+            trainer = Trainer(self.run, parts.train, valid, on_progress, on_note)
+            trained = trainer.untrained(stopped) if stopped else trainer.fit(resume, seconds=seconds)
             self._ranker, self.records, self.best = trained.ranker, trained.records, trained.best
-            self.notes, self.stopped_by, self.kernels = trained.notes, trained.stopped_by, trained.kernels
+            self.notes += trained.notes
+            self.stopped_by, self.kernels = trained.stopped_by, trained.kernels
+            self.finished = trained.finished
             self.fit_seconds = time.perf_counter() - started
         self.metrics = {"valid": dict(self.best.metrics)} if self.best and self.best.metrics else {}
         return self

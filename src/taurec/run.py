@@ -67,6 +67,7 @@ class Run(BaseModel):
             evaluations without a better one; evaluate every so many epochs.
         seed: of every draw (split, initial values, order, negatives, dropout).
         device, threads, kernel: where and how it is computed; ``threads`` 0 takes all cores.
+        found: of settings that were to be found (``loss.tau=auto``), how their number came about; it has no effect.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,6 +101,7 @@ class Run(BaseModel):
     device: str = "cpu"
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
     kernel: str = "auto"
+    found: dict[str, str] = {}
 
     @classmethod
     def of(cls, **fields: Any) -> Run:
@@ -129,6 +131,8 @@ class Run(BaseModel):
         kept = {name: getattr(self, name) for name in Run.model_fields}
         if any(name in _DIVIDES and value != kept[name] for name, value in fields.items()):
             kept["data_hash"] = ""
+        if fields.get("loss", self.loss) != self.loss:
+            kept["found"] = {}
         return Run.of(**{**kept, **fields})
 
     @property

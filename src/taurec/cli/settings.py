@@ -8,7 +8,7 @@ from typing import Any
 from taurec.errors import UsageError, did_you_mean
 
 PARTS = ("loss", "backbone", "negatives", "order", "model")
-_NOT_SET = frozenset({"source", "reading", "data_hash", *PARTS})
+_NOT_SET = frozenset({"source", "reading", "data_hash", "found", *PARTS})
 _WITHOUT_OPTION = frozenset(
     {"l2_mode", "l2_on", "user_dropout", "logq", "train_score", "rank_score", "eval_every", "kernel"}
 )

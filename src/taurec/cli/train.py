@@ -128,8 +128,9 @@ def _forecast(recommender: Recommender, output: Output, parts: Split) -> None:
     from taurec.report.tables import seconds
     from taurec.training.calibrate import cost
     from taurec.training.forecast import Sizes, check_memory
+    from taurec.training.presets import settled
 
-    run, sizes = recommender.run, Sizes.of(parts.train, parts.valid)
+    run, sizes = settled(recommender.run), Sizes.of(parts.train, parts.valid)
     if run.model is not None or run.device != "cpu" or not sizes.pairs:
         return
     needed = check_memory(run, sizes)

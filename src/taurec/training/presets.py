@@ -54,7 +54,8 @@ def resolve(**fields: Any) -> Run:
     Registry fields (``model``, ``backbone``, ``loss``, ``negatives``, ``order``) take texts such as
     ``uniform:800`` or ``{"name": ..., "settings": {...}}``; ``settings={"loss": {"tau_neg": 0.1}}``
     sets single values beside them. What is not given comes from the loss's preset, then the default.
-    Every entry is built once for trial, so a value out of range is refused here, before data is read.
+    Every entry is built once for trial, so a value out of range is refused here, before data is read. A
+    temperature that is ``auto`` stays so until the data is known (:mod:`taurec.training.auto_temperature`).
 
     >>> resolve(loss="bsl", settings={"loss": {"tau_neg": 0.2}}).order.text
     'user-blocks(per_user=4)'
@@ -71,11 +72,11 @@ def resolve(**fields: Any) -> Run:
         fields["model"] = _choice("model", fields["model"], nested)
         _check_names(fields)
         return Run.of(**fields)
-    loss = _choice("loss", fields.get("loss", "sl"), nested)
+    loss = _loss(fields.get("loss", "sl"), nested)
     fields = {**FAMILY, **PRESETS.get(loss.name, {}), **fields, "loss": loss}
     fields["backbone"] = _choice("backbone", fields.get("backbone", "mf"), nested)
     fields["negatives"] = _choice("negatives", fields["negatives"], nested)
-    groups = "group" in LOSSES.build(loss.name, given=loss.settings).needs
+    groups = "group" in LOSSES.build(loss.name, given=_settled(loss).settings).needs
     order = fields.get("order") or ("user-blocks" if groups else "shuffled")
     fields["order"] = _choice("order", order, nested)
     _check_names(fields)
@@ -92,6 +93,56 @@ _REGISTRIES: dict[str, Registry[Any]] = {
 
 
 def _choice(kind: str, given: Any, nested: Mapping[str, Mapping[str, Any]]) -> Choice:
+def auto_settings(loss: Choice) -> list[str]:
+    """The settings of a loss that are to be found when the data is known: those with the value ``auto``.
+
+    >>> auto_settings(Choice(name="sl", settings={"tau": "auto", "scale_by_tau": False}))
+    ['tau']
+    """
+    return [name for name, value in loss.settings.items() if value == AUTO]
+
+
+def settled(run: Run, numbers: Mapping[str, float] | None = None) -> Run:
+    """The run with numbers where its loss says ``auto``: those given, else the loss's defaults.
+
+    >>> settled(resolve(loss="sl", settings={"loss": {"tau": "auto"}})).loss.settings["tau"]
+    0.1
+    """
+    return run.but(loss=_settled(run.loss, numbers))
+
+
+def _settled(loss: Choice, numbers: Mapping[str, float] | None = None) -> Choice:
+    defaults, given = LOSSES.settings(loss.name), numbers or {}
+    found = {name: given.get(name, defaults[name].default) for name in auto_settings(loss)}
+    return Choice(name=loss.name, settings={**loss.settings, **found})
+
+
+def _loss(given: Any, nested: Mapping[str, Mapping[str, Any]]) -> Choice:
+    """A loss with all its settings, of which a temperature may be ``auto``."""
+    if isinstance(given, Mapping):
+        given = Choice(**given)
+    if not isinstance(given, Choice):
+        name, *values = str(given).split(":")
+        known = list(LOSSES.settings(name))
+        if len(values) > len(known):
+            return _choice("loss", given, nested)  # which refuses it
+        given = Choice(name=name, settings=dict(zip(known, values, strict=False)))
+    settings = {**given.settings, **nested.get("loss", {})}
+    accepted = [key for key in LOSSES.settings(given.name) if key in TEMPERATURES]
+    auto = [key for key, value in settings.items() if value == AUTO and key in LOSSES.settings(given.name)]
+    if wrong := [key for key in auto if key not in accepted]:
+        can = f"of {given.name} only {accepted[0]} can" if accepted else f"{given.name} has no temperature to find"
+        raise UsageError(f"loss.{wrong[0]} cannot be auto; {can}")
+    found = _choice("loss", given.name, {"loss": {key: value for key, value in settings.items() if key not in auto}})
+    return Choice(name=found.name, settings={**found.settings, **dict.fromkeys(auto, AUTO)})
+
+
+AUTO = "auto"
+"""What stands for a temperature that training finds on validation, see :mod:`taurec.training.auto_temperature`."""
+
+TEMPERATURES = ("tau", "tau_neg")
+"""The settings that may be ``auto``: of each loss the one by which it weighs negatives."""
+
     """A registry entry with all its settings, defaults included."""
     registry = _REGISTRIES[kind]
     if isinstance(given, Mapping):

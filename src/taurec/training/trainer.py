@@ -201,6 +201,10 @@ class Trainer:
     def _at_end(self, epoch: int, best: EpochRecord | None) -> bool:
         """Whether no epoch follows this one."""
         patience = self.run.patience * self.run.eval_every
+    def untrained(self, signum: int) -> Trained:
+        """What there is where a signal came before the first step."""
+        return Trained(self.ranker(), self.backbone, [], None, self.notes, signum, finished=False)
+
         waited = self.valid is not None and best is not None and epoch - best.epoch >= patience
         return epoch >= self.run.epochs or waited
 

@@ -1,0 +1,176 @@
+"""A temperature found for the log at hand: a short climb on validation, over probes with taus a factor 2 apart.
+
+    --set loss.tau=auto            for sl, ssm, infonce and every other loss with a tau
+    --set loss.tau_neg=auto        for bsl
+
+A probe trains the run itself, with its backbone, negatives and scores, for a few epochs, and its worth is the best
+value of the run's metric on validation. The climb begins at the loss's default and at twice as much, goes on
+towards the better side until a tau has a worse one on both sides, and takes the top of the parabola through these
+three over log tau. The final training is a run of its own with that number. Nothing here looks at test data; all
+is a function of the run and its data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from taurec.data.interactions import Interactions
+from taurec.data.split import split
+from taurec.errors import NonFiniteError, UsageError
+from taurec.run import Run
+from taurec.training.presets import auto_settings, settled
+from taurec.training.trainer import Progress, Trainer
+
+EPOCHS = 6
+"""A probe has at most so many epochs,"""
+STEPS = 1500
+"""and on larger logs as many as make so many steps,"""
+LEAST = 3
+"""but not fewer than this."""
+
+SMALLEST, LARGEST = 1 / 160, 12.8
+"""No tau beyond these is tried, whatever the climb says; cosine scores have no use for one above 1.6."""
+LARGEST_COSINE = 1.6
+
+CUT = 0.1
+"""Share of each user's training pairs that judges the probes where a run has no validation part."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A temperature and how it was found.
+
+    Attributes:
+        run: with the number in place of ``auto``, and in ``found`` how it came about.
+        key: the setting, such as ``loss.tau``.
+        tau: the number, in score units.
+        probes: the taus that were tried, ascending, with the metric on validation of each.
+        epochs: of a probe.
+        stopped_by: the signal that ended the climb early, or 0; ``tau`` is then the best so far.
+    """
+
+    run: Run
+    key: str
+    tau: float
+    probes: tuple[tuple[float, float], ...]
+    epochs: int
+    stopped_by: int = 0
+
+    @property
+    def note(self) -> str:
+        """How it was found, in a sentence."""
+        tried = ", ".join(f"{tau:g}: {value:.4f}" for tau, value in self.probes)
+        length = f"{self.epochs} epoch{'s' * (self.epochs != 1)}"
+        return f"{self.key} {self.tau:g} found on validation by probes of {length} ({self.run.metric} at {tried})"
+
+
+def find_temperature(
+    run: Run,
+    train: Interactions,
+    valid: Interactions | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> Found:
+    """The temperature for a run in which one is ``auto``.
+
+    Args:
+        run: a resolved run whose loss has one setting ``tau`` or ``tau_neg`` with the value ``auto``.
+        train: the training pairs.
+        valid: pairs that judge the probes; where there are none, a tenth of each user's training pairs is cut off
+            for the probes alone.
+        on_progress: called as in :class:`taurec.training.trainer.Trainer`, by one probe after the other.
+        on_note: called with a line before each probe and with the result.
+    Raises: UsageError where nothing is ``auto``, or where no pair is left to judge the probes.
+    """
+    names = auto_settings(run.loss)
+    if not names:
+        raise UsageError(f"no setting of {run.loss.name} is auto: {run.loss.text}")
+    say = on_note or (lambda note: None)
+    name = names[0]
+    if valid is None or not len(valid):
+        cut = split(train, "ratio", valid=CUT, test=0.0, seed=run.seed)
+        train, valid = cut.train, cut.valid
+        if not len(valid):
+            raise UsageError(
+                f"loss.{name}=auto is judged on held-out pairs, and no user has enough training pairs to cut one off; "
+                f"give a number, or a log in which a user has at least 5 pairs"
+            )
+        say(f"loss.{name}=auto: no validation part, so probes are judged on {len(valid):,} pairs cut from training")
+    epochs = probe_epochs(run, len(train))
+    stopped = 0
+
+    def probe(tau: float) -> float:
+        nonlocal stopped
+        tried = settled(run, {name: tau}).but(epochs=epochs, patience=epochs, eval_every=1)
+        say(f"loss.{name}=auto: trying {tau:g} for {epochs} epoch{'s' * (epochs != 1)}")
+        try:
+            trained = Trainer(tried, train, valid, on_progress).fit()
+        except NonFiniteError as error:
+            say(f"loss.{name}=auto: {tau:g} is out: {error}")
+            return -math.inf
+        stopped = stopped or trained.stopped_by
+        return trained.best.metrics[run.metric] if trained.best is not None else -math.inf
+
+    default = float(settled(run).loss.settings[name])
+    largest = LARGEST_COSINE if run.train_score == "cosine" else LARGEST
+    tau, probes = climb(probe, default, SMALLEST, largest, lambda: bool(stopped))
+    found = Found(settled(run, {name: tau}), f"loss.{name}", tau, probes, epochs, stopped)
+    say(found.note)
+    made = found.run.but(found={**run.found, found.key: found.note})
+    return Found(made, found.key, tau, probes, epochs, stopped)
+
+
+def probe_epochs(run: Run, n_pairs: int) -> int:
+    """How many epochs a probe has: never more than the run.
+
+    >>> from taurec.training.presets import resolve
+    >>> [probe_epochs(resolve(loss="sl"), n) for n in (80_000, 250_000, 10_000_000)]
+    [6, 6, 3]
+    """
+    steps = -(-n_pairs // run.batch_size)
+    return min(run.epochs, max(LEAST, min(EPOCHS, -(-STEPS // steps))))
+
+
+def climb(
+    value: Callable[[float], float],
+    start: float,
+    smallest: float,
+    largest: float,
+    stop: Callable[[], bool] = lambda: False,
+) -> tuple[float, tuple[tuple[float, float], ...]]:
+    """The top of a function of log tau with one peak, from few values.
+
+    Args:
+        value: the function, asked once for each tau ``start * 2**k``.
+        start: where to begin.
+        smallest, largest: no value beyond is asked for; the border is the result where the climb reaches it.
+        stop: asked after each value; True ends the climb with the best so far.
+    Returns: the top of the parabola through the best tau and its neighbours, to three digits, and all that was
+        asked, as (tau, value) by ascending tau.
+
+    >>> climb(lambda tau: -(math.log(tau / 0.25) ** 2), start=0.1, smallest=0.01, largest=3.0)[0]
+    0.25
+    """
+    known: dict[int, float] = {}
+
+    def ask(step: int) -> float:
+        if not smallest <= start * 2.0**step <= largest:
+            return -math.inf
+        if step not in known and not stop():
+            known[step] = value(start * 2.0**step)
+        return known.get(step, -math.inf)
+
+    ask(0)
+    ask(1)
+    while True:
+        best = max(known, key=lambda step: (known[step], -abs(step)))
+        low, top, high = ask(best - 1), known[best], ask(best + 1)
+        if stop() or max(low, high) <= top:
+            break
+    shift = 0.0
+    if math.isfinite(low) and math.isfinite(high) and low + high < 2 * top:
+        shift = (high - low) / (2 * (2 * top - low - high))
+    tau = float(f"{start * 2.0 ** (best + shift):.3g}")
+    return tau, tuple((float(f"{start * 2.0**step:.6g}"), known[step]) for step in sorted(known))
