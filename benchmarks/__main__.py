@@ -21,6 +21,7 @@ CASES = {
     "start": "seconds from the command to the first step on the built-in data, with a cold and a warm cache",
     "whole": "where the time of one run goes, from the raw file to metrics and a saved model",
     "gpu": "the check of a machine with a GPU: all kernels' tests on it, their times beside torch's, epochs",
+    "bilateral": "BSL in user blocks against SL in the same batches, with false positives put into a log",
     "peers": "beside implicit, cornac and RecBole, each in an environment of its own",
     "load_log": "reading a large CSV log: wall time and peak memory",
 }
