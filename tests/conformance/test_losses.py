@@ -11,22 +11,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taurec.errors import UsageError
-from taurec.losses import LOSSES, SIDE_INPUTS, StreamedLoss, side_inputs
+from taurec.losses import LOSSES, SIDE_INPUTS, ScoreLoss, side_inputs
 
-NO_FIXED_SIGN = {"mse"}
-"""Squared error pulls negative scores up to 0 and positives above 1 down: no sign law."""
+NO_FIXED_SIGN = {
+    "mse": "squared error pulls negative scores up to 0 and positives above 1 down",
+    "sl-at-k": "the gradient goes through the weight of the pair, which may be large where the loss is",
+}
+CONSTANT_WEIGHTS = {"r-ce": "no gradient goes through its weights, so differences of its values are not its gradient"}
+BEYOND_FLOAT16 = {"sl-at-k": "its gradient grows with the loss: 250,000 at scores of 1e4 and tau 0.01"}
+LOOKS_AT_THE_BATCH = {"group", "drop_rate"}
+"""Side inputs that say that the value of a row hangs on others: rows of its group, the worst rows of the batch."""
 
 INF = math.inf
 names = pytest.mark.parametrize("name", list(LOSSES))
 
 
-def sharp(name: str) -> StreamedLoss:
+def sharp(name: str) -> ScoreLoss:
     """The loss with every temperature at 0.01."""
     taus = [key for key in LOSSES.settings(name) if key in ("tau", "tau_pos", "tau_neg")]
     return LOSSES.build(name, given=dict.fromkeys(taus, 0.01))
 
 
-def sample(loss: StreamedLoss, b: int = 6, n: int = 5, seed: int = 0, dtype: torch.dtype = torch.float64):
+def sample(loss: ScoreLoss, b: int = 6, n: int = 5, seed: int = 0, dtype: torch.dtype = torch.float64):
     """Cosine-like scores, away from the default margins and 1, and groups of up to three rows."""
     generator = torch.Generator().manual_seed(seed)
     pos = torch.rand(b, generator=generator, dtype=dtype) * 1.9 - 0.95
@@ -37,8 +43,16 @@ def sample(loss: StreamedLoss, b: int = 6, n: int = 5, seed: int = 0, dtype: tor
     return pos, neg, bind(loss, group)
 
 
-def bind(loss: StreamedLoss, group: torch.Tensor):
-    return partial(loss, **side_inputs(loss, {"group": group}))
+def side(loss: ScoreLoss, group: torch.Tensor, tau: float = 0.1):
+    """Side inputs that are a function of a row's user, as they are in training."""
+    user = group.double()
+    offered = {"group": group, "tau": tau * (1 + user / 50), "tau_pos": torch.full_like(user, tau)}
+    offered |= {"threshold": user / 20, "drop_rate": torch.full_like(user, 0.4)}
+    return side_inputs(loss, offered)
+
+
+def bind(loss: ScoreLoss, group: torch.Tensor, tau: float = 0.1):
+    return partial(loss, **side(loss, group, tau))
 
 
 def gradients(call, pos, neg, upstream=None):
@@ -156,6 +170,8 @@ def test_permuting_negatives_permutes_their_gradients(name):
 
 @names
 def test_gradcheck(name):
+    if name in CONSTANT_WEIGHTS:
+        pytest.skip(CONSTANT_WEIGHTS[name])
     loss = LOSSES.build(name)
     pos, neg, call = sample(loss, n=4)
     pos, neg = pos.requires_grad_(), neg.requires_grad_()
@@ -166,6 +182,8 @@ def test_gradcheck(name):
 
 @names
 def test_gradcheck_with_absent_negatives(name):
+    if name in CONSTANT_WEIGHTS:
+        pytest.skip(CONSTANT_WEIGHTS[name])
     loss = LOSSES.build(name)
     pos, neg, call = sample(loss, n=4)
     hole = torch.zeros(6, 4, dtype=torch.bool)
@@ -183,13 +201,15 @@ def test_gradcheck_with_absent_negatives(name):
     "dtype", [torch.float32, torch.bfloat16, torch.float16], ids=["float32", "bfloat16", "float16"]
 )
 def test_finite_at_extremes(name, dtype):
+    if dtype == torch.float16 and name in BEYOND_FLOAT16:
+        pytest.skip(BEYOND_FLOAT16[name])
     loss = sharp(name)
     extremes = torch.tensor([-1e4, -1.0, -1e-6, 0.0, 1e-6, 1.0, 1e4])
     pos = extremes.repeat_interleave(7).to(dtype)
     neg = torch.stack([extremes.repeat(7), extremes.roll(3).repeat(7), torch.full((49,), -INF)], dim=1).to(dtype)
     neg[5] = -INF
     for group in (torch.zeros(49, dtype=torch.int64), torch.arange(49), torch.arange(49) // 7):
-        value, dpos, dneg = gradients(bind(loss, group), pos, neg)
+        value, dpos, dneg = gradients(bind(loss, group, tau=0.01), pos, neg)
         assert value.isfinite().all()
         assert dpos.isfinite().all()
         assert dneg.isfinite().all()
@@ -210,7 +230,7 @@ def test_finite_anywhere(name, seed, scale, b, n, dtype):
     neg = ((torch.rand(b, n, generator=generator) * 2 - 1) * scale).to(dtype)
     neg = neg.masked_fill(torch.rand(b, n, generator=generator) < 0.3, -INF)
     group = torch.randint(0, max(1, b // 2), (b,), generator=generator)
-    value, dpos, dneg = gradients(bind(sharp(name), group), pos, neg)
+    value, dpos, dneg = gradients(bind(sharp(name), group, tau=0.01), pos, neg)
     assert value.isfinite().all()
     assert dpos.isfinite().all()
     assert dneg.isfinite().all()
@@ -232,7 +252,7 @@ def test_float32_agrees_with_float64(name):
 @names
 def test_a_pair_gains_and_its_negatives_lose(name):
     if name in NO_FIXED_SIGN:
-        pytest.skip("no sign law for this loss, see NO_FIXED_SIGN")
+        pytest.skip(NO_FIXED_SIGN[name])
     pos, neg, call = sample(LOSSES.build(name), n=30)
     _, dpos, dneg = gradients(call, pos, neg)
     assert (dpos <= 0).all()
@@ -244,9 +264,10 @@ def test_a_pair_gains_and_its_negatives_lose(name):
 @names
 def test_rows_are_independent_without_a_group(name):
     loss = LOSSES.build(name)
-    if "group" in loss.needs:
-        pytest.skip("declares that rows of a group depend on each other")
+    if loss.needs & LOOKS_AT_THE_BATCH:
+        pytest.skip("declares that rows depend on each other")
     pos, neg, call = sample(loss)
+    group = torch.tensor([4, 2, 4, 9, 2, 4])
     value = call(pos, neg)
     for b in range(6):
         only = torch.zeros_like(pos)
@@ -254,7 +275,8 @@ def test_rows_are_independent_without_a_group(name):
         others = only == 0
         assert torch.equal(call(pos + 0.3 * others, neg - 0.2 * others[:, None])[b], value[b])
         # vector and scalar instructions may round the last bit apart
-        torch.testing.assert_close(call(pos[b : b + 1], neg[b : b + 1]), value[b : b + 1], rtol=1e-14, atol=1e-15)
+        alone = bind(loss, group[b : b + 1])(pos[b : b + 1], neg[b : b + 1])
+        torch.testing.assert_close(alone, value[b : b + 1], rtol=1e-14, atol=1e-15)
         _, dpos, dneg = gradients(call, pos, neg, upstream=only)
         assert dpos.nonzero().flatten().tolist() in ([], [b])
         assert dneg.any(dim=1).nonzero().flatten().tolist() in ([], [b])
@@ -280,6 +302,8 @@ def test_two_calls_give_the_same_bits(name):
 def test_combining_a_streamed_reduction_gives_the_loss(name):
     """Two blocks of columns, merged by hand, are as good as all at once; a kernel may leave -inf for no negatives."""
     loss = LOSSES.build(name)
+    if not hasattr(loss, "reduce"):
+        pytest.skip("declares no reduction: it is computed from the scores of all negatives")
     pos, neg, call = sample(loss, n=8)
     neg[1, 0] = -INF
     neg[2] = -INF
@@ -291,8 +315,8 @@ def test_combining_a_streamed_reduction_gives_the_loss(name):
         reduced = torch.logaddexp(a.masked_fill(n_a == 0, -INF), b.masked_fill(n_b == 0, -INF))
     else:
         reduced = (a * n_a + b * n_b) / n
-    side = side_inputs(loss, {"group": torch.tensor([4, 2, 4, 9, 2, 4])})
-    torch.testing.assert_close(loss.combine(pos, reduced, n, **side), call(pos, neg), rtol=0, atol=1e-12)
+    given = side(loss, torch.tensor([4, 2, 4, 9, 2, 4]))
+    torch.testing.assert_close(loss.combine(pos, reduced, n, **given), call(pos, neg), rtol=0, atol=1e-12)
 
 
 @names

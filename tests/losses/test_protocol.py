@@ -25,7 +25,8 @@ def test_what_is_missing_or_unknown_is_named():
 def test_names_and_settings_of_the_registry():
     assert list(LOSSES) == [
         "bce", "mse", "bpr", "hinge", "sl", "ssm", "infonce", "bsl", "bsl-per-user", "bsl-authors-multi",
-        "bsl-authors-reweight", "bsl-authors-single", "bsl-two-temperature", "ccl", "mml",
+        "bsl-authors-reweight", "bsl-authors-single", "bsl-two-temperature", "adap-tau",
+        "sl-at-k", "psl-tanh", "psl-atan", "psl-relu", "ccl", "mml", "t-ce", "r-ce",
     ]  # fmt: skip
     assert LOSSES.build("sl:0.2") == SL(tau=0.2)
     assert LOSSES.build("bsl", given={"tau_pos": "0.3", "tau_neg": 0.2}) == BSL(0.3, 0.2)

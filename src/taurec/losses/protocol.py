@@ -25,8 +25,9 @@ from taurec.errors import UsageError, did_you_mean
 
 Scores = Literal["any", "cosine"]
 
-SIDE_INPUTS = ("group", "logq", "pos_margin", "tau", "threshold")
-"""All side inputs there are: group[B], logq[B, N] or [N], pos_margin[B], tau[B], threshold[B]."""
+SIDE_INPUTS = ("group", "logq", "pos_margin", "tau", "tau_pos", "threshold", "drop_rate")
+"""All side inputs there are: group[B], logq[B, N] or [N], pos_margin[B], tau[B] of the negatives and tau_pos[B] of
+the pair's own score, threshold[B], drop_rate[B] the share of the batch's rows that is dropped (the same in all)."""
 
 
 class ScoreLoss(Protocol):
@@ -111,13 +112,35 @@ def checked_group(group: Tensor | None, pos: Tensor, loss: str) -> Tensor:
     return group
 
 
-def require_number(loss: object, name: str, above: float | None = None, least: float | None = None) -> None:
+def checked_row_input(name: str, given: Tensor | None, pos: Tensor, loss: str) -> Tensor:
+    """A side input [B] of real numbers, in the type of ``pos``, if it is there and fits.
+
+    Raises: UsageError naming it.
+
+    >>> checked_row_input("tau", None, torch.zeros(2), "AdapTau")
+    Traceback (most recent call last):
+    taurec.errors.UsageError: AdapTau needs tau=[B], a number for each row
+    """
+    if given is None:
+        raise UsageError(f"{loss} needs {name}=[B], a number for each row")
+    if given.shape != pos.shape or not given.is_floating_point():
+        raise UsageError(
+            f"{name} must be [B] floating-point numbers with B = {pos.shape[0]} as in pos; "
+            f"got {tuple(given.shape)} of {given.dtype}"
+        )
+    return given.to(pos.dtype)
+
+
+def require_number(
+    loss: object, name: str, above: float | None = None, least: float | None = None, most: float | None = None
+) -> None:
     """Refuse a setting that is not a finite number in its range.
 
     Args:
         loss: the loss being constructed.
         name: its attribute.
         above, least: the open or the closed lower bound.
+        most: the closed upper bound, beside ``least``.
     Raises: UsageError naming loss, setting and range.
 
     >>> from taurec.losses import SL
@@ -127,10 +150,13 @@ def require_number(loss: object, name: str, above: float | None = None, least: f
     """
     value = getattr(loss, name)
     bound = f" above {above:g}" if above is not None else f" of at least {least:g}" if least is not None else ""
+    bound += f" and at most {most:g}" if most is not None else ""
     ok = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     if ok and above is not None:
         ok = value > above
     if ok and least is not None:
         ok = value >= least
+    if ok and most is not None:
+        ok = value <= most
     if not ok:
         raise UsageError(f"{type(loss).__name__}: {name} must be a finite number{bound}, got {value!r}")
