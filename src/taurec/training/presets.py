@@ -83,16 +83,6 @@ def resolve(**fields: Any) -> Run:
     return Run.of(**fields)
 
 
-_REGISTRIES: dict[str, Registry[Any]] = {
-    "model": BASELINES,
-    "backbone": BACKBONES,
-    "loss": LOSSES,
-    "negatives": NEGATIVES,
-    "order": ORDERS,
-}
-
-
-def _choice(kind: str, given: Any, nested: Mapping[str, Mapping[str, Any]]) -> Choice:
 def auto_settings(loss: Choice) -> list[str]:
     """The settings of a loss that are to be found when the data is known: those with the value ``auto``.
 
@@ -143,6 +133,16 @@ AUTO = "auto"
 TEMPERATURES = ("tau", "tau_neg")
 """The settings that may be ``auto``: of each loss the one by which it weighs negatives."""
 
+_REGISTRIES: dict[str, Registry[Any]] = {
+    "model": BASELINES,
+    "backbone": BACKBONES,
+    "loss": LOSSES,
+    "negatives": NEGATIVES,
+    "order": ORDERS,
+}
+
+
+def _choice(kind: str, given: Any, nested: Mapping[str, Mapping[str, Any]]) -> Choice:
     """A registry entry with all its settings, defaults included."""
     registry = _REGISTRIES[kind]
     if isinstance(given, Mapping):

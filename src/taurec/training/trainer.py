@@ -198,13 +198,13 @@ class Trainer:
             self.backbone.load_state_dict(weights)
         return Trained(self.ranker(), self.backbone, records, best, self.notes, stop.signum, self.kernels, finished)
 
-    def _at_end(self, epoch: int, best: EpochRecord | None) -> bool:
-        """Whether no epoch follows this one."""
-        patience = self.run.patience * self.run.eval_every
     def untrained(self, signum: int) -> Trained:
         """What there is where a signal came before the first step."""
         return Trained(self.ranker(), self.backbone, [], None, self.notes, signum, finished=False)
 
+    def _at_end(self, epoch: int, best: EpochRecord | None) -> bool:
+        """Whether no epoch follows this one."""
+        patience = self.run.patience * self.run.eval_every
         waited = self.valid is not None and best is not None and epoch - best.epoch >= patience
         return epoch >= self.run.epochs or waited
 
