@@ -23,6 +23,7 @@ _PUBLIC = {
     "split": "taurec.data.split",
     "planted": "taurec.data.planted",
     "compare": "taurec.comparison",
+    "probe": "taurec.comparison",
     "LOSSES": "taurec.losses",
     "BACKBONES": "taurec.backbones",
     "BASELINES": "taurec.baselines",
@@ -49,6 +50,7 @@ __all__ = [
     "__version__",
     "compare",
     "planted",
+    "probe",
     "read_interactions",
     "split",
 ]
@@ -56,7 +58,7 @@ __all__ = [
 if TYPE_CHECKING:
     from taurec.backbones import BACKBONES
     from taurec.baselines import BASELINES
-    from taurec.comparison import compare
+    from taurec.comparison import compare, probe
     from taurec.data.interactions import Interactions
     from taurec.data.planted import planted
     from taurec.data.readers import read_interactions
