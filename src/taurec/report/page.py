@@ -22,6 +22,12 @@ from typing import Any, ClassVar
 
 from taurec.errors import ResourceError, UsageError
 from taurec.report.extras import require
+from taurec.report.tryit import TryIt, TryItModel
+
+__all__ = [
+    "Block", "Details", "Figure", "Lists", "Page", "Person", "Prose", "Section", "Table", "TryIt", "TryItModel",
+    "cell", "render", "write_page",
+]  # fmt: skip
 
 LIMIT = 2_000_000
 """Bytes of a page; more is thinned or refused."""
@@ -136,7 +142,7 @@ class Details:
     kind: ClassVar[str] = "details"
 
 
-Block = Prose | Table | Figure | Lists | Details
+Block = Prose | Table | Figure | Lists | Details | TryIt
 
 
 @dataclass(frozen=True)
@@ -241,7 +247,10 @@ def _render(page: Page, cut: int | None) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(_packaged("page.html.j2"))
-    scripts: list[str] = []
+    panels = [block for section in page.sections for block in _all(section.blocks) if isinstance(block, TryIt)]
+    if len(panels) > 1:
+        raise UsageError(f"a page has room for one try-it panel, got {len(panels)}; one panel takes several models")
+    scripts = [_packaged("tryit.js")] if panels else []
     hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
     return template.render(
         page=page,
@@ -255,6 +264,14 @@ def _render(page: Page, cut: int | None) -> str:
         config=list(_flat(page.config)),
         markup=Markup,
     )
+
+
+def _all(blocks: Sequence[Block]) -> Iterator[Block]:
+    """The blocks and those folded away in them."""
+    for block in blocks:
+        yield block
+        if isinstance(block, Details):
+            yield from _all(block.blocks)
 
 
 def _packaged(name: str) -> str:

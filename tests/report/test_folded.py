@@ -1,0 +1,108 @@
+import base64
+import math
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array, random_array
+
+from taurec.baselines import EASE, IALS, ItemKNN, Popularity
+from taurec.data.planted import planted
+from taurec.errors import UsageError
+from taurec.ranker import EmbeddingRanker, ScoresRanker
+from taurec.report.folded import Rounded, Weights, fixed_bytes, fold
+
+WORLD = planted(n_users=80, n_items=50, seed=3).log
+
+
+def dense(form, n):
+    """[n, n] by one history an item."""
+    return np.array([form.scores([i]) for i in range(n)])
+
+
+def test_rounded_by_hand():
+    rows = Rounded.of(np.array([[3.0, -1.5, 0.0], [0.0, 0.0, 0.0], [1e-30, 0.0, 0.0]]))
+    assert rows.q.tolist() == [[127, -64, 0], [0, 0, 0], [127, 0, 0]]  # -63.5 rounds to even
+    assert rows.length[0] == np.float32(math.sqrt(9 + 2.25))
+    assert rows.unit[0].tolist() == [127 / math.hypot(127, 64), -64 / math.hypot(127, 64), 0.0]
+    assert rows.rows[1].tolist() == [0.0, 0.0, 0.0]
+    np.testing.assert_allclose(rows.rows[2, 0], 1e-30, rtol=1e-6)
+
+
+def test_rounding_is_within_half_a_step():
+    x = np.random.default_rng(0).normal(size=(200, 32))
+    step = np.abs(x).max(axis=1) / 127
+    # the row is put back to its own length, which moves it by less than another half step
+    assert (np.abs(Rounded.of(x).rows - x) <= step[:, None]).all()
+
+
+@pytest.mark.parametrize("n", [3, 300, 900])
+def test_weights_keep_the_largest_wherever_they_stand(n):
+    whole = random_array((n, n), density=min(1.0, 3 / n), random_state=1).toarray()
+    whole -= np.diag(np.linspace(0.3, 0.5, n))
+    whole[0, -1] = 2.0
+    kept = dense(Weights.of(csr_array(whole), 2 * n), n)
+    edge = np.sort(np.abs(whole), axis=None)[-2 * n]
+    wanted = np.where(np.abs(whole) >= edge, whole, 0.0)
+    step = np.abs(wanted).max(axis=1, keepdims=True) / 127
+    assert (np.abs(kept - wanted) <= step / 2 + 1e-6).all()
+    assert kept[0, -1] == pytest.approx(2.0)
+
+
+def test_gaps_wider_than_a_byte_by_hand():
+    row = np.zeros((1024, 1024))
+    row[0, [0, 255, 256, 1023]] = [1, -1, 0.5, 1]
+    form = Weights.of(csr_array(row), 4)
+    assert form.gap.tolist() == [1, 255, 1, 255, 255, 255, 2]  # 255 * 3 + 2 = 767 = 1023 - 256
+    assert form.value.tolist() == [127, -127, 64, 0, 0, 0, 127]
+    assert form.count.tolist() == [7] + [0] * 1023
+    assert np.flatnonzero(form.scores([0])).tolist() == [0, 255, 256, 1023]
+    assert not form.scores([1]).any()
+
+
+def test_no_weights_at_all():
+    form = Weights.of(csr_array((4, 4)), 3)
+    assert form.scores([0, 3]).tolist() == [0.0] * 4
+
+
+@pytest.mark.parametrize("n", [1, 5])
+@pytest.mark.parametrize(
+    "ranker",
+    [
+        EmbeddingRanker(np.zeros((80, 8), "f4"), np.random.default_rng(1).normal(size=(50, 8)).astype("f4")),
+        IALS(dim=8).fit(WORLD),
+        ItemKNN(k=20).fit(WORLD),
+        EASE(l2=10.0).fit(WORLD),
+        Popularity().fit(WORLD),
+    ],
+    ids=lambda r: type(r).__name__,
+)
+def test_scores_are_those_of_the_ranker(ranker, n):
+    """To what eight bits can tell, also when only some items are kept, in another order."""
+    items = np.random.default_rng(2).permutation(50)[:40]
+    form = fold(ranker, items, 10_000)
+    history = list(range(3, 3 + n))
+    row = csr_array((np.ones(n, "f4"), (np.zeros(n, int), items[history])), shape=(1, 50))
+    exact = ranker.from_history(row)[0, items]
+    error = np.abs(form.scores(history) - exact).max()
+    # a linear system passes rounding on, magnified by its condition
+    assert error <= (0.03 if isinstance(ranker, IALS) else 0.015) * np.abs(exact).max()
+
+
+def test_what_is_written_is_what_is_counted():
+    for ranker in (
+        IALS(dim=8).fit(WORLD),
+        Popularity().fit(WORLD),
+        EmbeddingRanker(np.zeros((1, 7)), np.ones((50, 7))),
+    ):
+        plain = fold(ranker, np.arange(50), 0).plain()
+        assert sum(len(v) for v in plain.values() if isinstance(v, str)) == fixed_bytes(ranker, 50)
+    texts = fold(EASE().fit(WORLD), np.arange(50), 200).plain()
+    assert len(base64.b64decode(texts["gap"])) == 200
+    assert len(base64.b64decode(texts["scale"])) == 200
+
+
+def test_other_rankers_are_refused():
+    with pytest.raises(UsageError, match="ScoresRanker cannot be tried"):
+        fold(ScoresRanker(np.zeros((2, 3), "f4")), np.arange(3), 0)
+    with pytest.raises(UsageError, match="ScoresRanker cannot be tried"):
+        fixed_bytes(ScoresRanker(np.zeros((2, 3), "f4")), 3)
