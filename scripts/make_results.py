@@ -1,4 +1,4 @@
-"""Write docs/results.md from the records under docs/results/, which ``taurec compare --out`` writes.
+"""Write docs/results.md from the records under docs/results/compare/, which ``taurec compare --out`` writes.
 
 Usage: python scripts/make_results.py
 """
@@ -19,7 +19,10 @@ def main() -> None:
     page = DOCS / "results.md"
     before, rest = page.read_text(encoding="utf-8").split("<!-- tables -->\n")
     after = rest.split("<!-- end of tables -->\n")[1]
-    records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (DOCS / "results").glob("*.json")}
+    records = {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in (DOCS / "results" / "compare").glob("*.json")
+    }
     known = [name for name in ORDER if name in records]
     tables = "\n".join(section(records[name]) for name in known + sorted(set(records) - set(ORDER)))
     made = f"{before}<!-- tables -->\n{tables}<!-- end of tables -->\n{after}"

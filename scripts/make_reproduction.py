@@ -1,0 +1,82 @@
+"""Write the tables of docs/reproduction.md from the records under docs/results/, which ``taurec reproduce`` writes.
+
+Usage: python scripts/make_reproduction.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from taurec.recipes import RECIPES
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+SETS = {"yelp2018": "Yelp2018", "gowalla": "Gowalla", "movielens-1m": "MovieLens-1M"}
+SETS |= {"amazon-electronics": "Amazon-Electronics"}
+HEAD = ["row", "protocol", "published R@20", "ours", "", "published N@20", "ours", "", "seeds", "epochs", "minutes"]
+WITHIN = -2.0
+"""A published figure counts as reached within so many percent, or above."""
+
+
+def main() -> None:
+    """Rewrite the page between its two marks; the text around them is kept."""
+    page = DOCS / "reproduction.md"
+    before, rest = page.read_text(encoding="utf-8").split("<!-- tables -->\n")
+    after = rest.split("<!-- end of tables -->\n")[1]
+    made = "\n".join([summary(), *(section(name, title) for name, title in SETS.items())])
+    page.write_text(f"{before}<!-- tables -->\n{made}<!-- end of tables -->\n{after}", encoding="utf-8")
+
+
+def records() -> dict[tuple[str, str], dict[str, Any]]:
+    """(row, protocol) -> record."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in (DOCS / "results").glob("*.json")]
+    return {(r["row"], r["protocol"]): r for r in found}
+
+
+def summary() -> str:
+    """How many published rows were reached, and which were not."""
+    of_paper = [r for (_, protocol), r in records().items() if protocol == "paper" and r["difference_percent"]]
+    trained = [r for r in of_paper if r["run"]["model"] is None]
+    reached = [r for r in trained if min(r["difference_percent"].values()) >= WITHIN]
+    published = [n for n, f in RECIPES.items() if f().published and "model" not in f().fields]
+    short = sorted(r["row"] for r in trained if r not in reached)
+    lines = [
+        f"Of {len(published)} published rows of trained models {len(trained)} were run under `paper`; {len(reached)} "
+        f"of these are within 2 % of both figures or above.",
+    ]
+    if short:
+        lines.append(f"Short of it: {', '.join(f'`{name}`' for name in short)}.")
+    open_rows = [name for name in published if (name, "paper") not in records()]
+    if open_rows:
+        lines.append(f"Not run yet: {', '.join(f'`{name}`' for name in open_rows)}.")
+    return "\n".join([*lines, ""])
+
+
+def section(name: str, title: str) -> str:
+    """The rows of one set that are on record, in the order of the list."""
+    found, lines = records(), [f"## {title}", "", f"| {' | '.join(HEAD)} |", f"|---|---|{'---:|' * (len(HEAD) - 2)}"]
+    for row, make in RECIPES.items():
+        if make().data != name:
+            continue
+        for protocol in ("paper", "honest"):
+            if (row, protocol) in found:
+                lines.append(f"| {' | '.join(cells(found[row, protocol]))} |")
+    return "\n".join([*lines, ""])
+
+
+def cells(record: dict[str, Any]) -> list[str]:
+    """One line of a table."""
+    published, off, runs = record["published"], record["difference_percent"], record["seeds"]
+    name = f"`{record['row']}`" + ("" if record["finished"] else " …")
+    told = [name, record["protocol"]]
+    for metric in ("recall@20", "ndcg@20"):
+        spread = record["spread"]
+        ours = f"{record['measured'][metric]:.4f}" + (f" ±{spread[metric]:.4f}".replace("±0.", "±.") if spread else "")
+        told += [f"{published[metric]:.4f}" if published else "", ours, f"{off[metric]:+.1f} %" if off else ""]
+    best = ", ".join(f"{r['best_epoch']} of {r['epochs']}" for r in runs) if runs[0]["epochs"] else "-"
+    return [*told, str(len(runs)), best, f"{record['time_seconds'] / 60:.1f}"]
+
+
+if __name__ == "__main__":
+    main()
