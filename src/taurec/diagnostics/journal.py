@@ -1,0 +1,126 @@
+"""A journal of finished work: one JSON line an entry, so that a long experiment goes on where it was cut off."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from taurec.errors import ArtefactError, ResourceError, UsageError
+
+
+class Journal:
+    """Entries by key, in a file that only grows.
+
+    The first line says what the journal is of; every other one is an entry, written in one piece and synced. A
+    last line that was cut off is dropped with a note, and what it stood for is done again.
+
+    Args:
+        path: the file; it is made where it is missing. None keeps the entries in memory only.
+        head: what the experiment is of, as plain values; a file with another head is refused.
+        on_note: called with what happened to a file that was there.
+    Raises: UsageError for the journal of another experiment; ArtefactError for a file that is none or is broken
+        before its end; ResourceError where it cannot be read or written.
+
+    >>> journal = Journal(None, {"data": "0a1b"})
+    >>> journal.add({"seed": 1}, {"value": 0.5})
+    >>> journal.get({"seed": 1}), journal.get({"seed": 2})
+    ({'value': 0.5}, None)
+    """
+
+    def __init__(
+        self, path: Path | None, head: Mapping[str, Any], on_note: Callable[[str], None] | None = None
+    ) -> None:
+        self.path = path
+        self.entries: dict[str, dict[str, Any]] = {}
+        if path is None:
+            return
+        try:
+            lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        except OSError as error:
+            raise ResourceError(f"{path}: cannot be read ({error.strerror}); name another journal") from None
+        whole = self._read(path, lines, json.loads(json.dumps(head)))
+        try:
+            path.absolute().parent.mkdir(parents=True, exist_ok=True)
+            if whole < sum(map(len, lines)):
+                os.truncate(path, whole)
+                if whole and on_note:
+                    on_note(f"warning: the last line of {path} was cut off and is left out")
+        except OSError as error:
+            raise ResourceError(f"{path}: cannot be written ({error.strerror}); name another journal") from None
+        if not whole:
+            self._append(dict(head))
+        elif on_note:
+            on_note(f"{path} holds {len(self.entries):,} finished fits")
+
+    def get(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The entry with this key, or None."""
+        return self.entries.get(_text(key))
+
+    def add(self, key: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
+        """Keep an entry; it is on disk when this returns."""
+        self.entries[_text(key)] = dict(entry)
+        if self.path is not None:
+            self._append({"key": dict(key), "entry": dict(entry)})
+
+    def _read(self, path: Path, lines: list[bytes], head: Mapping[str, Any]) -> int:
+        """Take over the entries; returns how many bytes of the file are whole."""
+        whole = 0
+        for number, line in enumerate(lines, start=1):
+            content = _parsed(line)
+            if content is None:
+                if number == len(lines) and number > 1:
+                    break
+                if number == len(lines) and not line.endswith(b"\n") and line.startswith(b"{"):
+                    break  # cut off within the first line: nothing was done yet
+                raise ArtefactError(f"{path}:{number}: not a line of a journal; name another file, or remove this one")
+            if number == 1:
+                _same_head(path, content, head)
+            elif isinstance(content.get("key"), dict) and isinstance(content.get("entry"), dict):
+                self.entries[_text(content["key"])] = content["entry"]
+            else:
+                raise ArtefactError(f"{path}:{number}: not an entry of a journal; remove the line to do it again")
+            whole += len(line)
+        return whole
+
+    def _append(self, content: Mapping[str, Any]) -> None:
+        assert self.path is not None
+        line = json.dumps(content, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        try:
+            with self.path.open("ab", buffering=0) as out:
+                out.write(line)
+                os.fsync(out.fileno())
+        except OSError as error:
+            raise ResourceError(f"{self.path}: cannot be written ({error.strerror}); name another journal") from None
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The object of a whole line, or None."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _same_head(path: Path, found: Mapping[str, Any], head: Mapping[str, Any]) -> None:
+    other = [name for name in head if found.get(name) != head[name]]
+    if set(found) != set(head) or other:
+        name = other[0] if other else "its first line"
+        raise UsageError(
+            f"{path} is the journal of another experiment: {name} is {_short(found.get(name))} there and "
+            f"{_short(head.get(name))} here; name another file, or remove this one"
+        )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 24 else f"{text[:20]}..."
+
+
+def _text(key: Mapping[str, Any]) -> str:
+    return json.dumps(key, sort_keys=True)
