@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,7 +17,9 @@ from taurec.training.penalty import Counted, l2_penalty
 from taurec.types import Batch, Embeddings
 
 SUPPLIED = frozenset({"group"})
-"""Side inputs that every batch can give; a loss that needs another one is refused when the objective is built."""
+"""Side inputs that every batch can give; a loss that needs another one, which nothing else supplies, is refused when
+the objective is built."""
+NONE: Mapping[str, Tensor] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Objective:
         loss: a score loss, ``loss(pos[B], neg[B, N], **side) -> [B]``.
         logq: hand the negatives' log proposal probability to the loss.
         l2, l2_mode, l2_on: the penalty; see :func:`taurec.training.penalty.l2_penalty`.
+        supplied: side inputs that come with each call, from what training remembers (:mod:`taurec.training.side`).
     """
 
     loss: Any
@@ -33,11 +38,12 @@ class Objective:
     l2: float = 0.0
     l2_mode: L2Mode = "gathered"
     l2_on: L2On = "ego"
+    supplied: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.logq and "logq" not in self.loss.takes:
             raise UsageError(f"loss {type(self.loss).__name__} has no form corrected by logq; leave logq off")
-        missing = self.loss.needs - SUPPLIED
+        missing = self.loss.needs - SUPPLIED - self.supplied
         if missing:
             raise UsageError(
                 f"loss {type(self.loss).__name__} needs {', '.join(sorted(missing))}, which the trainer cannot "
@@ -50,10 +56,16 @@ class Objective:
         return None if self.logq else getattr(self.loss, "reduce", None)
 
     def __call__(
-        self, pos: Tensor, neg: Tensor, batch: Batch, embeddings: Embeddings, counted: Counted | None = None
+        self,
+        pos: Tensor,
+        neg: Tensor,
+        batch: Batch,
+        embeddings: Embeddings,
+        counted: Counted | None = None,
+        side: Mapping[str, Tensor] = NONE,
     ) -> tuple[Tensor, Tensor]:
         """The scalar to minimise, and the number of rows that had no negative (a tensor, no sync)."""
-        values = self.loss(pos, neg, **self._side(batch))
+        values = self.loss(pos, neg, **self._side(batch), **side)
         # The largest score is one pass; NaN and inf make the loss NaN, which stops the run.
         present = neg.detach().amax(1) > -torch.inf if neg.shape[1] else torch.zeros_like(pos, dtype=torch.bool)
         return self._scalar(values, present, batch, embeddings, counted)
@@ -66,9 +78,10 @@ class Objective:
         batch: Batch,
         embeddings: Embeddings,
         counted: Counted | None = None,
+        side: Mapping[str, Tensor] = NONE,
     ) -> tuple[Tensor, Tensor]:
         """The same from what :attr:`reduce` leaves of the negatives."""
-        values = self.loss.combine(pos, reduced, n, **self._side(batch))
+        values = self.loss.combine(pos, reduced, n, **self._side(batch), **side)
         return self._scalar(values, n > 0, batch, embeddings, counted)
 
     def _scalar(

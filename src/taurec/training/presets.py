@@ -27,7 +27,10 @@ DOT: Mapping[str, Any] = {"train_score": "dot", "rank_score": "dot"}
 POINTWISE: Mapping[str, Any] = {**DOT, "negatives": "uniform:4:true", "lr": 2e-3, "l2": 3e-3}
 PAIRWISE: Mapping[str, Any] = {**DOT, "negatives": "uniform:1:true", "lr": 2e-3, "l2": 3e-3}
 
-PRESETS: dict[str, Mapping[str, Any]] = {"bpr": PAIRWISE, "hinge": PAIRWISE, "bce": POINTWISE, "mse": POINTWISE}
+PRESETS: dict[str, Mapping[str, Any]] = {
+    **dict.fromkeys(("bpr", "hinge"), PAIRWISE),
+    **dict.fromkeys(("bce", "mse", "t-ce", "r-ce"), POINTWISE),
+}
 """Run fields by loss, where they differ from :data:`FAMILY`."""
 
 FAMILY: Mapping[str, Any] = {**COSINE, "negatives": "uniform:256", "lr": 1e-2}
@@ -42,8 +45,15 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
     "ssm": {"loss.tau": [0.05, 0.1, 0.2]},
     "infonce": {"loss.tau": [0.05, 0.1, 0.2]},
     "bsl": {"loss.tau_neg": [0.05, 0.1, 0.2], "loss.tau_pos": [0.2, 1.0]},
+    "adap-tau": {"loss.beta": [0.5, 1.0, 2.0]},
+    "sl-at-k": {"loss.tau": [0.05, 0.1, 0.2], "loss.tau_weight": [0.5, 1.0, 2.0]},
+    "psl-tanh": {"loss.tau": [0.025, 0.05, 0.1]},
+    "psl-atan": {"loss.tau": [0.025, 0.05, 0.1]},
+    "psl-relu": {"loss.tau": [0.025, 0.05, 0.1]},
     "ccl": {"loss.margin": [0.2, 0.4, 0.6, 0.8]},
     "mml": {"loss.neg_weight": [20.0, 50.0, 200.0]},
+    "t-ce": {"loss.max_drop_rate": [0.05, 0.1, 0.2]},
+    "r-ce": {"loss.beta": [0.1, 0.2, 0.4]},
 }
 """What a comparison with ``tune="all"`` tries on validation, by loss: dotted keys are settings of a part."""
 

@@ -33,10 +33,11 @@ from taurec.training import checkpoint
 from taurec.training.adam import Adam
 from taurec.training.forecast import SCORING_MB, Sizes, check_memory
 from taurec.training.interrupt import StopRequest, stop_on_signal
-from taurec.training.objective import Objective
+from taurec.training.objective import NONE, Objective
 from taurec.training.penalty import count
 from taurec.training.plain import PlainTables, Taken, by_counts, strength
 from taurec.training.schedule import share, waits
+from taurec.training.side import side_of
 from taurec.types import Batch, Embeddings, NegativeIds
 
 
@@ -128,7 +129,9 @@ class Trainer:
                 f"loss {run.loss.name!r} is defined on cosine scores; got train_score={run.train_score!r}, "
                 f"use train_score='cosine'"
             )
-        self.objective = Objective(loss, run.logq, run.l2, run.l2_mode, run.l2_on)
+        self.side = side_of(loss, train, run.seed)
+        supplied = frozenset[str]() if self.side is None else self.side.supplies
+        self.objective = Objective(loss, run.logq, run.l2, run.l2_mode, run.l2_on, supplied)
         backbone: Any = BACKBONES.build(run.backbone.name, train, given=run.backbone.settings, seed=run.seed)
         self.backbone = backbone.to(self.device)
         if hasattr(backbone, "kernel"):
@@ -215,6 +218,8 @@ class Trainer:
         for name, (m, v) in self._moments.items():
             arrays |= {f"m/{name}": m, f"v/{name}": v}
         found: checkpoint.Arrays = {name: value.detach().cpu().numpy() for name, value in arrays.items()}
+        if self.side is not None:
+            found |= {f"side/{name}": value for name, value in self.side.state().items()}
         return found
 
     def _progress(self, records: list[EpochRecord], best: EpochRecord | None) -> dict[str, Any]:
@@ -232,6 +237,8 @@ class Trainer:
             targets |= {f"m/{name}": m, f"v/{name}": v}
         for name, target in targets.items():
             target.copy_(torch.from_numpy(arrays[name]))
+        if self.side is not None:
+            self.side.load_state({k.removeprefix("side/"): v for k, v in arrays.items() if k.startswith("side/")})
         self.optimizer.steps = int(progress["steps"])
         records = [EpochRecord(**record) for record in progress["records"]]
         best = next((r for r in records if r.epoch == progress["best"]), None)
@@ -248,6 +255,14 @@ class Trainer:
             else:
                 user, item = e.user.clone(), e.item.clone()
         return EmbeddingRanker(user.cpu().numpy(), item.cpu().numpy())
+
+    def _vectors(self) -> tuple[Tensor, Tensor]:
+        """All final vectors as training scores see them, without dropout and without gradient."""
+        self.settle()
+        self.backbone.eval()
+        with torch.no_grad():
+            e = self.backbone.embed()
+            return (unit_rows(e.user), unit_rows(e.item)) if self.run.train_score == "cosine" else (e.user, e.item)
 
     def _keep(self, weights: dict[str, Tensor]) -> None:
         """Copy the present weights into those kept."""
@@ -280,12 +295,14 @@ class Trainer:
         if run.user_dropout:
             user = user * self._dropout_mask(batch.row, user, epoch)
         given, reduce = (user, embeddings.item, item_at, negatives), self.objective.reduce
+        side = NONE if self.side is None else self.side.side(batch)
+        neg: Tensor | None = None
         if reduce is not None and self._streamed(batch):
-            reduced = catalogue_scores(*given, reduce, run.train_score, run.kernel)
-            scalar, left_out = self.objective.combine(*reduced, local, embeddings, taken.counted)
+            pos, reduced, n = catalogue_scores(*given, reduce, run.train_score, run.kernel)
+            scalar, left_out = self.objective.combine(pos, reduced, n, local, embeddings, taken.counted, side)
         else:
-            scores = batch_scores(*given, run.train_score, run.kernel, taken.d_item)
-            scalar, left_out = self.objective(*scores, local, embeddings, taken.counted)
+            pos, neg = batch_scores(*given, run.train_score, run.kernel, taken.d_item)
+            scalar, left_out = self.objective(pos, neg, local, embeddings, taken.counted, side)
         value = float(scalar.detach())
         if not math.isfinite(value):
             self._stop_non_finite("the loss", value, epoch, number)
@@ -298,6 +315,8 @@ class Trainer:
         self.optimizer.step(*self._decay(taken))
         if self.tables is not None and not self.tables.move(taken):
             self._stop_non_finite("the gradient of item", value, epoch, number)
+        if self.side is not None:
+            self.side.observe(batch, pos.detach(), None if neg is None else neg.detach())
         return value, int(left_out)
 
     def _use_lr(self, epoch: int, number: int) -> None:
@@ -367,11 +386,13 @@ class Trainer:
         return batch.user, torch.cat([batch.item, negatives.ids.reshape(-1)])
 
     def _epoch(self, epoch: int, stop: StopRequest, best: EpochRecord | None) -> EpochRecord | None:
+        started = time.perf_counter()
+        if self.side is not None:
+            self.side.begin_epoch(epoch, self._vectors)
         self.backbone.train()
         steps = self.order.steps(epoch)
         total = seconds = 0.0
         rows = left_out = 0
-        started = time.perf_counter()
         for number, batch in enumerate(self.batches(epoch), start=1):
             value, missing = self.step(batch, epoch, number)
             total, rows, left_out = total + value * len(batch.row), rows + len(batch.row), left_out + missing
