@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from taurec.baselines.memory import require
 from taurec.data.interactions import Interactions
 from taurec.kernels import WORTH, available, topk
+from taurec.losses import LOSSES
 from taurec.run import Run
 from taurec.training.plain import Ways, ways
 from taurec.types import Layout
@@ -88,9 +89,12 @@ def memory(run: Run, sizes: Sizes) -> dict[str, int]:
     rows = min(ids, sizes.items) if shape.layout == "per_row" else b + shape.negatives * (shape.layout == "shared")
     if shape.ways is not None and shape.ways.item == "late":
         step += 4 * shape.dim * 6 * rows
-    work = 56 * ids + 4 * shape.dim * 8 * b
+    # A loss that declares no reduction makes more arrays of the size of the scores, and needs them whole.
+    reduces = hasattr(LOSSES[run.loss.name], "reduce")
+    work = (56 if reduces else 72) * ids + 4 * shape.dim * 8 * b
     if shape.layout == "full":
-        work = 24 << 20 if shape.compiled or run.kernel != "torch" else 16 * b * sizes.items
+        streamed = reduces and not run.logq and run.kernel != "torch"
+        work = 24 << 20 if streamed else 64 * b * sizes.items
     elif shape.layout == "per_row" and not shape.compiled:
         work += 8 * min(b * sizes.items, 1 << 26)
     score = 0
