@@ -15,7 +15,7 @@ from typing import Any, get_args
 import numpy as np
 
 from taurec.baselines import BASELINES
-from taurec.comparison import BASELINES_ALWAYS, Tune
+from taurec.comparison.candidates import BASELINES_ALWAYS, Tune, candidates
 from taurec.data.source import split_source
 from taurec.data.split import data_hash
 from taurec.diagnostics.curves import Curve, Difference, Estimate, Kind, NoiseCurves, Point, estimate, slope
@@ -25,8 +25,7 @@ from taurec.errors import ResourceError, UsageError, did_you_mean
 from taurec.evaluation.metrics import parse_all
 from taurec.evaluation.ranking import Evaluation
 from taurec.evaluation.significance import compare_paired, holm
-from taurec.run import OF_TRAINED_MODELS, Run
-from taurec.training.presets import GRIDS, resolve
+from taurec.run import Run
 
 
 def noise_curves(
@@ -89,11 +88,14 @@ def noise_curves(
     given = dict(fields or {})
     first = int(given.pop("seed", 0))
     given["seed"] = first
-    candidates = {f"{backbone}:{loss}": _of_loss(backbone, loss, tune, given) for loss in dict.fromkeys(losses)}
-    candidates |= {name: _of_baseline(name, tune, given) for name in dict.fromkeys(baselines)}
-    for run in itertools.chain.from_iterable(candidates.values()):
+    for label in baselines:
+        if label not in BASELINES:
+            raise UsageError(f"unknown baseline {label!r}{did_you_mean(label, BASELINES)}")
+    labels = dict.fromkeys([*(f"{backbone}:{loss}" for loss in losses), *baselines])
+    tried = {label: candidates(label, tune, given) for label in labels}
+    for run in itertools.chain.from_iterable(tried.values()):
         with_noise(run, kind, wanted[0])  # refused before data is read
-    some = next(iter(candidates.values()))[0]
+    some = next(iter(tried.values()))[0]
     parts, name = split_source(source, some)
     if not len(parts.test) or not len(parts.valid):
         raise UsageError(f"noise curves need a validation and a test part; the split {parts.how!r} has none")
@@ -108,7 +110,7 @@ def noise_curves(
     head = {"journal": "taurec noise curves", "version": 1, "data_hash": digest, "kind": kind, "metrics": judged}
     kept = Journal(journal, head, on_note)
     lab = Laboratory(parts, kind, judged, kept, on_progress or (lambda step: None))
-    chosen = _choose(candidates, lab, first, note, len(wanted) * seeds)
+    chosen = _choose(tried, lab, first, note, len(wanted) * seeds)
     seed_list = range(first, first + seeds)
     works = {
         (label, level, seed): canonical(Work(label, run, level, seed), kind, wanted[0], first)
@@ -133,18 +135,18 @@ def noise_curves(
 
 
 def _choose(
-    candidates: Mapping[str, list[Run]], lab: Laboratory, seed: int, note: Callable[[str], None], each: int
+    tried: Mapping[str, list[Run]], lab: Laboratory, seed: int, note: Callable[[str], None], each: int
 ) -> dict[str, Run]:
     """The setting of each model with the best validation value on clean data; a baseline too large is left out."""
     level = 0.0 if lab.kind == "positives" else None  # no false positives is the clean log, and a level too
     works = {
         label: [Work(label, run, level, seed) for run in runs]
-        for label, runs in candidates.items()
+        for label, runs in tried.items()
         if len(runs) > 1 or runs[0].model is not None
     }
-    lab.expect(itertools.chain.from_iterable(works.values()), later=each * len(candidates))
+    lab.expect(itertools.chain.from_iterable(works.values()), later=each * len(tried))
     chosen: dict[str, Run] = {}
-    for label, runs in candidates.items():
+    for label, runs in tried.items():
         try:
             valid = [lab.fit(work).valid for work in works.get(label, [])]
         except ResourceError as error:
@@ -154,35 +156,6 @@ def _choose(
             continue
         chosen[label] = runs[int(np.argmax(valid))] if valid else runs[0]
     return chosen
-
-
-def _of_loss(backbone: str, loss: str, tune: Tune, fields: Mapping[str, Any]) -> list[Run]:
-    """The runs that validation chooses from; a value that was given is not varied."""
-    settings = {part: dict(values) for part, values in dict(fields.get("settings") or {}).items()}
-    name, *values = loss.split(":")
-    grid = GRIDS.get(name, {}) if tune == "all" and not values else {}
-    named = {*fields, *(f"{part}.{key}" for part, keys in settings.items() for key in keys)}
-    grid = {key: tried for key, tried in grid.items() if key not in named}
-    runs = []
-    for point in itertools.product(*grid.values()):
-        merged: dict[str, Any] = {**fields, "backbone": backbone, "loss": loss}
-        nested = {part: dict(values) for part, values in settings.items()}
-        for key, value in zip(grid, point, strict=True):
-            part, dot, setting = key.partition(".")
-            if dot:
-                nested.setdefault(part, {})[setting] = value
-            else:
-                merged[key] = value
-        runs.append(resolve(**{**merged, "settings": nested}))
-    return runs
-
-
-def _of_baseline(name: str, tune: Tune, fields: Mapping[str, Any]) -> list[Run]:
-    if name not in BASELINES:
-        raise UsageError(f"unknown baseline {name!r}{did_you_mean(name, BASELINES)}")
-    grid: Sequence[Mapping[str, Any]] = getattr(BASELINES[name], "GRID", ({},)) if tune != "none" else ({},)
-    allowed = {k: v for k, v in fields.items() if k in Run.model_fields and k not in OF_TRAINED_MODELS}
-    return [resolve(model=name, settings={"model": dict(point)}, **allowed) for point in grid]
 
 
 def _checked_levels(levels: Sequence[float], kind: Kind) -> tuple[float, ...]:
