@@ -123,3 +123,11 @@ def test_a_missing_extra_is_named(monkeypatch, package):
     if package == "matplotlib":
         with pytest.raises(UsageError, match=r"taurec\[report\]"):
             lines()
+
+
+def test_a_logarithmic_axis_has_plain_numbers():
+    wide = scatter_plot(["a", "b"], [0.001, 100], [1, 2], x_label="", y_label="", log_x=True)
+    assert {"0.001", "0.1", "10", "100"} <= set(texts(wide))
+    narrow = line_plot([Series("a", [2, 5], [1, 2])], x_label="", y_label="", log_x=True)
+    assert {"2", "3", "4", "5"} <= set(texts(narrow))
+    assert "mathdefault" not in wide + narrow

@@ -77,7 +77,7 @@ def line_plot(series: Sequence[Series], *, x_label: str, y_label: str, title: st
                 axes.fill_between(s.x, s.low, s.high, color=style["color"], alpha=0.16, linewidth=0)
             axes.plot(s.x, s.y, label=_legend(s.label), markersize=4.5, linewidth=1.6, **style)
         if log_x:
-            axes.set_xscale("log")
+            _logarithmic(axes)
         _legend_below(figure, axes, len(series))
     return out[0]
 
@@ -104,6 +104,8 @@ def bar_plot(
             )  # fmt: skip
         longest = max((len(g) for g in groups), default=0)
         turned = longest * len(groups) > 55
+        if turned:
+            figure.set_figheight(3.3 + 0.05 * longest)
         axes.set_xticks(range(len(groups)), groups, rotation=40 if turned else 0, ha="right" if turned else "center")
         _legend_below(figure, axes, len(values))
     return out[0]
@@ -118,7 +120,7 @@ def interval_plot(
     x_label: str,
     title: str = "",
 ) -> str:
-    """One row a label, the first on top: a point with its interval.
+    """One row a label, the first on top: a point with its interval; a dotted line at 0 where bounds have both signs.
 
     >>> interval_plot(["sl", "bsl"], [0.2, 0.3], [0.1, 0.2], [0.3, 0.4], x_label="ndcg@20").count("<svg")
     1
@@ -128,6 +130,8 @@ def interval_plot(
         for n, (m, a, b) in enumerate(zip(mean, low, high, strict=True)):
             axes.plot([a, b], [n, n], color=COLOURS[0], linewidth=2.2, solid_capstyle="butt")
             axes.plot([m], [n], color=COLOURS[0], marker="o", markersize=5.5)
+        if min(low, default=0.0) < 0 < max(high, default=0.0):
+            axes.axvline(0, color=INK, linewidth=0.8, linestyle=(0, (2, 2)))
         axes.set_yticks(range(len(labels)), labels)
         axes.set_ylim(max(len(labels), 1) - 0.5, -0.5)
     return out[0]
@@ -155,7 +159,7 @@ def scatter_plot(
         for n, (a, b) in enumerate(zip(x, y, strict=True)):
             axes.plot([a], [b], linestyle="", color=_of(COLOURS, n), marker=_of(MARKERS, n), markersize=7)
         if log_x:
-            axes.set_xscale("log")
+            _logarithmic(axes)
         axes.margins(0.14)
         _name_points(figure, axes, labels, x, y)
     return out[0]
@@ -192,6 +196,17 @@ def _axes(
         nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
         figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
     out.append(_inline(stream.getvalue()))
+
+
+def _logarithmic(axes: Any) -> None:
+    """A logarithmic x axis with plain numbers; between the powers of ten only where there are few of them."""
+    from matplotlib.ticker import FuncFormatter, LogFormatter, NullFormatter
+
+    axes.set_xscale("log")
+    left, right = axes.get_xlim()
+    few = right / left < 30
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)) if few else NullFormatter())
 
 
 def _inline(svg: str) -> str:

@@ -151,10 +151,7 @@
       column.append(element("h3", data.models[Number(selects[side].value)].label), ranked);
       for (const i of list) {
         const line = element("li", data.items[i]);
-        if (common.has(i)) {
-          line.className = "both";
-          line.append(element("span", " in both", { className: "tag" }));
-        }
+        if (common.has(i)) line.append(element("span", " in both", { className: "tag" }));
         ranked.append(line);
       }
       return column;
