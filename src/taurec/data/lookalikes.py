@@ -47,3 +47,23 @@ def lookalikes(ids: pl.Series) -> list[Alike]:
             shown = doubled.sort("form", maintain_order=True)["id"].head(4).to_list()
             found.append(Alike(by, doubled.height, tuple(shown)))
     return found
+
+
+def alike_groups(ids: pl.Series) -> list[tuple[str, list[int]]]:
+    """Which ids look alike: what they differ in and their positions, each group once.
+
+    >>> alike_groups(pl.Series(["12", "b", "0012", "a", "a "]))
+    [('number', [0, 2]), ('blanks', [3, 4])]
+    """
+    frame = ids.alias("id").to_frame().with_row_index("at")
+    seen: set[tuple[int, ...]] = set()
+    found = []
+    for by, form in _FORMS.items():
+        written = frame.with_columns(form=form)
+        changed = written.filter(pl.col("form") != pl.col("id")).select("form").unique()
+        groups = written.join(changed, on="form", how="semi").group_by("form").agg(pl.col("at").sort())
+        for at in sorted(groups["at"].to_list()):
+            if len(at) > 1 and tuple(at) not in seen:
+                seen.add(tuple(at))
+                found.append((by, [int(n) for n in at]))
+    return found
