@@ -22,6 +22,7 @@ CASES = {
     "whole": "where the time of one run goes, from the raw file to metrics and a saved model",
     "gpu": "the check of a machine with a GPU: all kernels' tests on it, their times beside torch's, epochs",
     "bilateral": "BSL in user blocks against SL in the same batches, with false positives put into a log",
+    "temperature": "tau = auto beside a grid of temperatures: quality on test, seconds and pairs looked at",
     "peers": "beside implicit, cornac and RecBole, each in an environment of its own",
     "load_log": "reading a large CSV log: wall time and peak memory",
 }
