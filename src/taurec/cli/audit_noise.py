@@ -21,6 +21,7 @@ TUNES = ("all", "baselines", "none")
 
 
 def noise(
+    context: typer.Context,
     source: o.Source = "debian",
     losses: Annotated[str, typer.Option(metavar="NAMES", help="Losses, separated by commas.")] = "bpr,sl,bsl,mml",
     levels: Annotated[
@@ -76,6 +77,7 @@ def noise(
     from taurec.cli.files import check_target, write_text
     from taurec.cli.output import Output, plain
     from taurec.cli.settings import reading_fields, run_fields, split_names
+    from taurec.cli.typed import typed_command
     from taurec.diagnostics.noise_fits import Interrupted
     from taurec.diagnostics.robustness import noise_curves
     from taurec.report.noise import step_text
@@ -134,7 +136,7 @@ def noise(
         write_text(out, json.dumps(plain(content), indent=2, ensure_ascii=False) + "\n", "--out")
         output.note(f"written to {out}")
     if html is not None:
-        _write_page(html, found, output)
+        _write_page(html, found, typed_command(context), output)
     output.document(content)
     _show(found, output)
 
@@ -148,13 +150,12 @@ def _levels(text: str) -> list[float]:
         raise UsageError(f"--levels {text!r}: expected numbers separated by commas, such as 0,0.1,0.2") from None
 
 
-def _write_page(path: Path, found: NoiseCurves, output: Output) -> None:
-    from taurec.cli.typed import typed_command
+def _write_page(path: Path, found: NoiseCurves, command: str, output: Output) -> None:
     from taurec.provenance import facts
     from taurec.report.noise_pages import noise_page
     from taurec.report.page import write_page
 
-    write_page(noise_page(found, command=typed_command(), facts=facts()), path)
+    write_page(noise_page(found, command=command, facts=facts()), path)
     output.note(f"written to {path}")
 
 

@@ -133,11 +133,11 @@ class Laboratory:
         self._seconds: dict[str, list[float]] = {}
         self._known: dict[str, Fit] = {}
 
-    def expect(self, works: Iterable[Work], later: int = 0) -> None:
-        """Say which fits are to come, those that are done already left out; ``later`` more are not known yet."""
+    def expect(self, works: Iterable[Work]) -> None:
+        """Say which fits are to come, each once; those that are done are left out."""
         once = {work.identity: work for work in works}
         self._pending = [work for identity, work in once.items() if identity not in self._known]
-        self.total = self.done + len(self._pending) + later
+        self.total = self.done + len(self._pending)
 
     def fit(self, work: Work) -> Fit:
         """The fit of this work, done now unless it was done before."""

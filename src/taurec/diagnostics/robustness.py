@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -110,14 +110,14 @@ def noise_curves(
     head = {"journal": "taurec noise curves", "version": 1, "data_hash": digest, "kind": kind, "metrics": judged}
     kept = Journal(journal, head, on_note)
     lab = Laboratory(parts, kind, judged, kept, on_progress or (lambda step: None))
-    chosen = _choose(tried, lab, first, note, len(wanted) * seeds)
     seed_list = range(first, first + seeds)
-    works = {
-        (label, level, seed): canonical(Work(label, run, level, seed), kind, wanted[0], first)
-        for label, run in chosen.items()
-        for level in wanted
-        for seed in seed_list
-    }
+
+    def plan(runs: Mapping[str, Run]) -> dict[tuple[str, float, int], Work]:
+        places = itertools.product(runs, wanted, seed_list)
+        return {at: canonical(Work(at[0], runs[at[0]], *at[1:]), kind, wanted[0], first) for at in places}
+
+    chosen = _choose(tried, lab, first, note, plan({label: runs[0] for label, runs in tried.items()}).values())
+    works = plan(chosen)
     lab.expect(works.values())
     fits = {place: lab.fit(work) for place, work in works.items()}
     curves = [
@@ -135,16 +135,19 @@ def noise_curves(
 
 
 def _choose(
-    tried: Mapping[str, list[Run]], lab: Laboratory, seed: int, note: Callable[[str], None], each: int
+    tried: Mapping[str, list[Run]], lab: Laboratory, seed: int, note: Callable[[str], None], later: Iterable[Work]
 ) -> dict[str, Run]:
-    """The setting of each model with the best validation value on clean data; a baseline too large is left out."""
+    """The setting of each model with the best validation value on clean data; a baseline too large is left out.
+
+    ``later`` is as much work as will follow, for the estimate of the time.
+    """
     level = 0.0 if lab.kind == "positives" else None  # no false positives is the clean log, and a level too
     works = {
         label: [Work(label, run, level, seed) for run in runs]
         for label, runs in tried.items()
         if len(runs) > 1 or runs[0].model is not None
     }
-    lab.expect(itertools.chain.from_iterable(works.values()), later=each * len(tried))
+    lab.expect(itertools.chain(*works.values(), later))
     chosen: dict[str, Run] = {}
     for label, runs in tried.items():
         try:

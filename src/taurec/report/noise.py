@@ -152,7 +152,7 @@ def _against_baselines(found: NoiseCurves, losses: list[Curve]) -> list[str]:
 
 
 def _unfinished(found: NoiseCurves, losses: list[Curve]) -> str:
-    """A warning where training ended before the best epoch: then more pairs mean more steps, and noise seems to help."""
+    """A warning where the best epoch was the last: then more pairs mean more steps, and noise seems to help."""
     short = [c.label for c in losses if any(p.epochs >= c.run["epochs"] for p in c.points)]
     if not short:
         return ""

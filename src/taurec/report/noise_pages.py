@@ -10,7 +10,7 @@ from taurec.report.page import Block, Details, Figure, Page, Prose, Section, Tab
 from taurec.report.plots import Series, line_plot
 
 if TYPE_CHECKING:
-    from taurec.diagnostics.curves import Curve, Estimate, NoiseCurves
+    from taurec.diagnostics.curves import Curve, Estimate, NoiseCurves, Point
 
 PROTOCOL = {
     "positives": "The log was divided first. Then, in the training part alone, each user got ceil(level x own pairs) "
@@ -94,19 +94,23 @@ def _slopes(found: NoiseCurves) -> list[Block]:
     blocks: list[Block] = []
     for metric in found.metrics:
         levels = [level_text(found.kind, level) for level in found.levels]
-        head = ["model", *levels, f"per {per}", "95 % low", "high", "of clean (%)", "95 % low", "high"]
+        head = ["model", *levels, f"per {per}", "95 % interval", "% of clean", "95 % interval"]
         rows = [
-            [c.label, *(p.estimate.mean for p in c.points), *_bounds(c.slope), *_bounds(c.relative, 100)]
+            [c.label, *(p.estimate.mean for p in c.points), *_signed(c.slope, 1, 5), *_signed(c.relative, 100, 2)]
             for c in found.of(metric)
         ]
         blocks.append(Table(head, rows, caption=f"{metric}: means over seeds, and its change per {per}"))
     return blocks
 
 
-def _bounds(estimate: Estimate | None, scale: float = 1.0) -> list[float | None]:
+def _signed(estimate: Estimate | None, scale: float, digits: int) -> list[str | None]:
+    """A mean and its interval as texts."""
     if estimate is None:
-        return [None, None, None]
-    return [None if v is None else scale * v for v in (estimate.mean, estimate.low, estimate.high)]
+        return [None, None]
+    mean, low, high = (
+        None if v is None else f"{scale * v:+.{digits}f}" for v in (estimate.mean, estimate.low, estimate.high)
+    )
+    return [mean, None if low is None else f"{low} to {high}"]
 
 
 def _pairs(found: NoiseCurves) -> list[Block]:
@@ -125,16 +129,13 @@ def _pairs(found: NoiseCurves) -> list[Block]:
 def _fits(found: NoiseCurves) -> Table:
     head = ["model", "level", "training pairs", "injected", "could not be", "best epoch", "fit (s)"]
     rows = [
-        [
-            c.label,
-            level_text(found.kind, p.level),
-            round(p.pairs),
-            round(p.injected),
-            round(p.short),
-            p.epochs,
-            p.seconds,
-        ]
+        [c.label, level_text(found.kind, p.level), *map(round, (p.pairs, p.injected, p.short)), *_effort(c, p)]
         for c in found.of()
         for p in c.points
     ]
-    return Table(head, rows, caption="Means over seeds; epoch 0 is a baseline")
+    return Table(head, rows, caption="Means over seeds")
+
+
+def _effort(curve: Curve, point: Point) -> list[Any]:
+    """Best epoch and seconds of a fit."""
+    return [None if curve.baseline else f"{point.epochs:.1f}", point.seconds]
