@@ -33,9 +33,34 @@ def test_table_with_the_best_marked_and_a_sentence(run, log_csv):
     assert "mf:sl: setting 1 of 1" in err
 
 
+def test_a_budget_names_a_model_and_the_command_that_makes_it(run, log_csv):
+    small = ["--set", "backbone.dim=8", "--batch-size", "64", "--threads", "1", "--models", "mf:sl"]
+    code, out, err = run("compare", log_csv, "--budget", "5s", *small, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["seconds"] <= 1.15 * 5
+    assert found["command"].startswith(f"taurec train {log_csv} --")
+    assert found["chosen"]["source"] == str(log_csv)
+    assert {t["label"] for t in found["tries"]} >= {"popularity", "itemknn", "ease", "ials"}
+    assert set(found["test"]) == {found["words"][0].split()[4].rstrip(".,;"), found["second"]}
+    assert "min left" in err
+
+
+def test_the_front_and_the_duel_are_in_the_document(written):
+    assert set(written["front"]) == {"seconds", "tune_seconds", "peak_mb"}
+    assert written["trained_against_baseline"]["trained"] == "mf:sl"
+    assert any("Best trained model against best baseline" in line for line in written["words"])
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
+        (["--tries", "0"], "--tries must be at least 1"),
+        (["--budget", "10 parsecs"], "is no duration; write for example 90s, 10m or 1h30m"),
+        (["--budget", "10m10m"], "is no duration"),
+        (["--budget", "9s", "--seeds", "3", "--tries", "2"], "--seeds, --tries would have no effect with --budget"),
+        (["--budget", "1s"], "at least 2 seconds"),
+        (["--budget", "9s", "--models", "ease"], "needs trained models"),
         (["--models", "eas"], "unknown model 'eas'; did you mean 'ease'?"),
         (["--models", "mf:bsll"], "unknown loss 'bsll'; did you mean"),
         (["--metrics", "ndgc@20"], "unknown metric 'ndgc'; did you mean 'ndcg'?"),

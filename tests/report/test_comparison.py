@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 import pytest
 from rich.console import Console
 
+from taurec.evaluation.significance import Spread
 from taurec.report.comparison import comparison_table, verdict
 
 
@@ -23,6 +24,7 @@ class Row:
     seconds: float = 12.0
     peak_mb: float | None = 100.0
     tried: int = 1
+    spread: dict[str, Spread] = field(default_factory=dict)
 
 
 @dataclass
@@ -69,6 +71,15 @@ def test_every_width_shows_every_value_whole(width, n):
     assert max(map(len, lines)) <= width
     assert len(lines) == 6  # title, heading, rule and three rows: nothing is folded
     assert lines[3].count("0.5000") == n
+
+
+def test_the_spread_over_seeds_has_a_column_of_its_own():
+    rows = [Row("ease", THREE.rows[0].metrics, None), Row("mf:sl", THREE.rows[1].metrics, 0.2)]
+    rows[1].spread = {"ndcg@20": Spread(0.49, 0.00123, 2)}
+    lines = drawn(comparison_table(Comparison(rows), NAMES[:2], 100), 100)
+    assert "sd of seeds" in lines[1]
+    assert "0.0012" in lines[4]
+    assert "sd of seeds" not in drawn(comparison_table(Comparison(rows, seeds=1), NAMES[:2], 100), 100)[1]
 
 
 def test_the_interval_that_stays_longest_is_that_of_the_choosing_metric():

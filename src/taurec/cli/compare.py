@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,6 +32,16 @@ def compare(
     tune: Annotated[
         str, typer.Option(help="Settings chosen on validation: for all models, for baselines, or for none.")
     ] = "baselines",
+    tries: Annotated[
+        int | None, typer.Option(help="The same number of settings for every model, as far as its grid has so many.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Instead: choose model, loss and temperature for this log within 90s, 10m, 1h of wall-clock time.",
+        ),
+    ] = None,
     metrics: Annotated[str, typer.Option(metavar="NAMES", help="Shown, judged on the test part.")] = METRICS,
     metric: Annotated[str | None, typer.Option(help="Chooses settings and epochs on validation: ndcg@20.")] = None,
     epochs: Annotated[int | None, typer.Option(help="At most so many.")] = None,
@@ -59,8 +70,10 @@ def compare(
 
     Popularity, item-kNN, EASE and iALS always stand beside what is asked for.
     """
-    from taurec.cli.files import check_target, write_text
-    from taurec.cli.output import Output, plain
+    started = monotonic()
+    from taurec.cli import budget as within
+    from taurec.cli.files import check_target
+    from taurec.cli.output import Output
     from taurec.cli.settings import reading_fields, run_fields, split_names
     from taurec.comparison import compare as compare_models
     from taurec.evaluation.metrics import parse_all
@@ -71,6 +84,16 @@ def compare(
         raise UsageError(f"--tune {tune!r}{did_you_mean(tune, TUNES)}")
     if seeds < 1:
         raise UsageError(f"--seeds must be at least 1, got {seeds}")
+    if tries is not None and tries < 1:
+        raise UsageError(f"--tries must be at least 1, got {tries}")
+    seconds = None if budget is None else within.parse_budget(budget)
+    idle = [
+        name
+        for name, given in {"--seeds": seeds != 1, "--tune": tune != "baselines", "--tries": tries is not None}.items()
+        if given and seconds is not None
+    ]
+    if idle:
+        raise UsageError(f"{', '.join(idle)} would have no effect with --budget, which plans its own; leave it out")
     fields = run_fields(
         assign, metric=metric, epochs=epochs, patience=patience, batch_size=batch_size, split=split, seed=seed,
         device=device, threads=threads,
@@ -85,6 +108,16 @@ def compare(
     if out is not None:
         check_target(out, [".json"], "--out")
     output = Output(as_json, quiet)
+    if seconds is not None:
+        from taurec.comparison.probe_pool import MODELS as pool
+
+        asked = list(pool) if models == MODELS else [m for m in split_names([models]) if ":" in m]
+        searched = within.search(source, seconds, started, asked, shown, fields, output)
+        content = within.document(searched, fields)
+        _write(content, out, output)
+        output.document(content)
+        within.show(searched, fields, output)
+        return
     with progress_line(output) as say:
         found = compare_models(
             source,
@@ -94,17 +127,29 @@ def compare(
             metrics=shown,
             fields=fields,
             on_progress=say,
+            tries=tries,
         )
     content = document(found)
-    if out is not None:
-        write_text(out, json.dumps(plain(content), indent=2, ensure_ascii=False) + "\n", "--out")
-        output.note(f"written to {out}")
+    _write(content, out, output)
     output.document(content)
     show(found, shown, output.say, output.out.width)
 
 
+def _write(content: dict[str, Any], out: Path | None, output: Any) -> None:
+    from taurec.cli.files import write_text
+    from taurec.cli.output import plain
+
+    if out is not None:
+        write_text(out, json.dumps(plain(content), indent=2, ensure_ascii=False) + "\n", "--out")
+        output.note(f"written to {out}")
+
+
 def document(found: Comparison) -> dict[str, Any]:
     """A comparison as plain values."""
+    from taurec.comparison import on_front
+    from taurec.report.words import summary
+
+    versus = found.versus
     return {
         "source": found.source,
         "split": found.split.how,
@@ -112,10 +157,21 @@ def document(found: Comparison) -> dict[str, Any]:
         "seeds": found.seeds,
         "users": found.n_users,
         "best": found.best.label,
+        "chosen": found.chosen.run.label,
+        "front": {cost: on_front(found.rows, found.metric, (cost,)) for cost in ("seconds", "tune_seconds", "peak_mb")},
+        "trained_against_baseline": versus
+        and {
+            "trained": versus.trained,
+            "baseline": versus.baseline,
+            "difference": vars(versus.paired.difference),
+            "p_value": versus.paired.p_value,
+        },
+        "words": summary(found),
         "rows": [
             {
                 **{name: getattr(row, name) for name in _ROW_FIELDS},
                 "metrics": {name: vars(value) for name, value in row.metrics.items()},
+                "spread": {name: vars(value) for name, value in row.spread.items()},
                 "run": row.run.model_dump(mode="json"),
             }
             for row in found.rows
@@ -127,11 +183,12 @@ _ROW_FIELDS = ("label", "valid", "p_value", "epochs", "seconds", "tune_seconds",
 
 
 def show(found: Comparison, metrics: list[str], say: Any, width: int) -> None:
-    """The comparison for people: a table with the best row marked, and what it says in a sentence."""
-    from taurec.report.comparison import comparison_table, verdict
+    """The comparison for people: a table with the best row marked, and what it says in words."""
+    from taurec.report.comparison import comparison_table
+    from taurec.report.words import summary
 
-    parts: list[RenderableType] = [comparison_table(found, metrics, width), "", verdict(found)]
-    for part in parts:
+    parts: list[RenderableType] = [comparison_table(found, metrics, width)]
+    for part in [*parts, *(f"\n{line}" for line in summary(found))]:
         say(part)
 
 

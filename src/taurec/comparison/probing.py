@@ -33,7 +33,7 @@ from taurec.training.trainer import EpochRecord, Trainer
 
 LEAST = 2.0
 """Seconds that a budget must have."""
-BASELINES_SHARE, MEASURING_SHARE, ROUNDS_SHARE = 0.2, 0.1, 0.35
+BASELINES_SHARE, MEASURING_SHARE, ROUNDS_SHARE = 0.25, 0.1, 0.3
 """Of the budget: for baselines at most; for measuring what the trained models take; for the rounds. The rest is the
 winner's, but for what judging takes."""
 JUDGING_A_USER = 2.5e-4
@@ -48,10 +48,11 @@ def probe(
     metrics: Sequence[str] = ("recall@20", "ndcg@20"),
     fields: Mapping[str, Any] | None = None,
     on_progress: Callable[[str], None] | None = None,
+    started: float | None = None,
 ) -> Probe:
     """Choose model, loss and temperature for a log within so many seconds.
 
-    First the baselines, their defaults and as much of their grids as a fifth of the time allows. Then every grid
+    First the baselines, their defaults and as much of their grids as a quarter of the time allows. Then every grid
     point of the trained models enters :mod:`taurec.comparison.halving`, after a forecast of what an epoch takes; where
     the first round would not fit, a drawn half or quarter of the users takes part, then fewer settings, then the
     slowest models are left out, and ``notes`` says so. The winner is trained on the whole log with the time that is
@@ -69,6 +70,7 @@ def probe(
         metrics: test metrics; the selection metric is added where it is missing.
         fields: run fields common to all models, such as ``seed`` or ``metric``.
         on_progress: called with a line of text before each piece of work.
+        started: the ``time.monotonic()`` from which the budget counts; the call itself if None.
     Raises: UsageError for a budget below :data:`LEAST`, no models, or a log without a validation part.
 
     >>> from taurec.data.planted import planted
@@ -81,7 +83,7 @@ def probe(
     if not models or not all(":" in label for label in models):
         raise UsageError(f"a search needs trained models as backbone:loss, got {list(models)!r}; baselines are added")
     clock = time.monotonic
-    started = clock()
+    started = clock() if started is None else started
     given = dict(fields or {})
     first = resolve(**{**given, "model": None})
     parts, name = split_source(source, first)

@@ -19,12 +19,14 @@ LEVEL = 0.05
 def comparison_table(found: Comparison, metrics: list[str], width: int = 80) -> Table:
     """One row a model; ``*`` marks the best and ``=`` what the test does not tell from it.
 
-    Where it is narrow, the intervals go first (that of the choosing metric last), then memory and epochs.
+    With several seeds a column has the standard deviation of the choosing metric over them. Where it is narrow, the
+    intervals of the other metrics go first, then memory and epochs, then the last interval, then that column.
     """
     by_worth = sorted(metrics, key=lambda m: m != found.metric)
-    forms = [(by_worth[:n], True) for n in range(len(metrics), -1, -1)]
-    for intervals, extras in [*forms, (by_worth[:1], False), ([], False)]:
-        made = _table(found, metrics, set(intervals), extras)
+    seeds = found.seeds > 1
+    forms = [(by_worth[:n], True, seeds) for n in range(len(metrics), 0, -1)]
+    for intervals, extras, spread in [*forms, (by_worth[:1], False, seeds), ([], False, seeds), ([], False, False)]:
+        made = _table(found, metrics, set(intervals), extras, spread)
         if _natural_width(made) <= width:
             break
     return made
@@ -46,7 +48,7 @@ def verdict(found: Comparison) -> str:
     return f"{said}. {settings} were chosen on validation; ± is half of the 95 % bootstrap interval over users."
 
 
-def _table(found: Comparison, metrics: list[str], intervals: set[str], extras: bool) -> Table:
+def _table(found: Comparison, metrics: list[str], intervals: set[str], extras: bool, spread: bool) -> Table:
     rows = []
     for row in found.rows:
         values = [
@@ -55,12 +57,20 @@ def _table(found: Comparison, metrics: list[str], intervals: set[str], extras: b
         ]
         memory = "-" if row.peak_mb is None else f"{row.peak_mb:,.0f} MB"
         more = [row.epochs or "-", seconds(row.seconds), memory] if extras else [seconds(row.seconds)]
-        rows.append([_mark(found, row), row.label, *values, *more])
-    right = [*metrics, "epochs", "fit", "memory"] if extras else [*metrics, "fit"]
+        over = [_deviation(row, found.metric)] if spread else []
+        rows.append([_mark(found, row), row.label, *values, *over, *more])
+    of_seeds = ["sd of seeds"] if spread else []
+    right = [*metrics, *of_seeds, *(["epochs", "fit", "memory"] if extras else ["fit"])]
     best = [n for n, row in enumerate(found.rows) if row is found.best]
     seeds = f", {count(found.seeds, 'seed')}" if found.seeds > 1 else ""
     title = f"{found.source}: test part, {count(found.n_users, 'user')}{seeds}"
     return table(["", "model", *right], rows, title=title, right=right, whole=["model"], strong=best)
+
+
+def _deviation(row: Row, metric: str) -> str:
+    """The standard deviation of the choosing metric over seeds; a dash for a model without random draws."""
+    spread = row.spread.get(metric)
+    return "-" if spread is None or spread.std is None else number(spread.std)
 
 
 def _natural_width(made: Table) -> int:

@@ -11,7 +11,7 @@ from taurec.report.tables import count, metric_table, number, seconds, table
 
 if TYPE_CHECKING:
     from taurec.comparison import Probe, Try
-    from taurec.evaluation.significance import Interval, Paired
+    from taurec.evaluation.significance import Paired
 
 STAGES = {"baseline": "baseline", "probe": "rounds", "whole": "whole"}
 SHOWN = 12
@@ -36,7 +36,7 @@ def probe_words(found: Probe) -> list[str]:
 def versus_words(first: str, second: str, metric: str, paired: Paired, where: str) -> str:
     """One sentence on a difference: its size, its interval, and whether it is told from chance.
 
-    >>> from taurec.evaluation.significance import Interval, Paired
+    >>> from taurec.evaluation.significance import Paired
     >>> versus_words("ease", "mf:sl", "ndcg@20", Paired(Interval(0.0123, 0.01, 0.0146), 0.001, 50), "on test")
     'ease is ahead of mf:sl on test by 0.0123 ndcg@20 (95 % interval 0.0100 to 0.0146, p = 0.001).'
     """
@@ -100,9 +100,9 @@ def _chosen(found: Probe) -> str:
     setting = next((t.setting for t in found.tries if t.run.label == run.label and _same(t, found)), "")
     said = f"Chosen for this log: {run.label}{f' with {setting}' if setting else ''}"
     if run.model is not None:
-        trained = [t for t in found.tries if t.stage != "baseline"]
-        kind = "a baseline; no trained model was better on validation within this time"
-        return f"{said}, {kind}." if trained else f"{said}; no trained model fitted into the time."
+        if any(t.stage == "whole" for t in found.tries):
+            return f"{said}, a baseline; no trained model was better on validation within this time."
+        return f"{said}, a baseline; there was no time to train a model on the whole log. Give more."
     return f"{said}." if found.ended else f"{said}; its training was ended by the clock, more time may win more."
 
 
