@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from taurec import draw
 from taurec.backbones import LightGCN
+from taurec.backbones.dropout import keep_scale_wide
 from taurec.backbones.graph import normalised
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
@@ -125,3 +127,46 @@ def test_only_the_rows_needed(layers, edge_dropout) -> None:
         torch.testing.assert_close(part, whole, rtol=1e-5, atol=1e-6)
     assert len(e.user) == len(users.unique())
     assert e.hops == ()
+
+
+def test_message_dropout_by_a_dense_product() -> None:
+    log = random_log()
+    model = LightGCN(log, dim=5, layers=2, message_dropout=0.4, seed=3).double()
+    model.adjacency.value.copy_(torch.from_numpy(normalised(log, "symmetric").data))
+    a = torch.from_numpy(normalised(log, "symmetric").toarray())
+    model.begin_step(2, 7)
+    layers = [torch.cat([model.user, model.item])]
+    for k in range(2):
+        keep = keep_scale_wide(0.4, draw.key(3, f"message_dropout:{k}", 2), 7, 14, 5)
+        assert 0 < int((keep == 0).sum()) < 70
+        layers.append((a @ layers[-1]) * keep.double())
+    e = model.embed((torch.tensor([0]), torch.tensor([1])))
+    assert e.at is None
+    torch.testing.assert_close(torch.cat([e.user, e.item]), sum(layers) / 3, rtol=1e-12, atol=1e-13)
+    assert torch.equal(torch.cat(e.hops), torch.cat(layers))
+    model.eval()
+    whole = LightGCN(log, dim=5, layers=2, seed=3).double()
+    torch.testing.assert_close(model.embed().user, whole.embed().user)
+
+
+def test_a_step_has_its_own_message_dropout_with_exact_gradients() -> None:
+    model = LightGCN(random_log(), dim=3, layers=2, message_dropout=0.3).double()
+    seen = []
+    for at in ((1, 1), (1, 2), (2, 1), (1, 1)):
+        model.begin_step(*at)
+        seen.append(model.embed().user.detach())
+    assert torch.equal(seen[0], seen[3])
+    assert not torch.equal(seen[0], seen[1])
+    assert not torch.equal(seen[0], seen[2])
+
+    def final(user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
+        e = torch.func.functional_call(model, {"user": user, "item": item})
+        return torch.cat([e.user, e.item])
+
+    model.forward = model.embed  # what functional_call calls
+    assert torch.autograd.gradcheck(final, (model.user, model.item))
+
+
+def test_message_dropout_has_a_range() -> None:
+    with pytest.raises(UsageError, match="message_dropout is the share"):
+        LightGCN(random_log(), message_dropout=1.0)

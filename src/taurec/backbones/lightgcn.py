@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from taurec import draw
-from taurec.backbones.dropout import check_rate, keep_scale
+from taurec.backbones.dropout import check_rate, keep_scale, keep_scale_wide
 from taurec.backbones.graph import Adjacency
 from taurec.backbones.protocol import Backbone, Rows
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
+from taurec.kernels.hop import hop
 from taurec.kernels.hop_half import Workspace, growth_of, mean_at_rows_half
 from taurec.kernels.hop_mean import mean_at_rows, mean_of_hops
 from taurec.types import Embeddings
@@ -35,6 +36,10 @@ class LightGCN(Backbone):
         storage: how layers are stored between hops in a step that needs some rows only (negatives from the batch):
             ``float32``, or ``float16``, which is faster and off by about 5e-4 of a vector's length, see
             :mod:`taurec.kernels.hop_half`. All other steps, and ranking, are float32.
+        message_dropout: share of the numbers of each layer's output that are set to 0 in a training step, the
+            others divided by 1 - message_dropout, before the next hop and the mean see them; layer 0 stays whole.
+            Off by default, as in the paper; the authors of Adap-tau and BSL use it. A step then computes all rows,
+            in float32.
         seed: of the tables and of the dropout.
     Returns: of ``embed``: final vectors [U, dim], [I, dim] and the ``layers + 1`` layers in ``hops``; given the
         rows that are needed, these rows alone, their places in ``at``, and no ``hops``.
@@ -59,14 +64,17 @@ class LightGCN(Backbone):
         init: str = "xavier_uniform",
         edge_dropout: float = 0.0,
         storage: Literal["float32", "float16"] = "float32",
+        message_dropout: float = 0.0,
         seed: int = 0,
     ):
         super().__init__(train, dim, init, seed)
         if layers < 0:
             raise UsageError(f"layers is the number of hops and cannot be negative, got {layers}")
         check_rate("edge_dropout", edge_dropout)
+        check_rate("message_dropout", message_dropout)
         self.layers = layers
         self.edge_dropout = edge_dropout
+        self.message_dropout = message_dropout
         self.storage = storage
         self.kernel = "auto"
         self.adjacency = Adjacency(train, "symmetric")
@@ -83,6 +91,8 @@ class LightGCN(Backbone):
     def embed(self, rows: Rows | None = None) -> Embeddings:
         weight = self._edge_weight() if self.training and self.edge_dropout else None
         matrix = self.adjacency.matrix(edge_weight=weight)
+        if self.training and self.message_dropout and self.layers:
+            return self._embed_dropped(matrix)
         if rows is None:
             sizes, x = [len(self.user), len(self.item)], torch.cat([self.user, self.item])
             mean, hops = mean_of_hops(*matrix, x, self.layers, kernel=self.kernel)
@@ -97,6 +107,19 @@ class LightGCN(Backbone):
             mean = mean_at_rows(*matrix, x, self.layers, needed, kernel=self.kernel)
         user, item = torch.split_with_sizes(mean, [len(users), len(items)])
         return Embeddings(user, item, self.user, self.item, at=(user_at, item_at))
+
+    def _embed_dropped(self, matrix: tuple[Tensor, Tensor, Tensor]) -> Embeddings:
+        """With message dropout no two layers are the same linear map, so the hops are taken one by one."""
+        epoch, step = self._at
+        hops = [torch.cat([self.user, self.item])]
+        total = hops[0]
+        for k in range(self.layers):
+            x = hop(*matrix, hops[-1], kernel=self.kernel)
+            stream = draw.key(self.seed, f"message_dropout:{k}", epoch)
+            hops.append(x * keep_scale_wide(self.message_dropout, stream, step, *x.shape).to(x))
+            total = total + hops[-1]
+        user, item = torch.split_with_sizes(total / len(hops), [len(self.user), len(self.item)])
+        return Embeddings(user, item, self.user, self.item, tuple(hops))
 
     def _edge_weight(self) -> Tensor:
         epoch, step = self._at

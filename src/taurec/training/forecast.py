@@ -24,6 +24,8 @@ SCORING_MB = 64
 """Validation's memory for scores where plain torch selects from them; compiled loops take a copy of the items."""
 TABLES_OF_LAYERS = {"lightgcn": (9, 2), "ngcf": (8, 16)}
 """Backbone -> tables of all nodes that a step holds at once, beyond the weights: fixed, and for each layer."""
+DROPPED_LAYERS = (9, 4)
+"""The same where the layers of LightGCN are dropped out."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ def memory(run: Run, sizes: Sizes) -> dict[str, int]:
     if shape.ways is None:
         fixed, each = TABLES_OF_LAYERS.get(run.backbone.name, (9, 2))
         few = shape.layout in ("in_batch", "shared") or 2 * b * shape.negatives <= sizes.items
-        some = run.backbone.name == "lightgcn" and few and shape.layout != "full"
+        dropped = run.backbone.name == "lightgcn" and run.backbone.settings.get("message_dropout", 0.0) > 0
+        fixed, each = DROPPED_LAYERS if dropped else (fixed, each)
+        some = run.backbone.name == "lightgcn" and few and shape.layout != "full" and not dropped
         parts["graph"] = 67 * sizes.pairs
         step = 6 * tables if some else (fixed + each * shape.layers) * tables
     elif shape.ways.item == "whole":
