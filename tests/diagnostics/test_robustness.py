@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from taurec.data.interactions import Interactions
-from taurec.data.noise import add_false_positives
+from taurec.data.noise import add_false_positives, hold_out_false_negatives
 from taurec.data.planted import planted
 from taurec.data.split import split
 from taurec.diagnostics import noise_fits
@@ -103,6 +103,9 @@ def test_noise_in_the_negatives_reaches_trained_models_only(
     assert popularity.slope is None
     assert popularity.points[0].values == popularity.points[1].values
     assert loss.points[0].values != loss.points[1].values
+    held = len(split(log).train) if kind == "negatives" else len(hold_out_false_negatives(split(log).train, 0.1).train)
+    assert {p.pairs for curve in (loss, popularity) for p in curve.points} == {held}
+    assert [len(data.train) for run, data in runs if run.model is not None][-1] == held
 
 
 def test_an_interrupted_experiment_goes_on_to_the_same_result(

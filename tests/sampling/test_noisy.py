@@ -13,6 +13,7 @@ from taurec.data.interactions import Interactions
 from taurec.data.noise import hold_out_false_negatives
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import UsageError
+from taurec.evaluation.ranking import evaluate_ranker
 from taurec.sampling.negatives import Noisy, NoisyHeldOut
 from taurec.training.presets import resolve
 from taurec.training.trainer import Trainer
@@ -108,6 +109,20 @@ def test_held_out_pairs_are_neither_rows_nor_in_the_graph() -> None:
     assert not left.held.contains(met[:, 0].numpy(), met[:, 1].numpy()).any()
     assert trainer.backbone.adjacency.matrix()[1].numel() == 2 * len(left.train)
     assert math.isfinite(trainer.fit().records[0].loss)
+
+
+def test_held_out_pairs_are_left_out_of_lists_on_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def watched(ranker, relevant, before, metrics, **more):
+        seen.append(len(before))
+        return evaluate_ranker(ranker, relevant, before, metrics, **more)
+
+    monkeypatch.setattr("taurec.training.trainer.evaluate_ranker", watched)
+    run = resolve(loss="sl", negatives="noisy-held-out:8:0.5:0.3", epochs=1, seed=4)
+    valid = Interactions.from_pairs([0, 4], [5, 6], world().users, world().items)
+    Trainer(run, world(), valid).fit()
+    assert seen == [len(world())]
 
 
 @pytest.mark.parametrize(

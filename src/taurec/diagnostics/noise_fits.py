@@ -159,23 +159,23 @@ class Laboratory:
 
     def _fit(self, work: Work) -> Fit:
         run = with_noise(work.run.but(seed=work.seed), self.kind, work.level)
-        train, seen, injected, short = _disturbed(self.parts.train, self.parts, run, self.kind, work)
+        given = _disturbed(self.parts, self.kind, work)
         started = time.perf_counter()
         model = Recommender.from_run(run)
-        model.fit(Split(train, self.parts.valid, self.parts.test, self.parts.how), on_progress=self._epochs(work))
+        model.fit(Split(given.train, self.parts.valid, self.parts.test, self.parts.how), on_progress=self._epochs(work))
         if model.stopped_by:
             raise Interrupted(model.stopped_by, self.done, self.total)
         seconds = time.perf_counter() - started
-        result = evaluate_ranker(model.ranker, self.parts.test, seen.union(self.parts.valid), self.metrics)
+        result = evaluate_ranker(model.ranker, self.parts.test, given.seen.union(self.parts.valid), self.metrics)
         best = model.best
         return Fit(
             result.means(),
             numerator=[round(float(x), 6) for x in result.numerator[:, 0]],
             denominator=[round(float(x), 6) for x in result.denominator[:, 0]],
             valid=best.metrics[run.metric] if best and best.metrics else -1.0,
-            pairs=len(train),
-            injected=injected,
-            short=short,
+            pairs=given.pairs,
+            injected=given.injected,
+            short=given.short,
             epochs=best.epoch if best and run.model is None else 0,
             seconds=seconds,
         )
@@ -218,18 +218,27 @@ def with_noise(run: Run, kind: Kind, level: float | None) -> Run:
     return run.but(negatives=Choice(name="noisy-held-out", settings=settings))
 
 
-def _disturbed(
-    train: Interactions, parts: Split, run: Run, kind: Kind, work: Work
-) -> tuple[Interactions, Interactions, int, int]:
-    """What a model is fitted to, what its lists leave out, and how many pairs were injected and could not be."""
-    if work.level is None:
-        return train, train, 0, 0
-    if kind == "positives":
+@dataclass(frozen=True)
+class _Disturbed:
+    """What a model is handed, what its lists leave out, and how many pairs it learns from, of them injected, short."""
+
+    train: Interactions
+    seen: Interactions
+    pairs: int
+    injected: int = 0
+    short: int = 0
+
+
+def _disturbed(parts: Split, kind: Kind, work: Work) -> _Disturbed:
+    train = parts.train
+    if work.level is not None and kind == "positives":
         noisy = add_false_positives(train, work.level, work.seed, (parts.valid, parts.test))
-        return noisy.log, noisy.log, int(noisy.injected.sum()), noisy.short
-    if kind == "negatives-held-out" and run.model is not None:
-        return hold_out_false_negatives(train, HELD_OUT_SHARE, work.seed).train, train, 0, 0
-    return train, train, 0, 0
+        return _Disturbed(noisy.log, noisy.log, len(noisy.log), int(noisy.injected.sum()), noisy.short)
+    if work.level is not None and kind == "negatives-held-out":
+        left = hold_out_false_negatives(train, HELD_OUT_SHARE, work.seed).train
+        # A trained model's negatives hold the same pairs out, and need them.
+        return _Disturbed(train if work.run.model is None else left, train, len(left))
+    return _Disturbed(train, train, len(train))
 
 
 def canonical(work: Work, kind: Kind, lowest: float, first: int) -> Work:

@@ -117,6 +117,7 @@ class Trainer:
         if run.order is None:
             raise UsageError("the run is not resolved: no order of rows; call taurec.training.resolve(run)")
         self.negatives = NEGATIVES.build(run.negatives.name, given=run.negatives.settings).bind(train, run.seed)
+        self._seen = train
         train = getattr(self.negatives, "trained", train)  # a source may hold positives out, to be false negatives
         self.run, self.train, self.valid = run, train, valid
         self.device = pick_device(run.device)
@@ -409,7 +410,7 @@ class Trainer:
         assert self.valid is not None
         started = time.perf_counter()
         device = None if self.device.type == "cpu" else self.device
-        given = self.ranker(), self.valid, self.train, [self.run.metric]
+        given = self.ranker(), self.valid, self._seen, [self.run.metric]
         result = evaluate_ranker(*given, memory_mb=SCORING_MB, device=device)
         return dataclasses.replace(record, metrics=result.means(), eval_seconds=time.perf_counter() - started)
 
