@@ -24,6 +24,7 @@ from taurec.evaluation.ranking import Evaluation, TopK, evaluate_ranker, top_k
 from taurec.ranker import HistoryRanker, Ranker, ScoresRanker, unit_rows
 from taurec.run import Run
 from taurec.saved import SavedModel, read_folder, write_folder
+from taurec.tracking import Tracker, follow
 from taurec.training.auto_temperature import find_temperature
 from taurec.training.presets import auto_settings, resolve
 from taurec.training.trainer import EpochRecord, Progress, Trainer, use_threads
@@ -120,6 +121,7 @@ class Recommender:
         on_note: Callable[[str], None] | None = None,
         resume: Path | None = None,
         seconds: float | None = None,
+        trackers: Sequence[Tracker] = (),
     ) -> Recommender:
         """Fit to a log.
 
@@ -135,6 +137,7 @@ class Recommender:
                 it may be deleted once the run has ended.
             seconds: of a trained model: stop after the epoch in which so many have passed (what finding a
                 temperature took counts); ``finished`` says whether it came to its end before.
+            trackers: told of the run, of every epoch and of the end, see :mod:`taurec.tracking`.
         Raises: UsageError, DataError for data or settings; NonFiniteError if training diverges.
         """
         parts, source = split_source(self.run.source if data is None else data, self.run)
@@ -159,6 +162,8 @@ class Recommender:
             values = {}
             if valid is not None:
                 values = evaluate_ranker(self._ranker, valid, parts.train, [self.run.metric]).means()
+            with follow(trackers, self.run, on_note=on_note) as following:
+                following.summary |= {**values, "fit_seconds": self.fit_seconds}
             self.best = EpochRecord(1, 0.0, self.fit_seconds, metrics=values)
             self.records = [self.best]
         else:
@@ -168,8 +173,9 @@ class Recommender:
                 self.run, stopped = temperature.run, temperature.stopped_by
                 self.notes.append(temperature.note)
                 seconds = None if seconds is None else max(seconds - (time.perf_counter() - started), 0.0)
-            trainer = Trainer(self.run, parts.train, valid, on_progress, on_note)
-            trained = trainer.untrained(stopped) if stopped else trainer.fit(resume, seconds=seconds)
+            with follow(trackers, self.run, on_progress, on_note, resume) as following:
+                trainer = Trainer(self.run, parts.train, valid, following.hook, on_note)
+                trained = trainer.untrained(stopped) if stopped else trainer.fit(resume, seconds=seconds)
             self._ranker, self.records, self.best = trained.ranker, trained.records, trained.best
             self.notes += trained.notes
             self.stopped_by, self.kernels = trained.stopped_by, trained.kernels

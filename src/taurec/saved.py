@@ -6,7 +6,7 @@ file               what
 model.safetensors  the arrays of the ranker
 run.json           every setting, from which the run can be made again; the version that wrote it
 metrics.json       values by part: ``{"test": {"ndcg@20": ...}}``
-metrics.jsonl      one line an epoch
+metrics.jsonl      one line an epoch; metrics.csv the same for spreadsheets
 users.parquet      raw user ids in index order; items.parquet likewise
 interactions.parquet  index pairs with their part (train, valid, test), time and weight if known
 ================== ==========================================================================
@@ -14,6 +14,8 @@ interactions.parquet  index pairs with their part (train, valid, test), time and
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -88,6 +90,7 @@ def write_folder(folder: Path, model: SavedModel, overwrite: bool = False) -> No
         shutil.copymode(work / "run.json", work / "model.safetensors")
         _write_text(work / "metrics.json", json.dumps(model.metrics, indent=2) + "\n")
         _write_text(work / "metrics.jsonl", "".join(json.dumps(_flat(r)) + "\n" for r in model.records))
+        _write_text(work / "metrics.csv", _csv([_flat(r) for r in model.records]))
         model.split.train.users.ids.to_frame().write_parquet(work / "users.parquet")
         model.split.train.items.ids.to_frame().write_parquet(work / "items.parquet")
         _pairs(model.split).write_parquet(work / "interactions.parquet")
@@ -169,6 +172,15 @@ def _flat(record: EpochRecord) -> dict[str, Any]:
     row = asdict(record)
     metrics = row.pop("metrics")
     return {**row, **metrics}
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    """The lines of epochs under their names; what an epoch does not have is empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def _record(row: dict[str, Any]) -> EpochRecord:

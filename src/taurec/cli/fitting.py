@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from taurec.data.split import Split
     from taurec.recommender import Recommender
     from taurec.run import Run
+    from taurec.tracking import Tracker
 
 
 def open_and_split(run: Run, output: Output) -> tuple[Opened, Split]:
@@ -38,7 +40,14 @@ def checkpoint_of(out: Path) -> Path:
     return out.resolve().parent / f".{out.name}.checkpoint.safetensors"
 
 
-def fit(recommender: Recommender, opened: Opened, parts: Split, output: Output, resume: Path | None = None) -> None:
+def fit(
+    recommender: Recommender,
+    opened: Opened,
+    parts: Split,
+    output: Output,
+    resume: Path | None = None,
+    trackers: Sequence[Tracker] = (),
+) -> None:
     """Fit to the parts with progress; says the settings before and the best epoch after."""
     from taurec.report.progress import show
     from taurec.report.tables import seconds
@@ -46,7 +55,7 @@ def fit(recommender: Recommender, opened: Opened, parts: Split, output: Output, 
     for line in settings_lines(recommender.run):
         output.note(line)
     with show(output.err, output.quiet) as hook:
-        recommender.fit(parts, on_progress=hook, on_note=output.note, resume=resume)
+        recommender.fit(parts, on_progress=hook, on_note=output.note, resume=resume, trackers=trackers)
     recommender.run = recommender.run.but(source=opened.name)
     best, trained = recommender.best, recommender.run.model is None
     chosen = ""

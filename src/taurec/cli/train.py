@@ -52,6 +52,13 @@ def train(
     metrics: o.Metrics = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Save the model here.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a saved model in DIR.")] = False,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND:PLACE",
+            help="Tell each epoch to csv:FILE, tensorboard:DIR, mlflow:DIR, wandb:DIR; repeatable.",
+        ),
+    ] = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     user: o.User = None,
@@ -77,6 +84,7 @@ def train(
     from taurec.evaluation.significance import bootstrap_all
     from taurec.recommender import Recommender
     from taurec.saved import check_writable, update_metrics
+    from taurec.tracking import open_tracker
     from taurec.training.trainer import pick_device
 
     given = run_fields(
@@ -89,6 +97,7 @@ def train(
         no_header=no_header, encoding=encoding, unknown=unknown,
     )  # fmt: skip
     chosen = [str(m) for m in (parse_all(metrics) if metrics is not None else DEFAULT_METRICS)]
+    trackers = [open_tracker(text) for text in track or ()]
     recommender = Recommender(**given, source=source, reading=reading)
     pick_device(recommender.run.device)
     repeated = out is not None and not overwrite and same_settings(out, recommender.run)
@@ -108,7 +117,7 @@ def train(
             check_writable(out, overwrite)
         _forecast(recommender, output, parts)
         resume = None if out is None or recommender.run.model is not None else checkpoint_of(out)
-        fit(recommender, opened, parts, output, resume)
+        fit(recommender, opened, parts, output, resume, trackers)
         if out is not None:
             recommender.save(out, overwrite)
         if resume is not None and not recommender.stopped_by:

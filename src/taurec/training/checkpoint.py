@@ -91,6 +91,19 @@ def read(path: Path, who: Mapping[str, Any]) -> tuple[Arrays, dict[str, Any]]:
     return arrays, progress
 
 
+def records_in(path: Path) -> list[dict[str, Any]]:
+    """The fields of the records of the epochs in a checkpoint, without its arrays; none where there is no such file.
+
+    Whether it is of the run that goes on, and whole, is for :func:`read` to say.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            found: list[dict[str, Any]] = json.loads(file.metadata()["taurec"])["progress"]["records"]
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        return []
+    return found
+
+
 def _difference(found: Mapping[str, Any], who: Mapping[str, Any]) -> str:
     """The first setting in which two runs differ, in words."""
     there, here = dict(found.get("run", {})), dict(who["run"])
