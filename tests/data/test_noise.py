@@ -34,13 +34,19 @@ def pairs(log: Interactions, where: object = slice(None)) -> set[tuple[int, int]
     ("rate", "counts"), [(0.0, [0, 0, 0]), (0.1, [1, 3, 0]), (0.34, [1, 11, 0]), (1.0, [1, 30, 0])]
 )
 def test_counts_by_hand(rate: float, counts: list[int]) -> None:
-    # 1, 30 and 0 pairs; 0.1 * 30 is 3.0000000000000004 in floating point and still means 3
+    # 1, 30 and 0 pairs
     train = Interactions.from_pairs([0] + [1] * 30, range(31), Vocabulary.numbered(3), Vocabulary.numbered(100))
     noisy = add_false_positives(train, rate)
     assert np.bincount(noisy.log.user_of[noisy.injected], minlength=3).tolist() == counts
     assert noisy.short == 0
     assert noisy.log.users is train.users
     assert noisy.log.items is train.items
+
+
+def test_a_product_that_rounds_up_means_what_it_says() -> None:
+    train = Interactions.from_pairs([0] * 100, range(100), Vocabulary.numbered(1), Vocabulary.numbered(200))
+    assert 0.07 * 100 > 7
+    assert int(add_false_positives(train, 0.07).injected.sum()) == 7
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 2.0])

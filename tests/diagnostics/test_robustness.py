@@ -18,6 +18,7 @@ from taurec.diagnostics.curves import estimate, slope
 from taurec.diagnostics.noise_fits import Interrupted
 from taurec.diagnostics.robustness import noise_curves
 from taurec.errors import ArtefactError, ResourceError, UsageError
+from taurec.evaluation.significance import holm
 from taurec.recommender import Recommender
 
 QUICK = {"epochs": 2, "threads": 1}
@@ -166,7 +167,9 @@ def test_other_settings_are_other_entries_and_other_data_another_journal(log: In
         curves(log, journal=journal, levels=[0.0])
 
 
-def test_all_pairs_of_losses_are_tested_at_each_level(log: Interactions) -> None:
+def test_all_pairs_of_losses_are_tested_at_each_level(log: Interactions, monkeypatch: pytest.MonkeyPatch) -> None:
+    corrected = []
+    monkeypatch.setattr("taurec.diagnostics.robustness.holm", lambda ps: corrected.extend(ps) or holm(ps))
     found = curves(log, losses=["sl", "bpr", "mml"], levels=[0.0, 0.2], baselines=[])
     assert [(d.level, d.first, d.second) for d in found.differences[:3]] == [
         (0.0, "mf:sl", "mf:bpr"),
@@ -176,7 +179,8 @@ def test_all_pairs_of_losses_are_tested_at_each_level(log: Interactions) -> None
     assert len(found.differences) == 6
     means = {c.label: c.points[0].estimate.mean for c in found.of()}
     assert found.differences[0].mean == pytest.approx(means["mf:sl"] - means["mf:bpr"], abs=1e-6)
-    assert all(0 < d.p_value <= 1 for d in found.differences)
+    assert [d.p_value for d in found.differences] == holm(corrected)  # all six together
+    assert len(corrected) == 6
 
 
 def test_a_baseline_too_large_for_memory_is_left_out_and_said(

@@ -17,7 +17,7 @@ from taurec.data.interactions import Index, Interactions
 from taurec.data.split import split
 from taurec.errors import UsageError
 
-_TINY = 1e-9  # 0.1 * 30 is 3.0000000000000004 and means 3
+_TINY = 1e-9  # 0.07 * 100 is 7.000000000000001 and means 7
 
 
 @dataclass(frozen=True, eq=False)
