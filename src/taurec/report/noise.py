@@ -156,9 +156,10 @@ def _unfinished(found: NoiseCurves, losses: list[Curve]) -> str:
     short = [c.label for c in losses if any(p.epochs >= c.run["epochs"] for p in c.points)]
     if not short:
         return ""
+    more = "; injected pairs then also mean more steps" if found.kind == "positives" else ""
     return (
-        f"The best epoch was the last one allowed for {', '.join(short)} at some level, so these were still learning; "
-        f"injected pairs then also mean more steps. Allow more epochs before you trust their curves."
+        f"The best epoch was the last one allowed for {', '.join(short)} at some level, so these were still "
+        f"learning{more}. Allow more epochs before you trust their curves."
     )
 
 
