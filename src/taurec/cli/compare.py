@@ -24,6 +24,7 @@ TUNES = ("all", "baselines", "none")
 
 
 def compare(
+    context: typer.Context,
     source: o.Source = "debian",
     models: Annotated[
         str, typer.Option(metavar="NAMES", help="Baselines by name, trained models as backbone:loss.")
@@ -53,6 +54,8 @@ def compare(
     device: o.Device = None,
     threads: o.Threads = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything to FILE.json.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page to FILE.html.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Show hashes in place of ids in the page.")] = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     user: o.User = None,
@@ -72,9 +75,11 @@ def compare(
     """
     started = monotonic()
     from taurec.cli import budget as within
+    from taurec.cli.compare_page import check_page, write_comparison, write_search
     from taurec.cli.files import check_target
     from taurec.cli.output import Output
     from taurec.cli.settings import reading_fields, run_fields, split_names
+    from taurec.cli.typed import typed_command
     from taurec.comparison import compare as compare_models
     from taurec.evaluation.metrics import parse_all
     from taurec.training.trainer import pick_device
@@ -107,6 +112,7 @@ def compare(
     pick_device(fields.get("device", "cpu"))
     if out is not None:
         check_target(out, [".json"], "--out")
+    check_page(html, private)
     output = Output(as_json, quiet)
     if seconds is not None:
         from taurec.comparison.probe_pool import MODELS as pool
@@ -115,6 +121,8 @@ def compare(
         searched = within.search(source, seconds, started, asked, shown, fields, output)
         content = within.document(searched, fields)
         _write(content, out, output)
+        if html is not None:
+            write_search(searched, content["command"], html, private, typed_command(context), output)
         output.document(content)
         within.show(searched, fields, output)
         return
@@ -131,6 +139,8 @@ def compare(
         )
     content = document(found)
     _write(content, out, output)
+    if html is not None:
+        write_comparison(found, html, private, typed_command(context), output)
     output.document(content)
     show(found, shown, output.say, output.out.width)
 

@@ -1,0 +1,65 @@
+"""A few users of a log: their history beside what models recommend to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from taurec import draw
+from taurec.data.interactions import Interactions
+from taurec.data.split import Split
+from taurec.evaluation.lists import top_k
+from taurec.ranker import Ranker
+from taurec.report.page import Lists, Person
+from taurec.report.private import Hashed
+
+HISTORY = 12
+"""Items of a history that are shown."""
+
+
+def some_people(
+    rankers: Mapping[str, Ranker], parts: Split, n: int = 4, k: int = 8, seed: int = 0, private: Hashed | None = None
+) -> Lists:
+    """Users drawn from those with test items, and the lists of each model, as they are judged on the test part.
+
+    Args:
+        rankers: by label.
+        parts: what the models were fitted to; items of training and validation are left out of the lists.
+        n: how many users.
+        k: length of the lists.
+        seed: of the draw.
+        private: hashes ids.
+    """
+    train, test = parts.train, parts.test
+    before = train.union(parts.valid) if len(parts.valid) else train
+    held = np.flatnonzero(test.user_counts)
+    users = np.sort(held[draw.permutation(draw.key(seed, "people"), len(held))[:n]])
+    lists = {
+        label: top_k(ranker, users, k, seen=before, item_ids=train.items).items for label, ranker in rankers.items()
+    }
+
+    def named(items: np.ndarray) -> list[str]:
+        raw = train.items.decode(items[items >= 0])
+        return private.items(raw) if private else list(raw)
+
+    people = []
+    for row, user in enumerate(users):
+        (raw,) = train.users.decode([user])
+        people.append(
+            Person(
+                private.user(raw) if private else raw,
+                named(_history(before, int(user))[:HISTORY]),
+                {label: named(items[row]) for label, items in lists.items()},
+                named(test.items_of(int(user))),
+            )
+        )
+    order = "the newest first" if before.time is not None else "in no order"
+    return Lists(people, f"Users drawn at random; at most {HISTORY} items of a history, {order}. Marked: held out.")
+
+
+def _history(log: Interactions, user: int) -> np.ndarray:
+    """A user's items, the newest first where times are known."""
+    rows = slice(log.indptr[user], log.indptr[user + 1])
+    items = log.indices[rows]
+    return items if log.time is None else items[np.argsort(-log.time[rows], kind="stable")]
