@@ -122,6 +122,19 @@ def test_every_layout_and_score(negatives: str, score: str) -> None:
     assert 1 / 160 <= model.run.loss.settings["tau"] <= (1.6 if score == "cosine" else 12.8)
 
 
+@pytest.mark.parametrize(("score", "largest"), [("cosine", 1.6), ("dot", 12.8)])
+def test_cosines_have_no_use_for_a_large_tau(score: str, largest: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    borders: list[float] = []
+
+    def only_borders(value: object, start: float, low: float, high: float, stop: object) -> tuple[float, tuple[()]]:
+        borders.extend([start, low, high])
+        return start, ()
+
+    monkeypatch.setattr("taurec.training.auto_temperature.climb", only_borders)
+    find_temperature(resolve(loss="sl:auto", train_score=score), PARTS.train, PARTS.valid)
+    assert borders == [0.1, 1 / 160, largest]
+
+
 def test_bsl_and_a_graph() -> None:
     settings = {"loss": {"tau_neg": "auto", "tau_pos": 0.7}}
     model = Recommender("lightgcn", "bsl", settings=settings, epochs=1, threads=1, kernel="torch").fit(PARTS)
@@ -136,6 +149,9 @@ def test_without_a_validation_part_one_is_cut_for_the_probes_alone() -> None:
     assert "no validation part, so probes are judged on" in notes[0]
     assert len(model.split.train) == len(everything)
     assert len(model.records) == 2
+    run = Recommender("mf", "sl", seed=3, **FIELDS).run
+    cut = split(everything, "ratio", valid=0.1, test=0.0, seed=3)
+    assert find_temperature(run, everything).probes == find_temperature(run, cut.train, cut.valid).probes
 
 
 def test_too_few_pairs_to_judge_on() -> None:
@@ -143,6 +159,15 @@ def test_too_few_pairs_to_judge_on() -> None:
         Recommender("mf", "sl", split="none", **FIELDS).fit(Interactions.from_pairs([0, 1, 1], [0, 0, 1]))
     with pytest.raises(UsageError, match="no setting of sl is auto"):
         find_temperature(resolve(loss="sl"), PARTS.train, PARTS.valid)
+
+
+def test_a_run_that_was_cut_off_goes_on(tmp_path: Path) -> None:
+    """The probes are repeated, as nothing of them is kept, and find the same number."""
+    notes: list[str] = []
+    Recommender("mf", "sl", **FIELDS).fit(PARTS, resume=tmp_path / "c", seconds=0.0)
+    again = Recommender("mf", "sl", **FIELDS).fit(PARTS, resume=tmp_path / "c", on_note=notes.append)
+    assert any("going on after epoch 1" in note for note in notes)
+    assert np.array_equal(again.embeddings()[0], Recommender("mf", "sl", **FIELDS).fit(PARTS).embeddings()[0])
 
 
 def test_a_signal_ends_the_climb_and_nothing_is_trained() -> None:
