@@ -44,14 +44,14 @@ def _by_tau(found: TemperatureAudit) -> list[Block]:
         for name, label in (
             ("effective", "effective number of negatives"),
             ("radius", "KL radius (nats)"),
-            ("own", "share of the weight on own training items"),
+            ("own", "share of weight on own items"),
         ):
             values = [getattr(view, name) for view in views]
             if any(value is None for value in values) or not any(value.mean for value in values):
                 continue
             svg = line_plot([_band(label, taus, values)], x_label="tau (score units)", y_label=label, log_x=True)
             blocks.append(
-                Figure(svg, f"{label.capitalize()} by temperature: {BAND}.", _alt(label, "tau", taus, values))
+                Figure(svg, f"{label[0].upper()}{label[1:]} by temperature: {BAND}.", _alt(label, "tau", taus, values))
             )
     return blocks
 
@@ -73,7 +73,9 @@ def _along(found: TemperatureAudit) -> list[Block]:
         values = [getattr(view.negatives, name) for view in found.curve]
         svg = line_plot([_band(label, epochs, values)], x_label="epoch", y_label=label)
         blocks.append(
-            Figure(svg, f"{label.capitalize()} after each epoch: {BAND}.", _alt(label, "epoch", epochs, values))
+            Figure(
+                svg, f"{label[0].upper()}{label[1:]} after each epoch: {BAND}.", _alt(label, "epoch", epochs, values)
+            )
         )
     blocks.append(Details("The values", [Table(curve_head(found), curve_rows(found), caption="Medians over users.")]))
     return blocks
