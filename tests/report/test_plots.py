@@ -131,3 +131,11 @@ def test_a_logarithmic_axis_has_plain_numbers():
     narrow = line_plot([Series("a", [2, 5], [1, 2])], x_label="", y_label="", log_x=True)
     assert {"2", "3", "4", "5"} <= set(texts(narrow))
     assert "mathdefault" not in wide + narrow
+
+
+def test_plots_are_small():
+    values = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    many = {f"model {n}": values for n in range(7)}
+    bars = bar_plot([str(n) for n in values], many, x_label="group", y_label="recall")
+    curves = line_plot([Series(n, v, v, v, v) for n, v in many.items()], x_label="x", y_label="y")
+    assert max(len(bars), len(curves)) < 60_000

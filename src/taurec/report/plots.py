@@ -28,7 +28,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1)), (0, (8, 3)), (0, (2, 3)))
-HATCHES = ("", "///", "...", "xxx", "\\\\\\", "---", "+++")
+HATCHES = ("", "///", "---", "xxx", "\\\\\\", "|||", "+++")
 
 WIDTH = 5.2
 """Inches: letters of 10 points stay readable where a phone shows the plot at 360 pixels."""
