@@ -42,9 +42,9 @@ def test_without_dropping_it_is_bce(exact):
 
 
 def test_rows_without_negatives_are_not_counted(exact):
-    """The lowest pair has no negatives: of the other three a third is dropped, which is the pair at .2."""
+    """The lowest pair has no negatives: of the other three half, one, is dropped, which is the pair at .2."""
     exact.neg[2] = -math.inf
-    value = TCE()(exact.pos, exact.neg, drop_rate=rate(exact.pos, 0.34))
+    value = TCE()(exact.pos, exact.neg, drop_rate=rate(exact.pos, 0.5))
     plain = BCE()(exact.pos, exact.neg)
     assert value[2] == 0
     torch.testing.assert_close(value[[0, 3]], plain[[0, 3]])

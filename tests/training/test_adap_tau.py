@@ -37,6 +37,13 @@ def test_tau_0_by_hand() -> None:
     assert given["tau"].tolist() == given["tau_pos"].tolist() == pytest.approx([side.tau_0] * 2)
 
 
+def test_the_fifth_of_users_with_the_fewest_pairs_does_not_count() -> None:
+    """Users with 1, 2, 3, 3, 3, 3 pairs: the fifth lies at 2."""
+    user = np.repeat(np.arange(6), [1, 2, 3, 3, 3, 3])
+    side = AdaptiveTau(AdapTau(gap=0.5), Interactions.from_pairs(user, np.arange(len(user)) % 8))
+    assert side.tau_0 == pytest.approx(0.5 / math.log(4 * 8 / (2 * 12)))
+
+
 @pytest.mark.parametrize(("name", "inverse"), [("yelp2018", 8.619972513557173), ("gowalla", 9.17942388767301)])
 def test_tau_0_is_that_of_the_published_logs(name: str, inverse: float) -> None:
     if not DATA or not Path(DATA, name).is_dir():
@@ -76,6 +83,8 @@ def test_temperatures_of_users_by_a_slow_loop() -> None:
     assert float(tau[3]) == pytest.approx(side.tau_0)
     side.begin_epoch(3, unasked)
     assert side.side(batch([0, 1]))["tau"].tolist() == pytest.approx([side.tau_0] * 2)
+    side.observe(batch([0, 1]), torch.tensor([0.4, 0.4]), torch.zeros(2, 3))
+    assert side.shares().tolist() == pytest.approx([1.0] * 4)
 
 
 def test_an_easy_user_gets_a_small_tau_down_to_tau_0_over_e() -> None:
