@@ -36,12 +36,15 @@ def probe_words(found: Probe) -> list[str]:
 def versus_words(first: str, second: str, metric: str, paired: Paired, where: str) -> str:
     """One sentence on a difference: its size, its interval, and whether it is told from chance.
 
-    >>> from taurec.evaluation.significance import Paired
+    >>> from taurec.evaluation.significance import Interval, Paired
     >>> versus_words("ease", "mf:sl", "ndcg@20", Paired(Interval(0.0123, 0.01, 0.0146), 0.001, 50), "on test")
     'ease is ahead of mf:sl on test by 0.0123 ndcg@20 (95 % interval 0.0100 to 0.0146, p = 0.001).'
     """
     d = paired.difference
-    between = "" if d.low is None or d.high is None else f"95 % interval {number(d.low)} to {number(d.high)}, "
+    low, high = d.low, d.high
+    if paired.p_value < LEVEL and d.mean < 0 and low is not None and high is not None:
+        low, high = -high, -low  # of how far it is behind
+    between = "" if low is None or high is None else f"95 % interval {number(low)} to {number(high)}, "
     if paired.p_value >= LEVEL:
         size = f"{'+' if d.mean >= 0 else '-'}{number(abs(d.mean))}"
         return f"{first} and {second} are not told apart {where}: {size} {metric} ({between}p = {paired.p_value:.2g})."
