@@ -55,7 +55,7 @@ def versus_words(first: str, second: str, metric: str, paired: Paired, where: st
 def _tried(found: Probe) -> Table:
     ranked = sorted(found.tries, key=lambda t: (-_ORDER[t.stage], -(t.valid if t.valid is not None else -1.0)))
     whole = [t for t in ranked if t.stage == "whole"]
-    baselines = _best_of_each([t for t in ranked if t.stage == "baseline"])
+    baselines = best_of_each([t for t in ranked if t.stage == "baseline"])
     rounds = [t for t in ranked if t.stage == "probe"][: max(3, SHOWN - len(whole) - len(baselines))]
     rows = [
         [
@@ -91,9 +91,10 @@ def _same(tried: Try, found: Probe) -> bool:
     return best is not None and tried.valid == best.metrics[found.metric]
 
 
-def _best_of_each(tries: list[Try]) -> list[Try]:
+def best_of_each(tries: list[Try]) -> list[Try]:
+    """The best setting of each model, the best model first."""
     best: dict[str, Try] = {}
-    for t in tries:
+    for t in sorted(tries, key=lambda t: -(t.valid if t.valid is not None else -1.0)):
         best.setdefault(t.label, t)
     return list(best.values())
 

@@ -9,7 +9,7 @@ from taurec.report.page import Block, Figure, Page, Prose, Section, Table
 from taurec.report.people import some_people
 from taurec.report.plots import Series, interval_plot, line_plot, scatter_plot
 from taurec.report.private import NOTE, Hashed
-from taurec.report.probe import STAGES, probe_words
+from taurec.report.probe import STAGES, best_of_each, probe_words
 from taurec.report.tables import count, number
 from taurec.report.tryit import try_it
 
@@ -54,9 +54,9 @@ def probe_page(
 
 def _tried(found: Probe) -> list[Block]:
     known = [t for t in found.tries if t.valid is not None]
-    whole = [t for t in known if t.stage != "probe"]
+    whole = best_of_each([t for t in known if t.stage != "probe"])
     svg = scatter_plot(
-        _names([f"{t.label} {t.setting}".strip() if t.stage == "whole" else t.label for t in whole]),
+        [t.label for t in whole],
         [max(t.seconds, 1e-3) for t in whole],
         [t.valid or 0.0 for t in whole],
         x_label="seconds",
@@ -70,16 +70,11 @@ def _tried(found: Probe) -> list[Block]:
     return [
         Figure(
             svg,
-            "Models fitted to the whole log; points of a baseline are its settings, the best of them bears its name.",
+            "Models fitted to the whole log, each with its best setting, and the seconds of that one fit.",
             f"The best is {best.label} with {number(best.valid or 0.0)}",
         ),
         Table(head, rows, f"All {count(len(found.tries), 'setting')} in the order of the work.{users}"),
     ]
-
-
-def _names(labels: list[str]) -> list[str]:
-    """Each name once, at its first point; the others bear none."""
-    return [label if label not in labels[:n] else "" for n, label in enumerate(labels)]
 
 
 def _on_test(found: Probe) -> list[Block]:
