@@ -13,7 +13,12 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     ("script", "page"),
-    [("make_results", "results"), ("make_performance", "performance"), ("make_reproduction", "reproduction")],
+    [
+        ("make_results", "results"),
+        ("make_performance", "performance"),
+        ("make_reproduction", "reproduction"),
+        ("make_temperature", "temperature"),
+    ],
 )
 def test_the_page_is_what_its_script_makes_of_the_records(script: str, page: str, tmp_path: Path, monkeypatch) -> None:
     spec = importlib.util.spec_from_file_location(script, ROOT / "scripts" / f"{script}.py")
@@ -21,7 +26,7 @@ def test_the_page_is_what_its_script_makes_of_the_records(script: str, page: str
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for folder in ("results", "performance"):
+    for folder in ("results", "performance", "temperature"):
         shutil.copytree(ROOT / "docs" / folder, tmp_path / folder)
     written = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
     (tmp_path / f"{page}.md").write_text(written, encoding="utf-8")
