@@ -46,6 +46,18 @@ def test_a_budget_names_a_model_and_the_command_that_makes_it(run, log_csv):
     assert "min left" in err
 
 
+def test_a_page(run, log_csv, tmp_path):
+    pytest.importorskip("matplotlib", reason="the extra taurec[report] is not installed")
+    page = tmp_path / "c.html"
+    code, _, err = run("compare", log_csv, *ARGS, "--html", page, "--private", "--threads", "1")
+    assert code == 0
+    html = page.read_text()
+    assert f"taurec compare {log_csv}" in html
+    assert "Who is served" in html
+    assert "u01" not in html
+    assert f"written to {page}" in " ".join(err.split())
+
+
 def test_the_front_and_the_duel_are_in_the_document(written):
     assert set(written["front"]) == {"seconds", "tune_seconds", "peak_mb"}
     assert written["trained_against_baseline"]["trained"] == "mf:sl"
@@ -56,6 +68,8 @@ def test_the_front_and_the_duel_are_in_the_document(written):
     ("argv", "said"),
     [
         (["--tries", "0"], "--tries must be at least 1"),
+        (["--private"], "--private hashes the ids in the page; add --html FILE"),
+        (["--html", "c.txt"], "cannot tell the format from '.txt'"),
         (["--budget", "10 parsecs"], "is no duration; write for example 90s, 10m or 1h30m"),
         (["--budget", "10m10m"], "is no duration"),
         (["--budget", "9s", "--seeds", "3", "--tries", "2"], "--seeds, --tries would have no effect with --budget"),

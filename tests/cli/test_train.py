@@ -113,3 +113,14 @@ def test_what_a_run_takes_is_told_and_what_does_not_fit_is_refused(run, log_csv,
     assert (code, out) == (4, "")
     assert "0.0 GB are free" in err
     assert "smaller dim" in err
+
+
+def test_trackers_follow_a_training(run, log_csv, tmp_path):
+    curve = tmp_path / "curve.csv"
+    code, _, err = run("train", log_csv, *FAST, "--track", f"csv:{curve}", "--out", tmp_path / "m")
+    assert code == 0, err
+    assert [line.split(",")[0] for line in curve.read_text().splitlines()] == ["epoch", "1", "2"]
+    assert (tmp_path / "m" / "metrics.csv").read_text().startswith("epoch,loss,")
+    code, out, err = run("train", log_csv, *FAST, "--track", "tensorbord:x")
+    assert (code, out) == (2, "")
+    assert "did you mean 'tensorboard'" in err
