@@ -185,8 +185,8 @@ def _served(fairness: Mapping[str, Fairness]) -> list[Block]:
         [label, f.ndcg.mean, f.coverage, f.gini, f.average_popularity, f.tail_share] for label, f in fairness.items()
     ]
     said = (
-        "First seed. Coverage: share of the catalogue in any list. Gini: inequality of exposure. Average popularity: training "
-        f"count of a listed item. Tail share: of the lists; of what users went for later it is "
+        "First seed. Coverage: share of the catalogue in any list. Gini: inequality of exposure. Average popularity: "
+        f"training count of a listed item. Tail share: of the lists; of what users went for later it is "
         f"{number(first.test_tail_share, 3)}."
     )
     return [*blocks, Table(head, rows, said)]
