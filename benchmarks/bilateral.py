@@ -14,6 +14,7 @@ The design, fixed before any of its results was looked at:
 - ``sl`` is multiplied by tau, which makes it what BSL is at ``tau_pos`` -> infinity in the same batches.
 - Three seeds, of weights, order, negatives and injected pairs. Paired sign-flip tests over users, whose values are
   averaged over seeds, each line of BSL against SL in the same blocks, Holm's correction over all of a level.
+- Added after the first results: SL at other temperatures, shuffled, for noise may want another one than the clean log.
 - Beside them BPR, BCE, the denoising T-CE and R-CE, and the baselines, whose settings validation chooses.
 """
 
@@ -63,6 +64,8 @@ def lines(name: str) -> dict[str, dict[str, Any]]:
         if p > 1:
             for tau_pos in TAU_POS:
                 found[f"bsl, tau_pos {tau_pos:g}, blocks of {p}"] = FIELDS | order | {"loss": f"bsl:{tau_pos}:{tau}"}
+    for factor in (0.7, 1.5, 2.0):
+        found[f"sl, {factor:g} times tau"] = FIELDS | {"order": "shuffled", "loss": f"sl:{factor * tau:.3g}:true"}
     found["bsl-authors-multi, k 1.1, blocks of 4"] = FIELDS | {
         "order": "user-blocks:4", "loss": f"bsl-authors-multi:{tau}:1.1"
     }  # fmt: skip

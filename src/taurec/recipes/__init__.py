@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from taurec.recipes import baselines, bpr, bsl, mml, ours, psl, simplex
+from taurec.recipes import adap_tau, baselines, bpr, bsl, mml, ours, psl, simplex
 from taurec.recipes.recipe import METRICS, PROTOCOLS, Protocol, Published, Recipe
 
-_MODULES = (bsl, simplex, bpr, mml, psl, ours, baselines)
+_MODULES = (bsl, adap_tau, simplex, bpr, mml, psl, ours, baselines)
 
 
 def _rows() -> dict[str, Callable[[], Recipe]]:
