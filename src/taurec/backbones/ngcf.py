@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -103,4 +103,38 @@ class _Layer(nn.Module):
         self.b2 = nn.Parameter(init_table(init, seed, f"b2:{k}", 1, width_out)[0])
 
     def forward(self, x: Tensor, side: Tensor) -> Tensor:
-        return F.leaky_relu(side @ self.w1 + self.b1, 0.2) + F.leaky_relu((x * side) @ self.w2 + self.b2, 0.2)
+        first, second = mapped(side, self.w1), mapped(x * side, self.w2)
+        return F.leaky_relu(first + self.b1, 0.2) + F.leaky_relu(second + self.b2, 0.2)
+
+
+def mapped(x: Tensor, w: Tensor) -> Tensor:
+    """``x @ w`` with the same gradients to the bit for one thread and two, see :class:`_Mapped`.
+
+    >>> w = torch.ones(2, 1, requires_grad=True)
+    >>> mapped(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), w).sum().backward()
+    >>> w.grad[:, 0]
+    tensor([4., 6.])
+    """
+    product: Tensor = _Mapped.apply(x, w)  # type: ignore[no-untyped-call]
+    return product
+
+
+class _Mapped(torch.autograd.Function):
+    """``x[R, d] @ w[d, e]``, whose gradient of w is summed over blocks of rows.
+
+    A matrix product over all rows may be cut at other places with another number of threads, and then has other bits.
+    """
+
+    ROWS = 1024
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:
+        ctx.save_for_backward(x, w)
+        return x @ w
+
+    @staticmethod
+    def backward(ctx: Any, d: Tensor) -> tuple[Tensor, Tensor]:
+        x, w = ctx.saved_tensors
+        short = -len(x) % _Mapped.ROWS
+        blocks = [F.pad(t, (0, 0, 0, short)).view(-1, _Mapped.ROWS, t.shape[1]) for t in (x, d)]
+        return d @ w.T, torch.bmm(blocks[0].transpose(1, 2), blocks[1]).sum(0)
