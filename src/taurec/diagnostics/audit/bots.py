@@ -21,10 +21,10 @@ CATALOGUE = 0.5
 CLOCK = 0.1
 """Standard deviation of the gaps between rows, divided by their mean, below which they are regular; 1 is chance."""
 
-DECISIVE = ("regular", "uniform", "chance")
-"""Signs that make a user bot-like alone; ``activity`` and ``catalogue`` do so together."""
+DECISIVE = ("regular", "chance")
+"""Signs that make a user bot-like alone; of the others it takes two."""
 
-SIGNS = ("activity", "catalogue", *DECISIVE)
+SIGNS = ("activity", "catalogue", "uniform", *DECISIVE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +41,11 @@ class Bots:
 
     @property
     def users(self) -> NDArray[np.bool_]:
-        """[U] the bot-like: with one decisive sign, or with both others."""
-        alone = [self.signs[name] for name in DECISIVE]
-        together: NDArray[np.bool_] = self.signs["activity"] & self.signs["catalogue"]
-        return np.logical_or.reduce([*alone, together])
+        """[U] the bot-like: with one decisive sign, or with two others."""
+        alone = np.logical_or.reduce([self.signs[name] for name in DECISIVE])
+        others = np.sum([who for name, who in self.signs.items() if name not in DECISIVE], axis=0)
+        users: NDArray[np.bool_] = alone | (others >= 2)
+        return users
 
     def of(self, user: int) -> list[str]:
         """The signs of one user."""
@@ -65,15 +66,16 @@ def bots(log: Interactions, fit: CrossFit | None = None) -> Bots:
     - ``activity``: the logarithm of the number of rows lies above the users' median by more than 3.5 robust
       deviations (:func:`taurec.diagnostics.audit.robust.upper_limit`).
     - ``catalogue``: the user has more than half of all items (in catalogues of at least 40).
-    - ``regular``: at least 20 rows at different times, and the gaps between them vary by less than a tenth of
-      their mean. Rows of people come in sittings, with a variation above 1.
     - ``uniform``: at least 20 rows whose items are no more popular than items drawn uniformly: the mean of log(1 +
       other users) lies less than two standard errors above that of the catalogue, and below the users' median by
       more than 3.5 robust deviations. So nobody stands out in a log without popularity.
+    - ``regular``: at least 20 rows at different times, and the gaps between them vary by less than a tenth of
+      their mean. Rows of people come in sittings, with a variation above 1.
     - ``chance``: at least 20 judged rows whose mean place is not below 1/2 by two standard errors
       (``fit``): a model of everybody else cannot tell this user's rows from random ones.
 
-    A user is bot-like with ``regular``, ``uniform`` or ``chance``, or with both ``activity`` and ``catalogue``.
+    A user is bot-like with ``regular`` or ``chance``, or with two of the others: an avid user has many rows or
+    unpopular items too.
 
     Args:
         fit: places of :func:`taurec.diagnostics.audit.crossfit.cross_fit`; without it ``chance`` is skipped.
@@ -98,7 +100,7 @@ def bots(log: Interactions, fit: CrossFit | None = None) -> Bots:
         skipped["chance"] = "no model judged the rows"
     else:
         chance = _chance(log, fit)
-    return Bots(dict(zip(SIGNS, (activity, catalogue, regular, _uniform(log), chance), strict=True)), skipped)
+    return Bots(dict(zip(SIGNS, (activity, catalogue, _uniform(log), regular, chance), strict=True)), skipped)
 
 
 def _regular(log: Interactions, time: NDArray[np.float64]) -> NDArray[np.bool_]:

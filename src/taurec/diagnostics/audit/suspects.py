@@ -19,6 +19,9 @@ WEIGHT: Mapping[str, float] = MappingProxyType({"bot-like": 0.5, "burst": 0.2, "
 """What a flag adds to the suspicion of a row, as the chance that it means nothing if nothing else is known: set by
 hand, not estimated."""
 
+LEAST = 0.1
+"""A row below this suspicion is no suspect: nine of ten like it mean something."""
+
 PLACE = 0.5
 """Beyond this place the row's item is named unexpected."""
 
@@ -42,6 +45,11 @@ class Suspects:
     flags: dict[str, NDArray[np.bool_]]
     order: Index
 
+    @property
+    def count(self) -> int:
+        """How many rows are suspects: those with suspicion of at least :data:`LEAST`."""
+        return int((self.suspicion >= LEAST).sum())
+
     def reasons(self, row: int) -> list[str]:
         """The flags of one row."""
         return [name for name, rows in self.flags.items() if rows[row]]
@@ -53,13 +61,13 @@ class Suspects:
         item_name: Name = str,
         more: Mapping[str, NDArray[np.float64]] | None = None,
     ) -> pl.DataFrame:
-        """The first n rows with suspicion above 0, all by default: user, item, suspicion, place, reasons.
+        """The first n suspects, all by default, with the columns user, item, suspicion, place, reasons.
 
         Args:
             user_name, item_name: what is written for a raw id; a hash where the ids must not be seen.
             more: further columns, [P] each.
         """
-        rows = self.order[self.suspicion[self.order] > 0][:n]
+        rows = self.order[: self.count][:n]
         users = self.log.users.decode(self.log.user_of[rows])
         items = self.log.items.decode(self.log.indices[rows])
         return pl.DataFrame(
