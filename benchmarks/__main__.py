@@ -63,6 +63,7 @@ def main() -> int:
         return 2
     # Before torch is loaded: its waiting threads spin otherwise, at the cost of every other thread.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
     sys.argv = [f"benchmarks {name}", *sys.argv[2:]]
     importlib.import_module(f"benchmarks.{name}").main()
     return 0

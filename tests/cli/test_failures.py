@@ -2,6 +2,7 @@
 
 import errno
 import io
+import logging
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import typer
 
 from taurec import errors
+from taurec.cli import main
 from taurec.cli.failures import Stopped, run
 
 CASES = {
@@ -111,3 +113,8 @@ def test_sigterm_leaves_with_143_and_removes_temporary_files(tmp_path):
     _, err = child.communicate(timeout=30)
     assert (child.returncode, err) == (143, "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_written_to_the_streams_of_a_command_that_is_over(capsys):
+    assert main(["data", "check", "planted"]) == 0
+    assert logging.getLogger("taurec").handlers == []

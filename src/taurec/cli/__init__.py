@@ -21,6 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Before torch is loaded: its threads then sleep while they wait for one another. Spinning threads take
     # turns with TauRec's own and with other programs, and a step takes many times as long on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Matrix products of MKL then have the same bits for any number of threads, on every processor.
+    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
     from taurec.cli.app import app
     from taurec.cli.failures import run
 

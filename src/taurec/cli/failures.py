@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import signal
 import sys
@@ -41,6 +42,9 @@ def run(app: typer.Typer, argv: Sequence[str]) -> int:
         return 0
     except BaseException as error:
         return _told(error, debug)
+    finally:
+        # What is logged after the command is no note of it, and its streams may be closed by then.
+        logging.getLogger("taurec").handlers.clear()
 
 
 def _told(error: BaseException, debug: bool) -> int:
