@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from taurec.cli import compare, data, demo, doctor, evaluate, listing, recommend, reproduce, train
+from taurec.cli import audit, compare, data, demo, doctor, evaluate, listing, recommend, reproduce, train
 
 app = typer.Typer(
     name="taurec",
@@ -40,6 +40,7 @@ app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("compare")(compare.compare)
 app.command("reproduce")(reproduce.reproduce)
+app.add_typer(audit.app, name="audit")
 app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)
 app.command("similar")(recommend.similar)
