@@ -1,0 +1,137 @@
+"""Write the tables and plots of docs/bilateral.md from the records under docs/results/bilateral/.
+
+Usage: python scripts/make_bilateral.py
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from taurec.report.plots import Series, line_plot
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+SETS = {"ml-100k": "MovieLens-100K", "debian": "debian", "amazon-electronics": "Amazon-Electronics"}
+SETS |= {"movielens-1m": "MovieLens-1M"}
+CURVES = ["sl, blocks of 1", "bsl, tau_pos 1, blocks of 4", "bsl, tau_pos 0.2, blocks of 4", "bpr", "t-ce", "r-ce"]
+CURVES += ["ease", "ials"]
+
+
+def main() -> None:
+    """Rewrite the page between its marks, and the plots beside it; the text around is kept."""
+    page, plots = DOCS / "bilateral.md", DOCS / "bilateral"
+    before, rest = page.read_text(encoding="utf-8").split("<!-- tables -->\n")
+    after = rest.split("<!-- end of tables -->\n")[1]
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (DOCS / "results/bilateral").glob("*")}
+    known = [name for name in SETS if name in found]
+    plots.mkdir(exist_ok=True)
+    for name in known:
+        (plots / f"{name}.svg").write_text(plot(found[name]), encoding="utf-8")
+    made = "\n".join(section(found[name], SETS[name]) for name in known)
+    page.write_text(f"{before}<!-- tables -->\n{made}<!-- end of tables -->\n{after}", encoding="utf-8")
+
+
+def section(record: dict[str, Any], title: str) -> str:
+    """One set: its size, the plot, a table a level."""
+    fixed, lines = record["setting"], record["lines"]
+    name = record["set"]
+    told = [
+        f"### {title}",
+        "",
+        f"{fixed['train']:,} training pairs before noise, {fixed['users']:,} users judged, tau {fixed['tau']:g}. "
+        f"Commit {record['machine']['commit']}.",
+        "",
+        f"![NDCG@20 of each line by the share of false positives put into {title}](bilateral/{name}.svg)",
+        "",
+    ]
+    levels = sorted({line["level"] for line in lines})
+    told += [grid(lines, level) for level in levels if len(blocks(lines, level)) > 1]
+    rest = [line["line"] for line in lines if line["level"] == levels[0]]
+    rest += [line["line"] for line in lines if line["line"] not in rest]
+    others = [label for label in dict.fromkeys(rest) if not re.match(r"(sl|bsl, tau_pos)", label)]
+    shown = [label for label in CURVES if label in rest] + [label for label in others if label not in CURVES]
+    told += [
+        f"| NDCG@20 | {' | '.join(f'{level:.0%}' for level in levels)} |",
+        f"|---|{'---:|' * len(levels)}",
+        *(f"| {label} | {' | '.join(cell(lines, label, level) for level in levels)} |" for label in shown),
+        "",
+    ]
+    return "\n".join(told)
+
+
+def grid(lines: list[dict[str, Any]], level: float) -> str:
+    """Block sizes by temperatures of the positives, each against SL in the same blocks."""
+    sizes = blocks(lines, level)
+    at = {line["line"]: line for line in lines if line["level"] == level}
+    taus = sorted({float(m.group(1)) for label in at if (m := re.match(r"bsl, tau_pos ([\d.]+)", label))})
+    told = [
+        f"**NDCG@20 with {level:.0%} false positives put in**",
+        "",
+        f"| positives of a user in a block | SL | {' | '.join(f'BSL, tau_pos {t:g}' for t in taus)} |",
+        f"|---|---:|{'---:|' * len(taus)}",
+    ]
+    for p in sizes:
+        cells = [entry(at.get(f"bsl, tau_pos {t:g}, blocks of {p}")) for t in taus]
+        told.append(f"| {p} | {entry(at.get(f'sl, blocks of {p}'))} | {' | '.join(cells)} |")
+    weights = [at.get(f"bsl, tau_pos {t:g}, blocks of {p}") for p in sizes for t in taus]
+    if any(w and "auc" in w for w in weights):
+        told += [
+            "",
+            "Mean weight of an injected and of a genuine positive; the chance that the injected one weighs less:",
+            "",
+        ]
+        told += [f"| block | {' | '.join(f'tau_pos {t:g}' for t in taus)} |", f"|---|{'---:|' * len(taus)}"]
+        for p in sizes:
+            of = [at.get(f"bsl, tau_pos {t:g}, blocks of {p}") for t in taus]
+            if any(of):
+                told.append(f"| {p} | {' | '.join(weight(w) for w in of)} |")
+    return "\n".join([*told, ""])
+
+
+def blocks(lines: list[dict[str, Any]], level: float) -> list[int]:
+    labels = [line["line"] for line in lines if line["level"] == level]
+    return sorted(
+        {int(m.group(1)) for label in labels if (m := re.match(r"(?:sl|bsl, tau_pos.*), blocks of (\d)", label))}
+    )
+
+
+def cell(lines: list[dict[str, Any]], label: str, level: float) -> str:
+    return entry(next((line for line in lines if (line["line"], line["level"]) == (label, level)), None))
+
+
+def entry(line: dict[str, Any] | None) -> str:
+    """The mean, the spread over seeds, and ``+`` or ``-`` where a test tells it from SL in the same batches."""
+    if line is None:
+        return ""
+    told = f"{line['ndcg@20']:.4f}" + (f" ±{line['spread']:.4f}".replace("±0.", "±.") if line["spread"] else "")
+    if line.get("p", 1.0) < 0.05:
+        told += " **+**" if line["difference"] > 0 else " **-**"
+    return told
+
+
+def weight(line: dict[str, Any] | None) -> str:
+    if line is None or "auc" not in line:
+        return ""
+    return f"{line['weight_injected']:.2f} / {line['weight_genuine']:.2f}, {line['auc']:.2f}"
+
+
+def plot(record: dict[str, Any]) -> str:
+    """NDCG@20 by level, one curve a line that was run at three levels or more."""
+    series = []
+    for label in CURVES:
+        found = sorted((r for r in record["lines"] if r["line"] == label), key=lambda r: r["level"])
+        if len(found) >= 2:
+            y, spread = [r["ndcg@20"] for r in found], [r["spread"] or 0.0 for r in found]
+            low, high = ([v + sign * s for v, s in zip(y, spread, strict=True)] for sign in (-1, 1))
+            series.append(Series(label, [100 * r["level"] for r in found], y, low, high))
+    svg = line_plot(
+        series, x_label="false positives put in, % of a user's positives", y_label="NDCG@20 on the clean test part"
+    )
+    # As a file of its own it has no page around it whose ink and paper it could take.
+    return svg.replace("<svg ", '<svg style="background: #fff; color: #111" ', 1)
+
+
+if __name__ == "__main__":
+    main()
