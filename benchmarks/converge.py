@@ -18,7 +18,8 @@ from benchmarks import machine
 from taurec.data.source import open_source
 from taurec.errors import UsageError
 from taurec.training.presets import resolve
-from taurec.training.trainer import Progress, Trainer
+from taurec.training.records import Progress
+from taurec.training.trainer import Trainer
 
 YELP = {"source": "yelp2018", "metric": "recall@20", "patience": 10_000, "valid": 0.0, "seed": 2020}
 

@@ -41,7 +41,8 @@ from taurec.kernels.hop import hop
 from taurec.kernels.tables import adam_step, unit_rows
 from taurec.ranker import EmbeddingRanker
 from taurec.training.presets import resolve
-from taurec.training.trainer import Progress, Trainer
+from taurec.training.records import Progress
+from taurec.training.trainer import Trainer
 
 TAU, ROWS, NEGATIVES, DIM = 0.11, 1024, 800, 64
 SMALL = 8, 5

@@ -33,8 +33,9 @@ from taurec.data.interactions import Interactions
 from taurec.training.calibrate import cost
 from taurec.training.forecast import Sizes, memory
 from taurec.training.presets import resolve
+from taurec.training.records import EpochRecord
 from taurec.training.tables import LateTable
-from taurec.training.trainer import EpochRecord, Trainer
+from taurec.training.trainer import Trainer
 
 WORLD = {"users": 2_000_000, "items": 1_000_000, "pairs": 20_000_000}
 YELP = {"users": 31_668, "items": 38_048, "pairs": 1_237_259}

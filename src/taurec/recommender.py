@@ -26,8 +26,10 @@ from taurec.run import Run
 from taurec.saved import SavedModel, read_folder, write_folder
 from taurec.tracking import Tracker, follow
 from taurec.training.auto_temperature import find_temperature
+from taurec.training.device import use_threads
 from taurec.training.presets import auto_settings, resolve
-from taurec.training.trainer import EpochRecord, Progress, Trainer, use_threads
+from taurec.training.records import EpochRecord, Progress
+from taurec.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from taurec.data.vocabulary import Vocabulary
 from taurec.errors import ArtefactError, ResourceError, UsageError
 from taurec.ranker import EmbeddingRanker, Ranker
 from taurec.run import Run
-from taurec.training.trainer import EpochRecord
+from taurec.training.records import EpochRecord
 
 PARTS = ("train", "valid", "test")
 FORMAT = 1

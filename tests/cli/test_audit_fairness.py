@@ -63,7 +63,7 @@ def test_saved_models_bring_their_data(run, saved):
 
 
 def test_saved_beside_a_fitted_one_of_the_same_name(run, saved, log_csv):
-    code, said, _ = run(log_csv, "--saved", saved, "--models", "ease", "--json", "-q", "--k", 5)
+    _, said, _ = run(log_csv, "--saved", saved, "--models", "ease", "--json", "-q", "--k", 5)
     assert [m["label"] for m in json.loads(said)["models"]] == [f"ease ({saved})", "ease"]
 
 

@@ -24,7 +24,7 @@ from taurec.diagnostics.temperature_audit import (
 )
 from taurec.errors import UsageError
 from taurec.training.presets import resolve
-from taurec.training.trainer import Progress
+from taurec.training.records import Progress
 
 PARTS = split(planted(n_users=40, n_items=30, seed=1).log)
 FIELDS = {"epochs": 2, "threads": 1, "kernel": "torch", "settings": {"backbone": {"dim": 8}}}

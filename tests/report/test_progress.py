@@ -3,7 +3,7 @@ import io
 from rich.console import Console
 
 from taurec.report.progress import live_line, log_line, show
-from taurec.training.trainer import EpochRecord, Progress
+from taurec.training.records import EpochRecord, Progress
 
 FIRST = EpochRecord(1, 0.5, 2.0, metrics={"ndcg@20": 0.25})
 SECOND = EpochRecord(2, 0.4, 2.0, metrics={"ndcg@20": 0.125})

@@ -27,7 +27,8 @@ from taurec.data.generated import generated
 from taurec.data.interactions import Interactions
 from taurec.training.forecast import Sizes, memory
 from taurec.training.presets import resolve
-from taurec.training.trainer import EpochRecord, Trainer
+from taurec.training.records import EpochRecord
+from taurec.training.trainer import Trainer
 
 def megabytes(name):
     lines = open("/proc/self/status").read().splitlines()

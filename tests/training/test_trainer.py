@@ -16,7 +16,8 @@ from taurec.data.split import split
 from taurec.errors import NonFiniteError, UsageError
 from taurec.kernels import available
 from taurec.training.presets import resolve
-from taurec.training.trainer import Progress, Trainer
+from taurec.training.records import Progress
+from taurec.training.trainer import Trainer
 
 PARTS = split(planted(n_users=80, n_items=40, seed=3).log, "ratio", valid=0.15, test=0.15, seed=0)
 SMALL = {

@@ -82,7 +82,7 @@ def fairness(
     from taurec.comparison.candidates import candidates
     from taurec.diagnostics.fairness_audit import audit_fairness
     from taurec.report.private import Hashed
-    from taurec.training.trainer import pick_device
+    from taurec.training.device import pick_device
 
     fields = run_fields(assign, epochs=epochs, split=split, seed=seed, device=device, threads=threads)
     reading = reading_fields(

@@ -69,7 +69,7 @@ def fix(
     from taurec.diagnostics.audit.fix import fix as clean
     from taurec.evaluation.metrics import parse_all
     from taurec.report.audit import fix_tables
-    from taurec.training.trainer import use_threads
+    from taurec.training.device import use_threads
 
     shown = [str(m) for m in parse_all(metrics)]
     fields = run_fields(assign, epochs=epochs, split=split, seed=seed, threads=threads)

@@ -78,8 +78,8 @@ def log(
     from taurec.diagnostics.audit.log import audit_log
     from taurec.report.audit import log_tables, recovery_sentence, recovery_table, suspect_frame
     from taurec.report.private import Hashed
+    from taurec.training.device import use_threads
     from taurec.training.presets import resolve
-    from taurec.training.trainer import use_threads
 
     given = run_fields(assign, epochs=epochs, seed=seed, threads=threads)
     idle = [f"--{name}" for name in ("epochs",) if name in given] + ["--set"] * bool(assign)

@@ -81,7 +81,7 @@ def noise(
     from taurec.diagnostics.noise_fits import Interrupted
     from taurec.diagnostics.robustness import noise_curves
     from taurec.report.noise import step_text
-    from taurec.training.trainer import pick_device
+    from taurec.training.device import pick_device
 
     for name, value, accepted in (("--kind", kind, KINDS), ("--tune", tune, TUNES)):
         if value not in accepted:

@@ -137,8 +137,8 @@ def _of_training(fields: dict[str, Any], taus: list[float], users: int, output: 
     from taurec.cli.fitting import open_and_split, settings_lines
     from taurec.diagnostics.temperature_audit import audit_training, tau_of
     from taurec.report.progress import show
+    from taurec.training.device import pick_device
     from taurec.training.presets import resolve
-    from taurec.training.trainer import pick_device
 
     run = resolve(**fields)
     tau_of(run, taus)

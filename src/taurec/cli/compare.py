@@ -82,7 +82,7 @@ def compare(
     from taurec.cli.typed import typed_command
     from taurec.comparison import compare as compare_models
     from taurec.evaluation.metrics import parse_all
-    from taurec.training.trainer import pick_device
+    from taurec.training.device import pick_device
 
     shown = [str(m) for m in parse_all(metrics)]
     if tune not in TUNES:

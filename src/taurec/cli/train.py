@@ -85,7 +85,7 @@ def train(
     from taurec.recommender import Recommender
     from taurec.saved import check_writable, update_metrics
     from taurec.tracking import open_tracker
-    from taurec.training.trainer import pick_device
+    from taurec.training.device import pick_device
 
     given = run_fields(
         assign, model=model, backbone=backbone, loss=loss, negatives=negatives, order=order, batch_size=batch_size,

@@ -29,7 +29,8 @@ from taurec.recommender import Recommender
 from taurec.run import Run
 from taurec.training.forecast import Sizes
 from taurec.training.presets import resolve
-from taurec.training.trainer import EpochRecord, Trainer
+from taurec.training.records import EpochRecord
+from taurec.training.trainer import Trainer
 
 LEAST = 2.0
 """Seconds that a budget must have."""

@@ -22,7 +22,7 @@ from taurec.evaluation.ranking import Evaluation
 from taurec.evaluation.significance import bootstrap, compare_paired, holm, over_seeds
 from taurec.recommender import Recommender
 from taurec.run import Run
-from taurec.training.trainer import Progress
+from taurec.training.records import Progress
 
 
 def compare(

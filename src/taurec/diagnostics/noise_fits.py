@@ -21,7 +21,7 @@ from taurec.errors import ArtefactError, TaurecError, UsageError
 from taurec.evaluation.ranking import evaluate_ranker
 from taurec.recommender import Recommender
 from taurec.run import Choice, Run
-from taurec.training.trainer import Progress
+from taurec.training.records import Progress
 
 HELD_OUT_SHARE = 0.1
 """Of each user's training positives, for ``negatives-held-out``: the PSL paper's."""

@@ -22,7 +22,8 @@ from taurec.recommender import Recommender
 from taurec.run import Run
 from taurec.training.auto_temperature import find_temperature
 from taurec.training.presets import auto_settings
-from taurec.training.trainer import Progress, Trainer
+from taurec.training.records import Progress
+from taurec.training.trainer import Trainer
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 OTHERS = (0.25, 0.5, 2.0, 4.0)

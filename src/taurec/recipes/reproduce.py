@@ -34,8 +34,10 @@ from taurec.evaluation.ranking import evaluate_ranker
 from taurec.recipes.recipe import METRICS, Protocol, Recipe
 from taurec.run import Run
 from taurec.training.calibrate import cost
+from taurec.training.device import use_threads
 from taurec.training.forecast import Sizes
-from taurec.training.trainer import Progress, Trainer, use_threads
+from taurec.training.records import Progress
+from taurec.training.trainer import Trainer
 
 TIERS = (("A", 15 * 60.0), ("B", 2 * 3600.0), ("C", float("inf")))
 """What a run may take on this machine, in seconds: A is run three times under both protocols, B once, C waits."""

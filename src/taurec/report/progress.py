@@ -14,7 +14,7 @@ from rich.text import Text
 from taurec.report.tables import number, rate, seconds
 
 if TYPE_CHECKING:
-    from taurec.training.trainer import EpochRecord, Progress
+    from taurec.training.records import EpochRecord, Progress
 
 REDRAW = 0.1
 """Seconds between two drawings of the live line."""

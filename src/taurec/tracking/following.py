@@ -13,7 +13,7 @@ from taurec.run import Run
 from taurec.tracking.protocol import Tracker
 from taurec.tracking.together import Together
 from taurec.training.checkpoint import records_in
-from taurec.training.trainer import EpochRecord, Progress
+from taurec.training.records import EpochRecord, Progress
 
 Hook = Callable[[Progress], None]
 

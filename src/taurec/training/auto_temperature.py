@@ -21,7 +21,8 @@ from taurec.data.split import split
 from taurec.errors import NonFiniteError, UsageError
 from taurec.run import Run
 from taurec.training.presets import auto_settings, settled
-from taurec.training.trainer import Progress, Trainer
+from taurec.training.records import Progress
+from taurec.training.trainer import Trainer
 
 EPOCHS = 6
 """A probe has at most so many epochs,"""

@@ -6,7 +6,6 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,66 +30,16 @@ from taurec.sampling.per_row import PerRow
 from taurec.scoring import batch_scores, catalogue_scores, streams
 from taurec.training import checkpoint
 from taurec.training.adam import Adam
+from taurec.training.device import pick_device, use_threads
 from taurec.training.forecast import SCORING_MB, Sizes, check_memory
 from taurec.training.interrupt import StopRequest, stop_on_signal
 from taurec.training.objective import NONE, Objective
 from taurec.training.penalty import count
 from taurec.training.plain import PlainTables, Taken, by_counts, strength
+from taurec.training.records import EpochRecord, Progress, Trained
 from taurec.training.schedule import share, waits
 from taurec.training.side import side_of
 from taurec.types import Batch, Embeddings, NegativeIds
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """One line of ``metrics.jsonl``: mean loss over the epoch's rows, seconds of training alone, validation."""
-
-    epoch: int
-    loss: float
-    train_seconds: float
-    eval_seconds: float = 0.0
-    metrics: dict[str, float] = field(default_factory=dict)
-    rows_without_negatives: int = 0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run is; handed to the hook after each step, and once more with ``record`` after each epoch."""
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-    rows_per_second: float
-    record: EpochRecord | None = None
-    best: EpochRecord | None = None
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What training yields.
-
-    Attributes:
-        ranker: of the best epoch (the last one where nothing was validated).
-        backbone: with the weights of that epoch.
-        records: one an epoch.
-        best: the record of that epoch, or None if no epoch was finished.
-        notes: what the user should know, such as groups that hardly exist.
-        stopped_by: the signal that ended the run early, or 0.
-        kernels: what ran, by part of the step (``scores``, ``hop``, ``tables``): ``numba``, ``triton`` or
-            ``torch``.
-        finished: whether the run came to its end: all epochs, or no better one within its patience.
-    """
-
-    ranker: EmbeddingRanker
-    backbone: torch.nn.Module
-    records: list[EpochRecord]
-    best: EpochRecord | None
-    notes: list[str]
-    stopped_by: int = 0
-    kernels: dict[str, str] = field(default_factory=dict)
-    finished: bool = True
 
 
 class Trainer:
@@ -453,30 +402,6 @@ def _places(embeddings: Embeddings, batch: Batch) -> tuple[Tensor, Tensor, Negat
     if negatives.ids is None:
         return user, item, negatives
     return user, item[:b], dataclasses.replace(negatives, ids=item[b:].view(negatives.ids.shape))
-
-
-_ALL_THREADS = torch.get_num_threads()
-"""What torch found usable when it was loaded: all cores, or what ``OMP_NUM_THREADS`` says."""
-
-
-def use_threads(n: int) -> None:
-    """Let torch and TauRec's kernels compute on n threads; 0 takes all."""
-    torch.set_num_threads(n or _ALL_THREADS)
-
-
-def pick_device(name: str) -> torch.device:
-    """The named device, or a :class:`UsageError`: an explicit request never falls back."""
-    if name == "cpu":
-        return torch.device("cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"unknown device {name!r}; accepted: cpu, cuda, cuda:0, ...") from None
-    if device.type != "cuda":
-        raise UsageError(f"device {name!r} is not supported; accepted: cpu, cuda, cuda:0, ...")
-    if not torch.cuda.is_available():
-        raise UsageError(f"device {name!r} was asked for, but torch finds no GPU here; use --device cpu")
-    return device
 
 
 def _better(record: EpochRecord, best: EpochRecord | None, metric: str) -> bool:
