@@ -199,7 +199,7 @@ def _show(told: list[dict[str, Any]], output: Output) -> None:
             name = ""
     if rows:
         right = ["published", "measured", "difference"]
-        output.say(table(["row", "metric", *right], rows, right=right, whole=["row"]))
+        output.say(table(["row", "metric", *right], rows, right=right, whole=["row", "metric"]))
     if any(record["chosen_on"] == "test" for record in told):
         output.say("Under the protocol paper the epoch is chosen on the test part, as in the sources.")
     if any(not record["finished"] for record in told):
