@@ -47,10 +47,10 @@ def section(record: dict[str, Any], title: str) -> str:
         "",
     ]
     levels = sorted({line["level"] for line in lines})
-    told += [grid(lines, level) for level in levels if len(blocks(lines, level)) > 1]
+    told += [grid(lines, level) for level in levels if blocks(lines, level)]
     rest = [line["line"] for line in lines if line["level"] == levels[0]]
     rest += [line["line"] for line in lines if line["line"] not in rest]
-    others = [label for label in dict.fromkeys(rest) if not re.match(r"(sl|bsl, tau_pos)", label)]
+    others = [label for label in dict.fromkeys(rest) if not re.match(r"(sl, blocks|bsl, tau_pos)", label)]
     shown = [label for label in CURVES if label in rest] + [label for label in others if label not in CURVES]
     told += [
         f"| NDCG@20 | {' | '.join(f'{level:.0%}' for level in levels)} |",

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
         ("make_results", "results"),
         ("make_performance", "performance"),
         ("make_reproduction", "reproduction"),
+        ("make_bilateral", "bilateral"),
         ("make_temperature", "temperature"),
     ],
 )
