@@ -41,7 +41,7 @@ def test_a_table_and_a_verdict(run, noisy: Path) -> None:
     assert code == 0, err
     assert max(len(line) for line in out.splitlines()) <= 80
     said = " ".join(out.split())
-    assert re.search(r"Look at: about \d\d% of the rows look like chance", said)
+    assert re.search(r"Look at: at most \d\d% of the rows look like chance", said)
     assert "rows that look like chance (false positives)" in said
     assert "unexpected item" in said
     assert "itemknn: fold 5 of 5" in err

@@ -125,7 +125,7 @@ def audit_log(
     >>> from taurec.data.planted import planted
     >>> found = audit_log(planted(n_users=300, n_items=100, per_user=12, noise=0.2, seed=1).log, judge="itemknn")
     >>> found.verdict
-    'Look at: about 19% of the rows look like chance.'
+    'Look at: at most 19% of the rows look like chance.'
     """
     fit = cross_fit(log, judge, folds=folds, seed=seed, on_progress=on_progress)
     estimated, why = None, ""
@@ -146,7 +146,7 @@ def _problems(found: LogAudit) -> list[str]:
     said = []
     log = found.log
     if found.shares is not None and (found.shares.false_positives.low or 0.0) > CLEAN:
-        said.append(f"about {found.shares.false_positives.mean:.0%} of the rows look like chance")
+        said.append(f"at most {found.shares.false_positives.mean:.0%} of the rows look like chance")
     if log.merged > REPEATED * found.rows:
         said.append(f"{log.merged:,} of {found.rows:,} rows ({log.merged / found.rows:.0%}) repeat a pair")
     of_bots = int(log.user_counts[found.bots.users].sum())
