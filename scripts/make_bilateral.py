@@ -1,4 +1,4 @@
-"""Write the tables and plots of docs/bilateral.md from the records under docs/results/bilateral/.
+"""Write the tables and plots of docs/bilateral.md from the records under docs/results/bilateral/ and margins/.
 
 Usage: python scripts/make_bilateral.py
 """
@@ -30,7 +30,36 @@ def main() -> None:
     for name in known:
         (plots / f"{name}.svg").write_text(plot(found[name]), encoding="utf-8")
     made = "\n".join(section(found[name], SETS[name]) for name in known)
+    between, rest = after.split("<!-- margins -->\n")
+    last = rest.split("<!-- end of margins -->\n")[1]
+    after = f"{between}<!-- margins -->\n{margins()}<!-- end of margins -->\n{last}"
     page.write_text(f"{before}<!-- tables -->\n{made}<!-- end of tables -->\n{after}", encoding="utf-8")
+
+
+def margins() -> str:
+    """The losses with margins, by number of negatives."""
+    told = []
+    for path in sorted((DOCS / "results/margins").glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        numbers = sorted({line["negatives"] for line in record["lines"]})
+        at = {(line["negatives"], line["line"]): line for line in record["lines"]}
+        labels = list(dict.fromkeys(line["line"] for line in record["lines"]))
+        told += [f"{SETS[record['set']]}, NDCG@20 on test, commit {record['machine']['commit']}:", ""]
+        told += [
+            f"| | {' | '.join(f'{n} negatives | chosen' for n in numbers)} |",
+            f"|---|{'---:|---|' * len(numbers)}",
+        ]
+        for label in labels:
+            cells = [(entry(at[n, label]), chosen(at[n, label]["chosen"])) for n in numbers]
+            told.append(f"| {label} | {' | '.join(f'{value} | {setting}' for value, setting in cells)} |")
+        told.append("")
+    return "\n".join(told)
+
+
+def chosen(settings: dict[str, Any]) -> str:
+    """What validation chose, without what the line's name says."""
+    names = {"tau": "tau", "margin": "margin", "neg_weight": "weight"}
+    return ", ".join(f"{word} {settings[name]:g}" for name, word in names.items() if name in settings)
 
 
 def section(record: dict[str, Any], title: str) -> str:
