@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -13,6 +14,8 @@ from taurec.evaluation.ranking import Evaluation
 from taurec.evaluation.significance import (
     bootstrap,
     bootstrap_all,
+    bootstrap_difference,
+    bootstrap_means,
     chance_of_best,
     compare_paired,
     holm,
@@ -96,6 +99,32 @@ def test_blocks_of_resamples_do_not_change_the_interval(monkeypatch):
     parts = bootstrap(values, RECALL)
     assert (parts.low, parts.high) == pytest.approx((whole.low, whole.high), abs=1e-12)
     assert compare_paired(values, evaluation(np.full(500, 0.5)), RECALL).p_value == p_whole.p_value
+
+
+def test_difference_of_two_groups_of_users():
+    """The two sides vary by themselves: a constant one adds nothing, two alike give the root of 2 of one's width."""
+    drawn = np.random.default_rng(5).normal(size=400)
+    spread, other, constant = evaluation(drawn[:200]), evaluation(drawn[200:]), evaluation(np.full(90, 0.25))
+    one, two = bootstrap(spread, "recall@20"), bootstrap(other, "recall@20")
+    against = bootstrap_difference(spread, constant, "recall@20")
+    assert against.mean == pytest.approx(one.mean - 0.25, abs=1e-12)
+    assert (against.low, against.high) == pytest.approx((one.low - 0.25, one.high - 0.25), abs=1e-12)
+    both = bootstrap_difference(spread, other, "recall@20")
+    assert both.mean == pytest.approx(one.mean - two.mean, abs=1e-12)
+    assert both.high - both.low == pytest.approx(np.hypot(one.high - one.low, two.high - two.low), rel=0.1)
+    itself, one = (
+        find(resamples=4000)
+        for find in (partial(bootstrap_difference, spread, spread, RECALL), partial(bootstrap, spread, RECALL))
+    )
+    assert itself.high - itself.low == pytest.approx(2**0.5 * (one.high - one.low), rel=0.1)
+    assert bootstrap_difference(spread, evaluation([1.0]), "recall@20").low is None
+
+
+def test_means_of_columns_are_resampled_together():
+    values = np.random.default_rng(6).random((50, 2))
+    for found, column in zip(bootstrap_means(values), values.T, strict=True):
+        alone = bootstrap(evaluation(column), "recall@20")
+        assert (found.mean, found.low, found.high) == pytest.approx((alone.mean, alone.low, alone.high), abs=1e-12)
 
 
 def test_sign_flip_approaches_the_exact_probability():

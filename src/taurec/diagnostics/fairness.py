@@ -7,7 +7,7 @@ held-out item of u; d_r = 1 / log2(r + 1); ideal_u = sum of d_r over r = 1..min(
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from taurec.diagnostics.served import ItemGroup, UserDivision, UserGroup
 from taurec.errors import UsageError
 from taurec.evaluation.metrics import Metric, ratio
 from taurec.evaluation.ranking import USERS_AT_ONCE, Evaluation, hits_of, top_k
-from taurec.evaluation.significance import Interval, bootstrap_all
+from taurec.evaluation.significance import Interval, bootstrap_all, bootstrap_difference, bootstrap_means
 from taurec.ranker import Ranker
 
 Values = NDArray[np.float64]
@@ -90,7 +90,7 @@ class Fairness:
                     "groups": [asdict(g) for g in division.groups],
                     "users_without": division.n_without,
                     "worst": division.worst.name if division.worst else None,
-                    "gap": division.gap,
+                    "gap": asdict(division.gap),
                     "apart": division.apart,
                 }
                 for division in self.users
@@ -103,6 +103,7 @@ GLOBAL = (
     "reo", "rsp",
 )  # fmt: skip
 """The measures of a whole model, in the order they are shown."""
+UNKNOWN = Interval(float("nan"), None, None)
 
 
 def fairness(
@@ -138,7 +139,7 @@ def fairness(
     >>> test = Interactions.from_pairs([0, 1], [2, 3], train.users, train.items)
     >>> ranker = EmbeddingRanker(np.ones((3, 1), "f4"), np.array([[4], [1], [3], [2]], "f4"))
     >>> found = fairness(ranker, test, train, k=1, items=popularity_groups(train, 2))
-    >>> found.recall.mean, [g.recall for g in found.items], found.coverage
+    >>> found.recall.mean, [g.recall.mean for g in found.items], found.coverage
     (1.0, [1.0, 0.0], 0.5)
     """
     items = popularity_groups(train) if items is None else items
@@ -160,7 +161,7 @@ def fairness(
     )
     total = bootstrap_all(evaluation, seed=seed, resamples=resamples)
     tail, popularity = np.concatenate(tally.tail), np.concatenate(tally.popularity)
-    groups = _item_groups(tally, items, relevant, seen, who)
+    groups = _item_groups(tally, items, relevant, seen, who, seed, resamples)
     return Fairness(
         k=k,
         n_users=len(who),
@@ -194,7 +195,9 @@ class _Tally:
         self.exposure = np.zeros(len(popularity), dtype=np.int64)
         self.slots, self.discounted = np.zeros(self.n_groups), np.zeros(self.n_groups)
         self.all_discounted = 0.0
-        self.hits, self.recall, self.ndcg = (np.zeros(self.n_groups) for _ in range(3))
+        self.hits = np.zeros(self.n_groups)
+        self.recall: list[Values] = []
+        self.ndcg: list[Values] = []
         self.tail: list[Values] = []
         self.popularity: list[Values] = []
         self._terms: list[tuple[NDArray[np.bool_], Index]] = []
@@ -214,11 +217,10 @@ class _Tally:
         self.slots += self._by_group(group, group >= 0)
         self.discounted += self._by_group(group, group >= 0, rank_weight)
         ideal = np.cumsum(self._discount)[np.minimum(n_relevant, self.k) - 1]
-        one = np.ones(lists.shape)
         in_group = hits & (group >= 0)
         self.hits += self._by_group(group, in_group)
-        self.recall += self._by_group(group, in_group, one / n_relevant[:, None])
-        self.ndcg += self._by_group(group, in_group, rank_weight / ideal[:, None])
+        self.recall.append(self._by_user(group, in_group, np.ones(lists.shape)) / n_relevant[:, None])
+        self.ndcg.append(self._by_user(group, in_group, rank_weight) / ideal[:, None])
 
     def terms(self) -> tuple[Values, Values]:
         """Numerators and denominators [n, 2] of recall@k and ndcg@k."""
@@ -232,9 +234,21 @@ class _Tally:
         counted = np.bincount(group[where], weights=None if weight is None else weight[where], minlength=self.n_groups)
         return counted.astype(np.float64)
 
+    def _by_user(self, group: Index, where: NDArray[np.bool_], weight: Values) -> Values:
+        """[u, G] the weights of each user's slots in each group."""
+        cell = np.arange(len(group))[:, None] * self.n_groups + group
+        counted = np.bincount(cell[where], weights=weight[where], minlength=len(group) * self.n_groups)
+        return counted.reshape(len(group), self.n_groups).astype(np.float64)
+
 
 def _item_groups(
-    tally: _Tally, groups: Groups, relevant: Interactions, seen: Interactions, who: Index
+    tally: _Tally,
+    groups: Groups,
+    relevant: Interactions,
+    seen: Interactions,
+    who: Index,
+    seed: int,
+    resamples: int,
 ) -> tuple[ItemGroup, ...]:
     n, n_groups = len(who), len(groups.names)
     held = groups.of[relevant.indices]
@@ -248,14 +262,16 @@ def _item_groups(
     found, listed = ratio(tally.hits, relevant_in), ratio(tally.slots, candidates)
     exposure = ratio(tally.slots, tally.exposure.sum())
     discounted = ratio(tally.discounted, tally.all_discounted)
+    parts = np.concatenate([np.concatenate(tally.recall), np.concatenate(tally.ndcg)], axis=1)
+    contributions = bootstrap_means(parts, seed=seed, resamples=resamples)
     return tuple(
         ItemGroup(
             name,
             int(groups.sizes[g]),
             float(groups.shares[g]),
             float(share[g] / n),
-            float(tally.recall[g] / n),
-            float(tally.ndcg[g] / n),
+            contributions[g],
+            contributions[n_groups + g],
             float(exposure[g]),
             float(discounted[g]),
             float(found[g]),
@@ -267,23 +283,20 @@ def _item_groups(
 
 def _division(evaluation: Evaluation, groups: Groups, seed: int, resamples: int) -> UserDivision:
     of = groups.of[evaluation.users]
+    parts = [evaluation.part(of == g) for g in range(len(groups.names))]
     made = []
-    for g, name in enumerate(groups.names):
-        rows = of == g
-        found: Mapping[str, Interval] = {str(m): Interval(float("nan"), None, None) for m in evaluation.metrics}
-        if rows.any():
-            part = Evaluation(
-                evaluation.metrics,
-                evaluation.users[rows],
-                evaluation.numerator[rows],
-                evaluation.denominator[rows],
-                0,
-                0,
-            )
+    for part, name in zip(parts, groups.names, strict=True):
+        found: Mapping[str, Interval] = {str(m): UNKNOWN for m in evaluation.metrics}
+        if part.n_users:
             found = bootstrap_all(part, seed=seed, resamples=resamples)
         recall, ndcg = found.values()
-        made.append(UserGroup(name, int(rows.sum()), recall, ndcg))
-    return UserDivision(groups.what, tuple(made), int((of < 0).sum()))
+        made.append(UserGroup(name, part.n_users, recall, ndcg))
+    division = UserDivision(groups.what, tuple(made), UNKNOWN, int((of < 0).sum()))
+    if division.worst is None or division.best is None:
+        return division
+    best, worst = (parts[made.index(group)] for group in (division.best, division.worst))
+    gap = bootstrap_difference(best, worst, evaluation.metrics[1], seed=seed, resamples=resamples)
+    return replace(division, gap=gap)
 
 
 def _relevant_share(relevant: Interactions, who: Index, marked: NDArray[np.bool_]) -> float:

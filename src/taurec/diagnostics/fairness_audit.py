@@ -75,7 +75,7 @@ class FairnessAudit:
         Of two models it would always be 1 or -1, so there is none.
         """
         spread = [m.scores.relative_variance for m in self.models]
-        gaps = [m.fairness.users[0].gap if m.fairness.users else float("nan") for m in self.models]
+        gaps = [m.fairness.users[0].gap.mean if m.fairness.users else float("nan") for m in self.models]
         against = {"tail_share": [m.fairness.tail_share for m in self.models], "gap": gaps}
         known = np.isfinite(spread)
         found = {}

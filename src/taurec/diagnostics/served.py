@@ -16,8 +16,9 @@ class ItemGroup:
         items: its members.
         train_share: its share of the training interactions.
         test_share: (1/n) sum_u (held-out items of u in the group) / R_u: its contribution to a recall of 1.
-        recall: (1/n) sum_u (hits of u in the group) / R_u; over the groups it adds up to recall@K.
-        ndcg: (1/n) sum_u (sum of d_r over hits in the group) / ideal_u; it adds up to ndcg@K.
+        recall: (1/n) sum_u (hits of u in the group) / R_u; over the groups it adds up to recall@K. With its 95 %
+            bootstrap interval over users.
+        ndcg: (1/n) sum_u (sum of d_r over hits in the group) / ideal_u; it adds up to ndcg@K. With its interval.
         exposure: its share of all list slots.
         discounted_exposure: the same with slot r counted as d_r.
         found: hits in the group over held-out items in the group, all users together: P(in list | group, relevant).
@@ -28,8 +29,8 @@ class ItemGroup:
     items: int
     train_share: float
     test_share: float
-    recall: float
-    ndcg: float
+    recall: Interval
+    ndcg: Interval
     exposure: float
     discounted_exposure: float
     found: float
@@ -54,11 +55,15 @@ class UserDivision:
     Attributes:
         what: what divides them.
         groups: in the order of the division.
+        gap: NDCG of the best group minus that of the worst, with its 95 % bootstrap interval, in which each of the
+            two is resampled by itself. The two are extremes of all groups, so by chance alone it lies above 0. NaN
+            where fewer than two groups have users.
         n_without: evaluated users in no group.
     """
 
     what: str
     groups: tuple[UserGroup, ...]
+    gap: Interval
     n_without: int = 0
 
     @property
@@ -75,11 +80,6 @@ class UserDivision:
     def best(self) -> UserGroup | None:
         """The group with the highest mean NDCG; None where fewer than two groups have users."""
         return self.served[-1] if len(self.served) > 1 else None
-
-    @property
-    def gap(self) -> float:
-        """NDCG of the best group minus that of the worst; NaN where there is nothing to compare."""
-        return self.best.ndcg.mean - self.worst.ndcg.mean if self.best and self.worst else float("nan")
 
     @property
     def apart(self) -> bool:

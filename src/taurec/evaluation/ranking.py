@@ -54,6 +54,10 @@ class Evaluation:
         column = self.column(metric)
         return ratio(self.numerator[:, column], self.denominator[:, column])
 
+    def part(self, rows: NDArray[np.bool_]) -> Evaluation:
+        """The evaluation of the users marked in ``rows`` [n] alone."""
+        return Evaluation(self.metrics, self.users[rows], self.numerator[rows], self.denominator[rows], 0, 0)
+
     def column(self, metric: str | Metric) -> int:
         """The metric's column in the terms; UsageError if it was not evaluated."""
         wanted = parse(metric)

@@ -78,6 +78,40 @@ def bootstrap_all(
     return {str(m): interval for m, interval in zip(evaluation.metrics, found, strict=True)}
 
 
+def bootstrap_means(terms: Values, *, level: float = 0.95, resamples: int = 1000, seed: int = 0) -> list[Interval]:
+    """The intervals of the means of columns [n, M] over n users, from the resamples that ``bootstrap`` draws.
+
+    >>> bootstrap_means(np.array([[0.0, 1.0], [1.0, 1.0]]))
+    [Interval(mean=0.5, low=0.0, high=1.0), Interval(mean=1.0, low=1.0, high=1.0)]
+    """
+    return _intervals(terms, np.ones_like(terms), level, resamples, seed)
+
+
+def bootstrap_difference(
+    first: Evaluation,
+    second: Evaluation,
+    metric: str | Metric,
+    *,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """The interval of one metric on some users minus the same on others: each side is resampled by itself.
+
+    Where the two were chosen as the extremes of several groups, the difference is too large by that choice, and so is
+    its interval. No bounds where a side has a single user.
+    """
+    sides = []
+    for evaluation, purpose in ((first, "bootstrap"), (second, "bootstrap of the other side")):
+        column = evaluation.column(metric)
+        terms = evaluation.numerator[:, [column]], evaluation.denominator[:, [column]]
+        drawn = _bootstrap(*terms, resamples, seed, purpose)[:, 0] if evaluation.n_users > 1 else None
+        sides.append((float(pooled(*terms)[0]), drawn))
+    (mean, drawn), (other, other_drawn) = sides
+    bounds = (None, None) if drawn is None or other_drawn is None else _bounds(drawn - other_drawn, level)
+    return Interval(mean - other, *bounds)
+
+
 def compare_paired(
     first: Evaluation,
     second: Evaluation,
@@ -184,10 +218,10 @@ def _bounds(resampled: Values, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _bootstrap(numerator: Values, denominator: Values, resamples: int, seed: int) -> Values:
+def _bootstrap(numerator: Values, denominator: Values, resamples: int, seed: int, purpose: str = "bootstrap") -> Values:
     """[resamples, M] values on n users drawn with replacement, from terms [n, M]."""
     n = len(numerator)
-    stream = draw.key(seed, "bootstrap")
+    stream = draw.key(seed, purpose)
     result = np.empty((resamples, numerator.shape[1]))
     for rows in _blocks(resamples, n):
         chosen = draw.integers(stream, rows, n, columns=n)

@@ -158,7 +158,7 @@ def _served(fairness: Mapping[str, Fairness]) -> list[Block]:
     groups = [group.name for group in first.items]
     svg = bar_plot(
         groups,
-        {label: [group.ndcg for group in found.items] for label, found in fairness.items()},
+        {label: [group.ndcg.mean for group in found.items] for label, found in fairness.items()},
         x_label="items by popularity, groups of equal interaction mass",
         y_label=f"contribution to ndcg@{first.k}",
     )

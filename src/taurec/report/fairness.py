@@ -12,6 +12,7 @@ from taurec.report.tables import count, interval, number, table
 if TYPE_CHECKING:
     from taurec.diagnostics.fairness_audit import Correlation, FairnessAudit
     from taurec.diagnostics.served import UserDivision, UserGroup
+    from taurec.evaluation.significance import Interval
 
 FEW = 4
 """Models that a correlation over models needs to be worth a sentence."""
@@ -41,7 +42,7 @@ def item_table(audit: FairnessAudit) -> Table:
     labels = [m.label for m in audit.models]
     rows = []
     for g, group in enumerate(audit.best.fairness.items):
-        own = [number(m.fairness.items[g].ndcg) for m in audit.models]
+        own = [number(m.fairness.items[g].ndcg.mean) for m in audit.models]
         rows.append([short(group.name), f"{group.items:,}", number(group.test_share, 3), *own])
     rows.append(["sum", "", number(1, 3), *(number(m.fairness.ndcg.mean) for m in audit.models)])
     title = f"Contribution to ndcg@{audit.k} by popularity group, 1 the least popular"
@@ -70,7 +71,7 @@ def user_table(audit: FairnessAudit, number_of: int) -> Table:
         [short(group.name), f"{group.users:,}", *(number(d.groups[g].ndcg.mean) for d in divisions)]
         for g, group in enumerate(divisions[0].groups)
     ]
-    rows.append(["gap", "", *(number(d.gap) + ("!" if d.apart else "") for d in divisions)])
+    rows.append(["gap", "", *(number(d.gap.mean) + ("!" if d.apart else "") for d in divisions)])
     title = f"ndcg@{audit.k} by {divisions[0].what} of users; ! if the intervals of worst and best do not meet"
     return table(["group", "users", *labels], rows, title=title, right=["users", *labels], strong=[len(rows) - 1])
 
@@ -114,16 +115,16 @@ def _users(audit: FairnessAudit) -> list[str]:
         if worst is None or best is None:
             said.append(f"By {division.what} there are fewer than two groups with held-out items.")
             continue
-        if division.gap < SMALL:
+        if division.gap.mean < SMALL:
             said.append(f"By {division.what} of users, {audit.best.label} serves all groups alike.")
             continue
         metric = f"ndcg@{audit.k}"
         sure = _sure(division)
         said.append(
             f"By {division.what} of users, {audit.best.label} serves {worst.name!r} worst: {metric} {_shown(worst)}, "
-            f"against {_shown(best)} for {best.name!r}; {sure}."
+            f"against {_shown(best)} for {best.name!r}, a gap of {_valued(division.gap)}; {sure}."
         )
-        gaps = {m.label: m.fairness.users[d].gap for m in audit.models}
+        gaps = {m.label: m.fairness.users[d].gap.mean for m in audit.models}
         known = {label: gap for label, gap in gaps.items() if math.isfinite(gap)}
         if len(known) > 1:
             low, high = min(known, key=lambda label: known[label]), max(known, key=lambda label: known[label])
@@ -177,5 +178,9 @@ def _sure(division: UserDivision) -> str:
 
 
 def _shown(group: UserGroup) -> str:
-    bounds = interval(group.ndcg.low, group.ndcg.high)
-    return number(group.ndcg.mean) + ("" if bounds == "-" else f" ({bounds})")
+    return _valued(group.ndcg)
+
+
+def _valued(found: Interval) -> str:
+    bounds = interval(found.low, found.high)
+    return number(found.mean) + ("" if bounds == "-" else f" ({bounds})")

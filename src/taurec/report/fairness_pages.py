@@ -10,7 +10,7 @@ from taurec.report.page import Block, Details, Figure, Page, Prose, Section, Tab
 from taurec.report.plots import Series, bar_plot, interval_plot, line_plot, scatter_plot
 
 if TYPE_CHECKING:
-    from taurec.diagnostics.fairness_audit import FairnessAudit
+    from taurec.diagnostics.fairness_audit import FairnessAudit, ModelFairness
 
 DEFINITIONS = (
     ("ndcg, recall", "0 to 1", "mean over users with held-out items; the parts of the groups add up to it"),
@@ -114,19 +114,19 @@ def _models(audit: FairnessAudit) -> list[Block]:
 def _items(audit: FairnessAudit) -> list[Block]:
     metric = f"ndcg@{audit.k}"
     numbers = range(1, len(audit.best.fairness.items) + 1)
-    ndcg = [Series(m.label, numbers, [g.ndcg for g in m.fairness.items]) for m in audit.models]
+    ndcg = [_contributions(m, numbers) for m in audit.models]
     exposure = [Series(m.label, numbers, [g.exposure for g in m.fairness.items]) for m in audit.models]
     exposure.append(Series("held-out items", numbers, [g.test_share for g in audit.best.fairness.items]))
     label = "popularity group, 1 is the least popular"
     last = audit.best.fairness.items[-1]
     rows = [
-        (m.label, g.name, g.items, g.train_share, g.test_share, g.recall, g.ndcg, g.exposure, g.discounted_exposure)
-        + (g.found, g.listed)
+        (m.label, g.name, g.items, g.train_share, g.test_share, g.recall.mean, g.ndcg.mean, g.ndcg.low, g.ndcg.high)
+        + (g.exposure, g.discounted_exposure, g.found, g.listed)
         for m in audit.models
         for g in m.fairness.items
     ]
-    head = ["model", "group", "items", "training", "held out", "recall", "ndcg", "exposure", "discounted exposure"]
-    head += ["P(listed | held out)", "P(listed)"]
+    head = ["model", "group", "items", "training", "held out", "recall", "ndcg", "95 % low", "high"]
+    head += ["exposure", "discounted exposure", "P(listed | held out)", "P(listed)"]
     return [
         Prose(
             "Items are in groups of about equally many training interactions. A group's contribution is the part of "
@@ -134,8 +134,8 @@ def _items(audit: FairnessAudit) -> list[Block]:
         ),
         Figure(
             line_plot(ndcg, x_label=label, y_label=f"contribution to {metric}"),
-            f"Contribution of each popularity group to {metric}.",
-            f"From the most popular group {audit.best.label} has {last.ndcg:.4f} of its {metric} of "
+            f"Contribution of each popularity group to {metric}, with 95 % bootstrap intervals over users.",
+            f"From the most popular group {audit.best.label} has {last.ndcg.mean:.4f} of its {metric} of "
             f"{audit.best.fairness.ndcg.mean:.4f}.",
         ),
         Figure(
@@ -146,6 +146,13 @@ def _items(audit: FairnessAudit) -> list[Block]:
         ),
         Details("All figures by popularity group", [Table(head, rows)]),
     ]
+
+
+def _contributions(model: ModelFairness, numbers: Sequence[int]) -> Series:
+    found = [g.ndcg for g in model.fairness.items]
+    low = [x.mean if x.low is None else x.low for x in found]
+    high = [x.mean if x.high is None else x.high for x in found]
+    return Series(model.label, numbers, [x.mean for x in found], low, high)
 
 
 def _users(audit: FairnessAudit, d: int) -> list[Block]:
@@ -171,7 +178,7 @@ def _users(audit: FairnessAudit, d: int) -> list[Block]:
                 x_label=metric,
             ),
             f"{audit.best.label} by group, with 95 % bootstrap intervals over users.",
-            f"The gap between the best and the worst group is {shown.gap:.4f}.",
+            f"The gap between the best and the worst group is {shown.gap.mean:.4f}.",
         ),
     ]
     rows = [
