@@ -3,8 +3,10 @@ import json
 import pytest
 import typer
 
+from taurec.baselines.ease import EASE
 from taurec.cli.audit_fairness import fairness
 from taurec.cli.failures import run as run_app
+from taurec.recommender import Recommender
 
 SMALL = ["--epochs", "2", "--set", "backbone.dim=8", "--threads", "1"]
 
@@ -47,12 +49,25 @@ def test_models_by_group_with_files(run, log_csv, tmp_path, attributes):
     for m in content["models"]:
         groups = m["fairness"]["item_groups"]
         assert len(groups) == 4
-        assert sum(g["ndcg"] for g in groups) == pytest.approx(m["fairness"]["ndcg@5"]["mean"], abs=1e-12)
+        assert sum(g["ndcg"]["mean"] for g in groups) == pytest.approx(m["fairness"]["ndcg@5"]["mean"], abs=1e-12)
     assert content["runs"]["mf:sl"]["backbone"]["settings"]["dim"] == 8
     page = html.read_text()
     assert "Fairness audit of" in page
     assert "--models popularity,mf:sl" in page  # how to repeat it
     assert "--user-groups 3" in page
+
+
+def test_settings_are_those_best_on_validation(run, log_csv):
+    tried = {
+        l2: Recommender(model="ease", settings={"model": {"l2": l2}}).fit(log_csv).best.metrics["ndcg@20"]
+        for l2 in (point["l2"] for point in EASE.GRID)
+    }
+    assert len(set(tried.values())) > 1
+    chosen = {}
+    for tune in ("baselines", "none"):
+        _, said, _ = run(log_csv, "--models", "ease", "--tune", tune, "--json", "-q", "--k", 5)
+        chosen[tune] = json.loads(said)["runs"]["ease"]["model"]["settings"]["l2"]
+    assert chosen == {"baselines": max(tried, key=lambda l2: tried[l2]), "none": 500.0}
 
 
 def test_saved_models_bring_their_data(run, saved):
@@ -90,6 +105,8 @@ def test_private_shows_no_item_id(run, log_csv, tmp_path):
         (["--models", "ease", "--split", "none"], "there is no test part"),
         (["--models", "ease", "--k", "0"], "k must be a whole number of at least 1"),
         (["--models", "ease", "--groups", "1"], "at least 2, got 1"),
+        (["--models", "ease", "--tune", "some"], "--tune 'some'"),
+        (["--models", "ease", "--set", "valid=0"], "no validation part to choose settings on; add --tune none"),
         (["--models", "ease", "--html", "x.json"], "cannot tell the format from '.json'"),
         (["--saved", "nowhere"], "would have no effect"),
     ],

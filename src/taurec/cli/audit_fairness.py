@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from taurec.diagnostics.fairness_audit import FairnessAudit
     from taurec.diagnostics.groups import Groups
     from taurec.recommender import Recommender
+    from taurec.run import Run
 
 MODELS = "popularity,ease,mf:bpr,mf:sl,mf:bsl,mf:mml"
 
@@ -49,6 +50,7 @@ def fairness(
     ] = None,
     groups: Annotated[int, typer.Option(help="How many popularity groups of items.")] = 10,
     user_groups: Annotated[int, typer.Option(help="How many activity groups of users.")] = 5,
+    tune: o.Tune = "baselines",
     epochs: Annotated[int | None, typer.Option(help="At most so many.")] = None,
     assign: o.Set = None,
     split: o.Split = None,
@@ -77,7 +79,7 @@ def fairness(
     """
     from taurec.cli.files import check_target, write_text
     from taurec.cli.output import Output, plain
-    from taurec.cli.settings import reading_fields, run_fields, split_names
+    from taurec.cli.settings import reading_fields, run_fields, split_names, tune_of
     from taurec.cli.typed import typed_command
     from taurec.comparison.candidates import candidates
     from taurec.diagnostics.fairness_audit import audit_fairness
@@ -108,7 +110,7 @@ def fairness(
         require()
     pick_device(fields.get("device", "cpu"))
     common = {**fields, "source": source or "debian", **({"reading": reading} if reading else {})}
-    runs = {name: candidates(name, "none", common)[0] for name in names}
+    runs = {name: candidates(name, tune_of(tune), common) for name in names}
     output = Output(as_json, quiet)
     loaded = _load(folders, output, taken=list(runs))
     fitted = {**loaded, **_fit(runs, output)}
@@ -153,26 +155,35 @@ def _load(folders: list[Path], output: Output, taken: list[str]) -> dict[str, Re
     return loaded
 
 
-def _fit(runs: dict[str, Any], output: Output) -> dict[str, Recommender]:
-    """Every run on one division, with progress."""
+def _fit(runs: dict[str, list[Run]], output: Output) -> dict[str, Recommender]:
+    """Every model on one division, with progress; of several settings the one that is best on validation."""
     from taurec.cli.fitting import fit, leave_if_stopped, open_and_split
     from taurec.recommender import Recommender
 
     fitted: dict[str, Recommender] = {}
     opened = parts = None
-    for number, (name, run) in enumerate(runs.items(), start=1):
+    for number, (name, settings) in enumerate(runs.items(), start=1):
         if opened is None or parts is None:
-            opened, parts = open_and_split(run, output)
+            opened, parts = open_and_split(settings[0], output)
             if not len(parts.test):
                 raise UsageError(
                     f"there is no test part: the log was split by {parts.how!r}; use --split ratio, or leave it out"
                 )
-        output.note(f"{name}: model {number} of {len(runs)}")
-        model = Recommender.from_run(run)
-        fit(model, opened, parts, output)
-        leave_if_stopped(model, None, output)
-        fitted[name] = model
+            if not len(parts.valid) and any(len(tried) > 1 for tried in runs.values()):
+                raise UsageError("there is no validation part to choose settings on; add --tune none, or hold some out")
+        for tried, run in enumerate(settings, start=1):
+            of = f", setting {tried} of {len(settings)}" if len(settings) > 1 else ""
+            output.note(f"{name}: model {number} of {len(runs)}{of}")
+            model = Recommender.from_run(run)
+            fit(model, opened, parts, output)
+            leave_if_stopped(model, None, output)
+            if name not in fitted or _valid(model) > _valid(fitted[name]):
+                fitted[name] = model
     return fitted
+
+
+def _valid(model: Recommender) -> float:
+    return model.best.metrics[model.run.metric] if model.best else -1.0
 
 
 def _divisions(

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from taurec.diagnostics.noise_fits import Step
 
 KINDS = ("positives", "negatives", "negatives-held-out")
-TUNES = ("all", "baselines", "none")
 
 
 def noise(
@@ -35,9 +34,7 @@ def noise(
     baselines: Annotated[
         str, typer.Option(metavar="NAMES", help="Fitted beside them.")
     ] = "popularity,itemknn,ease,ials",
-    tune: Annotated[
-        str, typer.Option(help="Settings chosen once on clean validation data: for all models, for baselines, or none.")
-    ] = "baselines",
+    tune: o.Tune = "baselines",
     metrics: Annotated[
         str, typer.Option(metavar="NAMES", help="Shown, judged on the test part.")
     ] = "ndcg@20,recall@20",
@@ -76,16 +73,16 @@ def noise(
     from taurec.cli.failures import Stopped
     from taurec.cli.files import check_target, write_text
     from taurec.cli.output import Output, plain
-    from taurec.cli.settings import reading_fields, run_fields, split_names
+    from taurec.cli.settings import reading_fields, run_fields, split_names, tune_of
     from taurec.cli.typed import typed_command
     from taurec.diagnostics.noise_fits import Interrupted
     from taurec.diagnostics.robustness import noise_curves
     from taurec.report.noise import step_text
     from taurec.training.device import pick_device
 
-    for name, value, accepted in (("--kind", kind, KINDS), ("--tune", tune, TUNES)):
-        if value not in accepted:
-            raise UsageError(f"{name} {value!r}{did_you_mean(value, accepted)}")
+    if kind not in KINDS:
+        raise UsageError(f"--kind {kind!r}{did_you_mean(kind, KINDS)}")
+    chosen = tune_of(tune)
     fields = run_fields(
         assign, metric=metric, epochs=epochs, patience=patience, batch_size=batch_size, split=split, seed=seed,
         device=device, threads=threads,
@@ -120,7 +117,7 @@ def noise(
                 seeds=seeds,
                 backbone=backbone,
                 baselines=split_names([baselines]),
-                tune=tune,  # type: ignore[arg-type]
+                tune=chosen,
                 metrics=split_names([metrics]),
                 fields=fields,
                 journal=journal,

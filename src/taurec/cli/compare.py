@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taurec.cli import options as o
-from taurec.errors import UsageError, did_you_mean
+from taurec.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 MODELS = "popularity,itemknn,ease,ials,mf:bpr,mf:sl,mf:bsl,mf:mml"
 METRICS = "recall@20,ndcg@20"
-TUNES = ("all", "baselines", "none")
 
 
 def compare(
@@ -30,9 +29,7 @@ def compare(
         str, typer.Option(metavar="NAMES", help="Baselines by name, trained models as backbone:loss.")
     ] = MODELS,
     seeds: Annotated[int, typer.Option(help="Runs of each trained model.")] = 1,
-    tune: Annotated[
-        str, typer.Option(help="Settings chosen on validation: for all models, for baselines, or for none.")
-    ] = "baselines",
+    tune: o.Tune = "baselines",
     tries: Annotated[
         int | None, typer.Option(help="The same number of settings for every model, as far as its grid has so many.")
     ] = None,
@@ -78,15 +75,14 @@ def compare(
     from taurec.cli.compare_page import check_page, write_comparison, write_search
     from taurec.cli.files import check_target
     from taurec.cli.output import Output
-    from taurec.cli.settings import reading_fields, run_fields, split_names
+    from taurec.cli.settings import reading_fields, run_fields, split_names, tune_of
     from taurec.cli.typed import typed_command
     from taurec.comparison import compare as compare_models
     from taurec.evaluation.metrics import parse_all
     from taurec.training.device import pick_device
 
     shown = [str(m) for m in parse_all(metrics)]
-    if tune not in TUNES:
-        raise UsageError(f"--tune {tune!r}{did_you_mean(tune, TUNES)}")
+    chosen = tune_of(tune)
     if seeds < 1:
         raise UsageError(f"--seeds must be at least 1, got {seeds}")
     if tries is not None and tries < 1:
@@ -131,7 +127,7 @@ def compare(
             source,
             split_names([models]),
             seeds=seeds,
-            tune=tune,  # type: ignore[arg-type]
+            tune=chosen,
             metrics=shown,
             fields=fields,
             on_progress=say,

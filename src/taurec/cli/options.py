@@ -30,6 +30,7 @@ Seed = Annotated[int | None, typer.Option(help="Of every random draw: split, sta
 Threads = Annotated[int | None, typer.Option(help="CPU threads; 0 takes all cores.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, ...")]
 Split = Annotated[str | None, typer.Option(help="ratio, leave-last-one, time, or none (train on everything).")]
+Tune = Annotated[str, typer.Option(help="Settings chosen on validation: for all models, for baselines, or for none.")]
 K = Annotated[int, typer.Option("-k", "--k", help="How many items a list has at most.")]
 
 User = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of user ids.", rich_help_panel=_FILES)]

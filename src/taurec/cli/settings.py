@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taurec.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from taurec.comparison.candidates import Tune
 
 PARTS = ("loss", "backbone", "negatives", "order", "model")
 _NOT_SET = frozenset({"source", "reading", "data_hash", "found", *PARTS})
@@ -90,6 +93,15 @@ def reading_fields(**options: Any) -> dict[str, Any]:
     {'item': 'movie'}
     """
     return {name: value for name, value in options.items() if value is not None and value is not False}
+
+
+def tune_of(value: str) -> Tune:
+    """``--tune``, or a UsageError."""
+    accepted: tuple[Tune, ...] = ("all", "baselines", "none")
+    for one in accepted:
+        if value == one:
+            return one
+    raise UsageError(f"--tune {value!r}{did_you_mean(value, accepted)}")
 
 
 def split_names(values: Iterable[str], known: Iterable[str] = ()) -> list[str]:
