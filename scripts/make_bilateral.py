@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from pages import fill
+
 from taurec.report.plots import Series, line_plot
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -21,19 +23,14 @@ CURVES += ["ease", "ials"]
 
 def main() -> None:
     """Rewrite the page between its marks, and the plots beside it; the text around is kept."""
-    page, plots = DOCS / "bilateral.md", DOCS / "bilateral"
-    before, rest = page.read_text(encoding="utf-8").split("<!-- tables -->\n")
-    after = rest.split("<!-- end of tables -->\n")[1]
+    plots = DOCS / "bilateral"
     found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (DOCS / "results/bilateral").glob("*")}
     known = [name for name in SETS if name in found]
     plots.mkdir(exist_ok=True)
     for name in known:
         (plots / f"{name}.svg").write_text(plot(found[name]), encoding="utf-8")
     made = "\n".join(section(found[name], SETS[name]) for name in known)
-    between, rest = after.split("<!-- margins -->\n")
-    last = rest.split("<!-- end of margins -->\n")[1]
-    after = f"{between}<!-- margins -->\n{margins()}<!-- end of margins -->\n{last}"
-    page.write_text(f"{before}<!-- tables -->\n{made}<!-- end of tables -->\n{after}", encoding="utf-8")
+    fill(DOCS / "bilateral.md", tables=made, margins=margins())
 
 
 def margins() -> str:

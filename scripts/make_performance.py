@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pages import fill
+
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 Line = dict[str, Any]
@@ -133,13 +135,7 @@ TARGETS = [
 
 def main() -> None:
     """Rewrite the page between its marks; the text around them is kept."""
-    page = DOCS / "performance.md"
-    text = page.read_text(encoding="utf-8")
-    for mark, made in (("targets", targets()), ("tables", tables())):
-        before, rest = text.split(f"<!-- {mark} -->\n")
-        after = rest.split(f"<!-- end of {mark} -->\n")[1]
-        text = f"{before}<!-- {mark} -->\n{made}<!-- end of {mark} -->\n{after}"
-    page.write_text(text, encoding="utf-8")
+    fill(DOCS / "performance.md", targets=targets(), tables=tables())
 
 
 def targets() -> str:

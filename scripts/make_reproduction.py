@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pages import fill
+
 from taurec.recipes import RECIPES
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -21,11 +23,8 @@ WITHIN = -2.0
 
 def main() -> None:
     """Rewrite the page between its two marks; the text around them is kept."""
-    page = DOCS / "reproduction.md"
-    before, rest = page.read_text(encoding="utf-8").split("<!-- tables -->\n")
-    after = rest.split("<!-- end of tables -->\n")[1]
     made = "\n".join([summary(), *(section(name, title) for name, title in SETS.items())])
-    page.write_text(f"{before}<!-- tables -->\n{made}<!-- end of tables -->\n{after}", encoding="utf-8")
+    fill(DOCS / "reproduction.md", tables=made)
 
 
 def records() -> dict[tuple[str, str], dict[str, Any]]:

@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pages import fill
+
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 ORDER = ["debian", "ml-100k", "amazon-electronics", "movielens-1m"]
@@ -16,17 +18,13 @@ ORDER = ["debian", "ml-100k", "amazon-electronics", "movielens-1m"]
 
 def main() -> None:
     """Rewrite the page between its two marks; the text around them is kept."""
-    page = DOCS / "results.md"
-    before, rest = page.read_text(encoding="utf-8").split("<!-- tables -->\n")
-    after = rest.split("<!-- end of tables -->\n")[1]
     records = {
         path.stem: json.loads(path.read_text(encoding="utf-8"))
         for path in (DOCS / "results" / "compare").glob("*.json")
     }
     known = [name for name in ORDER if name in records]
-    tables = "\n".join(section(records[name]) for name in known + sorted(set(records) - set(ORDER)))
-    made = f"{before}<!-- tables -->\n{tables}<!-- end of tables -->\n{after}"
-    page.write_text(made, encoding="utf-8")
+    made = "\n".join(section(records[name]) for name in known + sorted(set(records) - set(ORDER)))
+    fill(DOCS / "results.md", tables=made)
 
 
 def section(record: dict[str, Any]) -> str:

@@ -10,18 +10,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pages import fill, table
+
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 HEAD = ["log", "loss", "seeds", "grid's tau", "NDCG@20", "auto's tau", "NDCG@20", "difference", "p", "cost", "one fit"]
 
 
 def main() -> None:
     """Rewrite the page between its two marks; the text around them is kept."""
-    page = DOCS / "temperature.md"
-    before, rest = page.read_text(encoding="utf-8").split("<!-- table -->\n")
-    after = rest.split("<!-- end of table -->\n")[1]
-    lines = [f"| {' | '.join(HEAD)} |", f"|---|---|{'---:|' * (len(HEAD) - 2)}", *map(row, records())]
-    made = "\n".join(lines) + "\n" if records() else "No record yet.\n"
-    page.write_text(f"{before}<!-- table -->\n{made}<!-- end of table -->\n{after}", encoding="utf-8")
+    fill(DOCS / "temperature.md", table=table(HEAD, list(map(row, records())), words=2))
 
 
 def records() -> list[dict[str, Any]]:
@@ -33,16 +30,15 @@ def records() -> list[dict[str, Any]]:
     return found
 
 
-def row(r: dict[str, Any]) -> str:
+def row(r: dict[str, Any]) -> list[object]:
     d = r["difference"]
     interval = "" if d["low"] is None else f" ({d['low']:+.4f} to {d['high']:+.4f})"
-    cells = [
+    return [
         f"`{r['summary']}`", f"`{r['loss']}`", r["seeds"], f"{r['grid_tau']:g}", f"{r['grid']['mean']:.4f}",
         ", ".join(f"{tau:g}" for tau in r["auto_tau"]), f"{r['auto']['mean']:.4f}", f"{d['mean']:+.4f}{interval}",
         f"{r['p_value']:.3f}", f"{100 * r['auto_share_of_grid_rows']:.0f} %",
         f"{100 * r['fit_rows'] / r['grid_rows']:.0f} %",
     ]  # fmt: skip
-    return f"| {' | '.join(map(str, cells))} |"
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
     ],
 )
 def test_the_page_is_what_its_script_makes_of_the_records(script: str, page: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "scripts")
     spec = importlib.util.spec_from_file_location(script, ROOT / "scripts" / f"{script}.py")
     assert spec is not None
     assert spec.loader is not None
