@@ -23,6 +23,7 @@ CASES = {
     "gpu": "the check of a machine with a GPU: all kernels' tests on it, their times beside torch's, epochs",
     "bilateral": "BSL in user blocks against SL in the same batches, with false positives put into a log",
     "temperature": "tau = auto beside a grid of temperatures: quality on test, seconds and pairs looked at",
+    "audit": "estimates of an audit on planted worlds, injected rows found again in real logs",
     "margins": "MML against CCL with few negatives, and which margins",
     "peers": "beside implicit, cornac and RecBole, each in an environment of its own",
     "load_log": "reading a large CSV log: wall time and peak memory",

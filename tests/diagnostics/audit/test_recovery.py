@@ -61,7 +61,8 @@ def test_injected_rows_are_found_again() -> None:
     assert low is not None
     assert low > 0.53
     assert found.share == 0.25  # ceil(.3 * 9) beside nine rows of each user
-    assert found.estimated.mean == pytest.approx(found.share, abs=0.05)
+    # Two standard errors of a window with about 1440 * .25 * .2 rows, and .03 for the least of four windows.
+    assert found.estimated.mean == pytest.approx(found.share, abs=0.08)
     assert found.document()["methods"][0]["method"] == "places (itemknn)"
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from taurec.data.interactions import Interactions
 from taurec.data.planted import Planted, planted
+from taurec.data.vocabulary import Vocabulary
 from taurec.diagnostics.audit.crossfit import CrossFit, cross_fit
 from taurec.diagnostics.audit.shares import _non_increasing, _solve, chance, shares
 from taurec.errors import UsageError
@@ -28,13 +31,22 @@ def test_planted_shares_are_found(noise: float, judge: str) -> None:
     found = shares(world.log, cross_fit(world.log, judge))
     # Three standard errors of a window with about 7500 * .2 * a rows, and .01 for the least of four windows.
     assert found.false_positives.mean == pytest.approx(world.false_positive.mean(), abs=0.03 if noise else 0.005)
-    assert found.hidden.mean == pytest.approx(hidden(world), rel=0.15)
+    assert 0.9 < found.hidden.mean / hidden(world) < 1.35  # an upper bound, apart from chance
     assert found.known == pytest.approx(world.log.user_counts.mean() / 200, abs=1e-3)
     assert found.judged == 1.0
     low, high = found.false_positives.low, found.false_positives.high
     assert low is not None
     assert high is not None
     assert low <= found.false_positives.mean <= high
+
+
+@pytest.mark.parametrize("skew", [0.5, 1.0])
+def test_hidden_positives_are_found_although_popular_pairs_are_logged_first(skew: float) -> None:
+    world = planted(n_users=500, n_items=200, n_groups=4, per_user=15, skew=skew, noise=0.1, seed=3)
+    fit = cross_fit(world.log, "ease")
+    assert 0.8 < shares(world.log, fit).hidden.mean / hidden(world) < 1.35
+    one_group = replace(fit, among_peers=fit.place, group=np.zeros_like(fit.group))
+    assert shares(world.log, one_group).hidden.mean / hidden(world) < 0.65  # what groups of peers are for
 
 
 def test_both_shares_solve_the_mixture() -> None:
@@ -50,9 +62,10 @@ def exact(a: float = 0.3, b: float = 0.2, n: int = 40_000) -> tuple[Interactions
     place = np.concatenate(
         [(np.arange(likes) + 0.5) / likes * b, b + (np.arange(n - likes) + 0.5) / (n - likes) * (1 - b)]
     )
-    log = Interactions.from_pairs(np.tile(np.arange(400), n // 400), np.repeat(np.arange(n // 400), 400))
+    users, items = np.tile(np.arange(400), n // 400), np.repeat(np.arange(n // 400), 400)
+    log = Interactions.from_pairs(users, items, items=Vocabulary.numbered(2 * (n // 400)))
     order = np.argsort(np.random.default_rng(0).random(n))
-    return log, CrossFit(place[order], place[order], "exact", 2)
+    return log, CrossFit(place[order], place[order], np.zeros(log.n_items, dtype=np.int64), place[order], "exact", 2)
 
 
 def test_chance_is_the_share_at_each_place() -> None:

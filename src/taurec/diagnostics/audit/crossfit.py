@@ -11,11 +11,18 @@ from numpy.typing import NDArray
 from taurec import draw
 from taurec.baselines import BASELINES
 from taurec.data.interactions import Index, Interactions
+from taurec.diagnostics.groups import popularity_groups
 from taurec.errors import UsageError
 from taurec.ranker import Ranker
 
 LARGE = 5000
 """From so many items on the judge is item-kNN, since EASE takes the cube of their number."""
+
+GROUPS = 5
+"""Groups of items of equal interaction mass, by popularity; rows are also placed within the group of their item."""
+
+ROWS_A_GROUP = 400
+"""On logs too small for it there are fewer groups."""
 
 _USERS_AT_ONCE = 256
 
@@ -27,12 +34,16 @@ class CrossFit:
     Attributes:
         place: [P] the share of the user's unseen items that the judge puts above the row's item: near 0 for
             what was to be expected, spread evenly over 0..1 for an item drawn at random; nan where it was not judged.
-        middle: [P] the same with half of the items that score alike above, and nothing drawn: for ranking rows.
+        among_peers: [P] the same among the user's unseen items of the row's own popularity group alone.
+        group: [I] the popularity group of each item (:func:`taurec.diagnostics.groups.popularity_groups`).
+        middle: [P] as ``place``, with half of the items that score alike above, and nothing drawn: for ranking rows.
         judge: the model, with its settings.
         folds: how many parts the rows were dealt to.
     """
 
     place: NDArray[np.float64]
+    among_peers: NDArray[np.float64]
+    group: Index
     middle: NDArray[np.float64]
     judge: str
     folds: int
@@ -82,13 +93,15 @@ def cross_fit(
     say = on_progress or (lambda line: None)
     fold = _deal(log, folds, seed)
     within = draw.uniform(draw.key(seed, "crossfit-ties"), np.arange(len(log)))
-    place, middle = np.full(len(log), np.nan), np.full(len(log), np.nan)
+    groups = max(1, min(GROUPS, len(log) // ROWS_A_GROUP))
+    group = popularity_groups(log, groups).of if groups > 1 else np.zeros(log.n_items, dtype=np.int64)
+    places = np.full((3, len(log)), np.nan)
     for k in range(folds):
         say(f"{text}: fold {k + 1} of {folds}")
         train = log.take(fold != k)
         model = BASELINES.build(name, given=settings, seed=seed).fit(train)
-        _judge(model, log, train, np.flatnonzero(fold == k), within, place, middle)
-    return CrossFit(place, middle, text, folds)
+        _judge(model, log, train, np.flatnonzero(fold == k), within, group, places)
+    return CrossFit(places[0], places[1], group, places[2], text, folds)
 
 
 def _deal(log: Interactions, folds: int, seed: int) -> Index:
@@ -107,13 +120,14 @@ def _judge(
     train: Interactions,
     rows: Index,
     within: NDArray[np.float64],
-    place: NDArray[np.float64],
-    middle: NDArray[np.float64],
+    group: Index,
+    places: NDArray[np.float64],
 ) -> None:
-    """Fill in the places of ``rows``, which ascend, and so do their users."""
+    """Fill in the places [3, P] of ``rows``, which ascend, and so do their users."""
     cold = train.item_counts == 0
     able = ~cold[log.indices[rows]] & (train.user_counts[log.user_of[rows]] > 0)
     rows = rows[able]
+    members = [np.flatnonzero(group == g) for g in range(int(group.max()) + 1)]
     users, starts = np.unique(log.user_of[rows], return_index=True)
     ends = np.append(starts[1:], len(rows))
     for first in range(0, len(users), _USERS_AT_ONCE):
@@ -124,11 +138,19 @@ def _judge(
             wanted = line[log.indices[mine]]
             out = cold.copy()
             out[log.items_of(int(user))] = True
-            others = np.sort(line[~out])
-            n = len(others)
-            if not n:
+            # [G, 3, rows]: how many of each group's unseen items there are, stand above, score alike
+            each = np.stack([_counts(np.sort(line[items[~out[items]]]), wanted) for items in members])
+            n, above, equal = each.sum(axis=0)
+            if not n[0]:
                 continue
-            above = n - np.searchsorted(others, wanted, side="right")
-            equal = n - np.searchsorted(others, wanted, side="left") - above
-            place[mine] = (above + within[mine] * (equal + 1)) / (n + 1)
-            middle[mine] = (above + 0.5 * (equal + 1)) / (n + 1)
+            places[0, mine] = (above + within[mine] * (equal + 1)) / (n + 1)
+            places[2, mine] = (above + 0.5 * (equal + 1)) / (n + 1)
+            n, above, equal = each[group[log.indices[mine]], :, np.arange(len(mine))].T
+            places[1, mine] = np.where(n > 0, (above + within[mine] * (equal + 1)) / (n + 1), places[0, mine])
+
+
+def _counts(others: NDArray[np.float32], wanted: NDArray[np.float32]) -> Index:
+    """[3, rows] how many others there are, ascending scores, how many are above each wanted one, how many equal it."""
+    n = len(others)
+    above = n - np.searchsorted(others, wanted, side="right")
+    return np.stack([np.full(len(wanted), n), above, n - np.searchsorted(others, wanted, side="left") - above])

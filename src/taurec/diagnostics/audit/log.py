@@ -125,7 +125,7 @@ def audit_log(
     >>> from taurec.data.planted import planted
     >>> found = audit_log(planted(n_users=300, n_items=100, per_user=12, noise=0.2, seed=1).log, judge="itemknn")
     >>> found.verdict
-    'Look at: at most 19% of the rows look like chance.'
+    'Look at: at most 20% of the rows look like chance.'
     """
     fit = cross_fit(log, judge, folds=folds, seed=seed, on_progress=on_progress)
     estimated, why = None, ""
