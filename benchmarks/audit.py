@@ -6,7 +6,8 @@
 ``planted`` makes worlds whose tastes are known, over the share of false positives, the skew of popularity and the rows
 a user has, and compares both estimates with the truth: mean error, the root of the mean squared error, and how often
 the 95 % interval holds the truth. A named set gets false positives put in, and its rows are ranked by several scores.
-The worlds' parameters were fixed before the first run.
+The worlds' parameters were fixed before the first run; that the estimates are made within groups of popularity was
+decided after it.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def main() -> None:
 def errors(judge: str, per_user: int, skew: float, noise: float, seeds: int) -> dict[str, Any]:
     """Both estimates against the truth over so many worlds of one kind."""
     kind = {"judge": judge, "per_user": per_user, "skew": skew, "noise": noise, "worlds": seeds}
-    false, hidden, covered = [], [], []
+    false, hidden, covered, truths = [], [], [], []
     for seed in range(seeds):
         world = planted(**WORLD, per_user=per_user, skew=skew, noise=noise, seed=seed)
         try:
@@ -64,6 +65,7 @@ def errors(judge: str, per_user: int, skew: float, noise: float, seeds: int) -> 
         except UsageError:  # places no better than chance: the command gives no estimate either
             continue
         truth = float(world.false_positive.mean())
+        truths.append(truth)
         low, high = found.false_positives.low, found.false_positives.high
         covered.append(low is not None and high is not None and low <= truth <= high)
         false.append(found.false_positives.mean - truth)
@@ -73,6 +75,7 @@ def errors(judge: str, per_user: int, skew: float, noise: float, seeds: int) -> 
     return {
         **kind,
         "estimated": len(false),
+        "truth": round(float(np.mean(truths)), 4),
         "error": round(float(np.mean(false)), 4),
         "rms_error": round(float(np.sqrt(np.mean(np.square(false)))), 4),
         "covered": round(float(np.mean(covered)), 2),

@@ -32,11 +32,12 @@ SUSPECTS = 200
 _BINS = 20
 
 _METHOD = (
-    "Every row is judged by a model that has not seen it: its place is the share of the items its user never met that "
-    "the model puts higher. An item drawn at random stands at every place with equal chance, so where rows are "
-    "fewest, far from the head of the lists, none but random ones are left, and their number there times the width "
-    "of the scale is their number in all. Unseen pairs are estimated in the same way from the head, where nearly all "
-    "are liked. Both are upper bounds. A false positive on a popular item that suits its user cannot be seen."
+    "Every row is judged by a model that has not seen it: its place is the share of the items its user never met, of "
+    "about the same popularity, that the model puts higher. An item drawn at random stands at every place with equal "
+    "chance, so where rows are fewest, far from the head of the lists, none but random ones are left, and their number "
+    "there times the width of the scale is their number in all. Unseen pairs are estimated in the same way from the "
+    "head, where nearly all are liked. Both are upper bounds as long as the judge is right; a false positive that "
+    "suits its user cannot be seen, and where false positives prefer popular items their share comes out too low."
 )
 
 
@@ -78,7 +79,7 @@ def fix_page(
     found: Fix, *, command: str = "", facts: Mapping[str, Any] | None = None, config: Mapping[str, Any] | None = None
 ) -> Page:
     """What cleaning a log wins; it shows no ids."""
-    n, tried = int(found.removed.sum()), found.tried
+    n = int(found.removed.sum())
     blocks: list[Block] = [
         Prose(
             "Rows were ranked, and their number chosen, on the training part alone. Validation decided whether to "
@@ -88,7 +89,9 @@ def fix_page(
     ]
     if found.clean:
         said = [
-            f"{g.model} on validation, without {tried:,} rows: {found.metric} {signed(g.valid)}" for g in found.gains
+            f"{g.model} on validation, without {rows:,} rows: {found.metric} {signed(valid)}"
+            for g in found.gains
+            for rows, valid in found.tried
         ]
         blocks.append(Prose("; ".join(said) or "No trial was needed."))
     else:
@@ -134,7 +137,7 @@ def _alike(found: LogAudit, user_name: Name, item_name: Name) -> list[Block]:
 def _shares(found: LogAudit) -> list[Block]:
     if found.shares is None:
         return [Prose(f"No estimate: {found.no_shares}.")]
-    density = np.histogram(found.fit.place[found.fit.judged], bins=_BINS, range=(0.0, 1.0))[0]
+    density = np.histogram(found.fit.among_peers[found.fit.judged], bins=_BINS, range=(0.0, 1.0))[0]
     density = density * (_BINS / density.sum())
     middle = [(k + 0.5) / _BINS for k in range(_BINS)]
     a = found.shares.false_positives.mean
@@ -144,7 +147,7 @@ def _shares(found: LogAudit) -> list[Block]:
             Series("unseen pairs", middle, [1.0] * _BINS),
             Series("level of chance", middle, [found.shares.least] * _BINS),
         ],
-        x_label="place in the user's list (0 is the head)",
+        x_label="place among the user's unseen items about as popular (0 is the head)",
         y_label="density (1 is chance)",
     )
     return [

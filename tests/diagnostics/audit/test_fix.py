@@ -35,7 +35,8 @@ def test_a_noisy_world_gains_and_random_removal_does_not(noisy: tuple[Fix, np.nd
         assert paired.difference.low > 0
     assert gain.control["ndcg@20"].difference.mean < gain.gain["ndcg@20"].difference.mean
     assert false[found.removed].mean() > 0.7
-    assert found.removed.sum() == pytest.approx(false.sum(), rel=0.25)
+    assert found.removed.sum() in [rows for rows, _ in found.tried]
+    assert 0.2 * false.sum() < found.removed.sum() < 1.25 * false.sum()
     assert found.verdict.startswith(f"{found.removed.sum():,} rows (")
     values = gain.test
     assert gain.gain["ndcg@20"].difference.mean == pytest.approx(
@@ -75,6 +76,9 @@ def test_a_model_that_gains_nothing_on_validation_leaves_the_log_alone() -> None
     assert found.clean
     assert found.verdict.startswith("Clean enough for popularity: without the")
     assert found.gains[0].test == {}
+    whole = round(found.audit.shares.false_positives.mean * len(parts.train))
+    assert [rows for rows, _ in found.tried] == [round(whole / 4), round(whole / 2), whole]
+    assert found.gains[0].valid is max((gain for _, gain in found.tried), key=lambda gain: gain.difference.mean)
 
 
 def test_a_share_that_was_asked_for_is_removed() -> None:

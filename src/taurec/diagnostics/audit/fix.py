@@ -26,6 +26,9 @@ from taurec.training.presets import resolve
 FEW = 0.02
 """A log with a smaller estimated share of false positives is clean enough without a trial."""
 
+PARTS = (0.25, 0.5, 1.0)
+"""Of the estimate, which is an upper bound: so many rows are left out in turn, and validation chooses."""
+
 ARMS = ("all rows", "cleaned", "random rows removed")
 
 
@@ -74,6 +77,7 @@ class Fix:
         asked: the share that was asked for, None where the estimate decided.
         metric: chooses epochs and decides, on validation.
         seeds: fits of each arm; each with other rows removed at random.
+        tried: (rows left out, the first model's gain by ``metric`` on validation), one of each amount.
         n_users: evaluated on the test part.
         gains: one a model.
         split: the parts.
@@ -86,6 +90,7 @@ class Fix:
     asked: float | None
     metric: str
     seeds: int
+    tried: tuple[tuple[int, Paired], ...]
     n_users: int
     gains: tuple[Gain, ...]
     split: Split
@@ -99,9 +104,10 @@ class Fix:
             return f"Clean enough: {why}; nothing was removed."
         first = self.gains[0]
         if self.clean:
+            amounts = " or ".join(f"{rows:,}" for rows, _ in self.tried)
             return (
-                f"Clean enough for {first.model}: without the {self.tried:,} most suspicious rows it is no better "
-                f"on validation ({self.metric} {_signed(first.valid)}); nothing was removed."
+                f"Clean enough for {first.model}: without the {amounts} most suspicious rows it is no better "
+                f"on validation ({self.metric} {_signed(first.valid)} at best); nothing was removed."
             )
         n = int(self.removed.sum())
         words = [
@@ -109,12 +115,6 @@ class Fix:
             for g in self.gains
         ]
         return f"{n:,} rows ({n / len(self.removed):.1%}) removed from training. On the test part, {'; '.join(words)}."
-
-    @property
-    def tried(self) -> int:
-        """How many rows a trial left out."""
-        found = self.audit.shares
-        return round(found.false_positives.mean * len(self.removed)) if found is not None else 0
 
     def cleaned(self, log: Interactions) -> Interactions:
         """A log with the same vocabularies without the removed rows; times and weights are kept."""
@@ -131,6 +131,7 @@ class Fix:
             "shares": None if self.audit.shares is None else self.audit.shares.document(),
             "rows": len(self.removed),
             "removed": int(self.removed.sum()),
+            "tried": [{"rows": rows, "valid": _paired(gain)} for rows, gain in self.tried],
             "split": self.split.how,
             "chosen_by": self.metric,
             "seeds": self.seeds,
@@ -152,13 +153,13 @@ def fix(
 ) -> Fix:
     """Leave the most suspicious rows out of the training part, train again, and compare on the test part.
 
-    Which rows and how many follows from the training part alone: its audit ranks the rows
-    (:func:`taurec.diagnostics.audit.suspects.suspects`), and as many go as its estimate of false positives says
-    (:func:`taurec.diagnostics.audit.shares.shares`), or ``share`` of them. Each user keeps at least one row. Without
-    ``share``, the log is clean enough if the estimate lies below :data:`FEW`, or if on the validation part the first
-    model does not gain: the 95 % interval of the paired difference reaches to 0. The test part is looked at only
-    when rows go, and only to report. Items of removed rows stay off the lists in every evaluation, as all other
-    rows of training do, so the arms rank the same candidates.
+    The audit of the training part alone ranks the rows (:func:`taurec.diagnostics.audit.suspects.suspects`) and
+    estimates how many are false positives at most (:func:`taurec.diagnostics.audit.shares.shares`). :data:`PARTS`
+    of so many are left out in turn, and the first model chooses on the validation part; or ``share`` of the rows goes.
+    Each user keeps at least one row. Without ``share``, the log is clean enough if the estimate lies below
+    :data:`FEW`, or if on the validation part the first model does not gain: the 95 % interval of the largest paired
+    difference reaches to 0. The test part is looked at only when rows go, and only to report. Items of removed rows
+    stay off the lists in every evaluation, as all other rows of training do, so the arms rank the same candidates.
 
     Args:
         source: as for :meth:`taurec.recommender.Recommender.fit`; it needs a validation and a test part.
@@ -188,19 +189,26 @@ def fix(
     test_users = int((parts.test.user_counts > 0).sum())
     estimate = 0.0 if audit.shares is None else audit.shares.false_positives.mean
     if share is None and estimate < FEW:
-        return Fix(name, audit, nothing, True, None, first.metric, seeds, test_users, (), parts)
-    n = round((estimate if share is None else share) * len(parts.train))
-    removed = _first(parts.train, audit.suspects.order, n)
-    trial = _Trial(parts, removed, seeds, judged, say)
-    gains: list[Gain] = []
-    for label, run in runs.items():
+        return Fix(name, audit, nothing, True, None, first.metric, seeds, (), test_users, (), parts)
+    amounts = [share] if share is not None else [estimate * part for part in PARTS]
+    label = next(iter(runs))
+    before = _Trial(parts, nothing, seeds, judged, say).fit(label, first, ARMS[0])
+    trials = []
+    for amount in amounts:
+        removed = _first(parts.train, audit.suspects.order, round(amount * len(parts.train)))
+        trial = _Trial(parts, removed, seeds, judged, say)
+        after = trial.fit(label, first, ARMS[1])
+        trials.append((trial, after, trial.on_valid(first, before, after)))
+    tried = tuple((int(trial.removed.sum()), valid) for trial, _, valid in trials)
+    trial, after, valid = max(trials, key=lambda of: of[2].difference.mean)
+    if share is None and not (valid.difference.low or 0.0) > 0:
+        alone = Gain(label, valid, {}, {}, {}, {})
+        return Fix(name, audit, nothing, True, None, first.metric, seeds, tried, test_users, (alone,), parts)
+    gains = [trial.gain(label, first, before, after, valid)]
+    for label, run in list(runs.items())[1:]:
         before, after = trial.fit(label, run, ARMS[0]), trial.fit(label, run, ARMS[1])
-        on_valid = compare_paired(trial.judge(after, "valid"), trial.judge(before, "valid"), run.metric, seed=run.seed)
-        if not gains and share is None and not (on_valid.difference.low or 0.0) > 0:
-            alone = Gain(label, on_valid, {}, {}, {}, {})
-            return Fix(name, audit, nothing, True, None, first.metric, seeds, test_users, (alone,), parts)
-        gains.append(trial.gain(label, run, before, after, on_valid))
-    return Fix(name, audit, removed, False, share, first.metric, seeds, test_users, tuple(gains), parts)
+        gains.append(trial.gain(label, run, before, after, trial.on_valid(run, before, after)))
+    return Fix(name, audit, trial.removed, False, share, first.metric, seeds, tried, test_users, tuple(gains), parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,7 +227,8 @@ class _Trial:
         deterministic = run.model is not None and "seed" not in BASELINES.runtime(run.model.name)
         fitted = []
         for k in range(1 if deterministic and not drawn else self.seeds):
-            self.say(f"{label}, {arm}: fit {k + 1}")
+            rows = f" ({int(self.removed.sum()):,} rows left out)" if arm != ARMS[0] else ""
+            self.say(f"{label}, {arm}{rows}: fit {k + 1}")
             out = self._random(run.seed + k) if drawn else self.removed if arm == ARMS[1] else None
             train = self.parts.train if out is None else self.parts.train.take(~out)
             parts = Split(train, self.parts.valid, self.parts.test, self.parts.how)
@@ -236,6 +245,10 @@ class _Trial:
             np.mean([getattr(r, side) for r in results], axis=0) for side in ("numerator", "denominator")
         )
         return Evaluation(one.metrics, one.users, numerator, denominator, one.n_left_out, one.n_cold)
+
+    def on_valid(self, run: Run, before: list[Recommender], after: list[Recommender]) -> Paired:
+        """Cleaned minus all rows by the choosing metric on validation."""
+        return compare_paired(self.judge(after, "valid"), self.judge(before, "valid"), run.metric, seed=run.seed)
 
     def gain(self, label: str, run: Run, before: list[Recommender], after: list[Recommender], on_valid: Paired) -> Gain:
         """The test part, looked at once."""
