@@ -82,6 +82,11 @@ def test_series_differ_without_colour():
     assert all(c in svg for c in COLOURS if c != INK)
 
 
+def test_no_two_of_many_series_look_alike():
+    looks = {(COLOURS[n % len(COLOURS)], *map(str, plots._form(n).values())) for n in range(20)}
+    assert len(looks) == 20
+
+
 def test_a_gap_and_a_single_point():
     svg = line_plot([Series("sl", [0, 1, 2], [1, math.nan, 2])], x_label="x", y_label="y")
     assert "nan" not in svg.lower()

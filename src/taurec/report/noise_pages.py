@@ -51,7 +51,10 @@ def noise_page(
 
 def noise_sections(found: NoiseCurves) -> list[Section]:
     """What a report shows of noise curves."""
-    sections = [Section("Accuracy under noise", [_figure(found, metric) for metric in found.metrics])]
+    figures = [_figure(found, metric) for metric in found.metrics]
+    if len(found.levels) > 1:
+        figures.append(_kept(found, found.metrics[0]))
+    sections = [Section("Accuracy under noise", figures)]
     if len(found.levels) > 1:
         sections.append(Section("Accuracy per point of noise", _slopes(found)))
     if found.differences:
@@ -65,8 +68,7 @@ def noise_sections(found: NoiseCurves) -> list[Section]:
 
 
 def _figure(found: NoiseCurves, metric: str) -> Figure:
-    scale = 1 if found.kind == "negatives" else 100
-    series = [_series(curve, scale) for curve in found.of(metric)]
+    series = [_series(found, curve) for curve in found.of(metric)]
     bands = f" Bands are 95 % t intervals over {found.seeds} seeds." if found.seeds > 1 else " One seed, so no bands."
     first, last = (level_text(found.kind, level) for level in (found.levels[0], found.levels[-1]))
     ends = "; ".join(
@@ -74,15 +76,39 @@ def _figure(found: NoiseCurves, metric: str) -> Figure:
     )
     plot = line_plot(
         series,
-        x_label=WHAT[found.kind] + ("" if found.kind == "negatives" else " (%)"),
+        x_label=_axis(found),
         y_label=f"{metric}, clean test",
     )
     return Figure(plot, f"{metric} on the clean test part.{bands}", f"{metric} from {first} to {last}: {ends}")
 
 
-def _series(curve: Curve, scale: int) -> Series:
+def _kept(found: NoiseCurves, metric: str) -> Figure:
+    """What is left of each model's own accuracy: how robust it is, however good it is."""
+    curves = [c for c in found.of(metric) if c.points[0].estimate.mean > 0]
+    shares = {c.label: [100 * p.estimate.mean / c.points[0].estimate.mean for p in c.points] for c in curves}
+    first = level_text(found.kind, found.levels[0])
+    plot = line_plot(
+        [Series(c.label, _levels(found, c), shares[c.label]) for c in curves],
+        x_label=_axis(found),
+        y_label=f"% of {metric} at {first}",
+    )
+    ends = "; ".join(f"{label} keeps {values[-1]:.1f} %" for label, values in shares.items())
+    caption = f"{metric} as a share of the same model's at {first}: how much it loses, whatever it began with."
+    return Figure(plot, caption, ends)
+
+
+def _levels(found: NoiseCurves, curve: Curve) -> list[float]:
+    scale = 1 if found.kind == "negatives" else 100
+    return [scale * p.level for p in curve.points]
+
+
+def _axis(found: NoiseCurves) -> str:
+    return WHAT[found.kind] + ("" if found.kind == "negatives" else " (%)")
+
+
+def _series(found: NoiseCurves, curve: Curve) -> Series:
     estimates = [p.estimate for p in curve.points]
-    x, y = [scale * p.level for p in curve.points], [e.mean for e in estimates]
+    x, y = _levels(found, curve), [e.mean for e in estimates]
     if all(e.low is None for e in estimates):
         return Series(curve.label, x, y)
     low = [e.mean if e.low is None else e.low for e in estimates]
@@ -94,12 +120,11 @@ def _slopes(found: NoiseCurves) -> list[Block]:
     blocks: list[Block] = []
     for metric in found.metrics:
         levels = [level_text(found.kind, level) for level in found.levels]
-        head = ["model", *levels, f"per {per}", "95 % interval", "% of clean", "95 % interval"]
-        rows = [
-            [c.label, *(p.estimate.mean for p in c.points), *_signed(c.slope, 1, 5), *_signed(c.relative, 100, 2)]
-            for c in found.of(metric)
-        ]
-        blocks.append(Table(head, rows, caption=f"{metric}: means over seeds, and its change per {per}"))
+        rows = [[c.label, *(p.estimate.mean for p in c.points)] for c in found.of(metric)]
+        blocks.append(Table(["model", *levels], rows, caption=f"{metric}: means over seeds"))
+        head = ["model", f"per {per}", "95 % interval", "% of clean", "95 % interval"]
+        rows = [[c.label, *_signed(c.slope, 1, 5), *_signed(c.relative, 100, 2)] for c in found.of(metric)]
+        blocks.append(Table(head, rows, caption=f"{metric}: its change per {per}"))
     return blocks
 
 

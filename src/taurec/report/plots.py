@@ -72,7 +72,7 @@ def line_plot(series: Sequence[Series], *, x_label: str, y_label: str, title: st
         _positive([x for s in series for x in s.x])
     with _axes(3.3, x_label, y_label, title) as (figure, axes, out):
         for n, s in enumerate(series):
-            style = {"color": _of(COLOURS, n), "marker": _of(MARKERS, n), "linestyle": _of(DASHES, n)}
+            style = {"color": _of(COLOURS, n), **_form(n)}
             if s.low is not None and s.high is not None:
                 axes.fill_between(s.x, s.low, s.high, color=style["color"], alpha=0.16, linewidth=0)
             axes.plot(s.x, s.y, label=_legend(s.label), markersize=4.5, linewidth=1.6, **style)
@@ -157,7 +157,7 @@ def scatter_plot(
         _positive(x)
     with _axes(3.3, x_label, y_label, title) as (figure, axes, out):
         for n, (a, b) in enumerate(zip(x, y, strict=True)):
-            axes.plot([a], [b], linestyle="", color=_of(COLOURS, n), marker=_of(MARKERS, n), markersize=7)
+            axes.plot([a], [b], linestyle="", color=_of(COLOURS, n), marker=_form(n)["marker"], markersize=7)
         if log_x:
             _logarithmic(axes)
         axes.margins(0.14)
@@ -267,6 +267,12 @@ def _legend_below(figure: Any, axes: Any, n: int) -> None:
 
 def _legend(label: str) -> str:
     return f" {label}" if label.startswith("_") else label  # matplotlib hides names that begin so
+
+
+def _form(n: int) -> dict[str, Any]:
+    """Marker and dashes of the n-th series: where colours begin anew they have moved on, so that no two look alike."""
+    n += n // len(COLOURS)
+    return {"marker": _of(MARKERS, n), "linestyle": _of(DASHES, n)}
 
 
 def _of(entries: Sequence[Any], n: int) -> Any:
