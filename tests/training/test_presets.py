@@ -4,8 +4,8 @@ import pytest
 
 from taurec.errors import UsageError
 from taurec.losses import LOSSES
-from taurec.run import Run
-from taurec.training.presets import GRIDS, PRESETS, resolve
+from taurec.run import Choice, Run
+from taurec.training.presets import GRIDS, LOSS_SETTINGS, PRESETS, resolve
 
 
 def test_a_resolved_run_names_every_setting_and_resolves_to_itself() -> None:
@@ -27,6 +27,14 @@ def test_a_user_value_beats_the_preset() -> None:
     assert resolve(loss="bpr").train_score == "dot"
     assert resolve(loss="bpr", train_score="cosine", lr=0.5).lr == 0.5
     assert resolve(loss="bpr", train_score="cosine").train_score == "cosine"
+
+
+def test_a_setting_of_the_preset_gives_way_to_any_that_is_given() -> None:
+    assert resolve(loss="mml").loss.settings["neg_weight"] == 50.0
+    assert resolve(loss="mml", settings={"loss": {"neg_weight": 400}}).loss.settings["neg_weight"] == 400.0
+    given = resolve(loss=Choice(name="mml", settings={"neg_weight": 7.0}))
+    assert Run.of(**given.model_dump()).loss.settings["neg_weight"] == 7.0
+    assert set(LOSS_SETTINGS["mml"]) <= set(LOSSES.settings("mml"))
 
 
 @pytest.mark.parametrize("loss", LOSSES)
