@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pages import fill
+from pages import fill, table
 
 from taurec.recipes import RECIPES
 
@@ -47,9 +47,23 @@ def summary() -> str:
     if short:
         lines.append(f"Short of it: {', '.join(f'`{name}`' for name in short)}.")
     open_rows = [name for name in published if (name, "paper") not in records()]
-    if open_rows:
-        lines.append(f"Not run yet: {', '.join(f'`{name}`' for name in open_rows)}.")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", *waiting(open_rows)])
+
+
+def waiting(names: list[str]) -> list[str]:
+    """Rows that wait for time on a machine, with what they would take on the one of the forecast."""
+    if not names:
+        return []
+    told = json.loads((DOCS / "results" / "forecast" / "paper.json").read_text(encoding="utf-8"))
+    of = {r["row"]: r for r in told["rows"]}
+    rows: list[list[object]] = [
+        [f"`{name}`", f"{of[name]['epoch_seconds']:.0f}", of[name]["epochs"], f"{of[name]['seconds'] / 3600:.1f}"]
+        + [of[name]["tier"]]
+        for name in names
+    ]
+    head = ["not run yet", "s an epoch", "epochs as a rule", "hours a run", "tier"]
+    machine = f"{told['threads']} thread of {told['machine']['cpu']}"
+    return [table(head, rows).rstrip("\n"), "", f"Forecast by `taurec reproduce --forecast` on {machine}.", ""]
 
 
 def section(name: str, title: str) -> str:

@@ -37,6 +37,19 @@ def test_the_list_has_every_row_with_its_figure(run) -> None:
     assert by_name["yelp2018-mml-10"]["claim"]
 
 
+def test_the_forecast_runs_nothing(run, rows, tmp_path) -> None:
+    code, out, _ = run("reproduce", "--forecast", "--json", "--protocol", "both", "--out", tmp_path)
+    told = json.loads(out)
+    assert code == 0
+    assert [(r["row"], r["protocol"]) for r in told["rows"]] == [("one-mf", "paper"), ("one-mf", "honest")]
+    for r in told["rows"]:
+        assert r["epochs"] == 3
+        assert r["tier"] == "A"
+        assert r["seconds"] == pytest.approx(r["epoch_seconds"] * 3, abs=1)
+    assert not list(tmp_path.iterdir())
+    assert run("reproduce", "--forecast", "--list")[0] == 2
+
+
 def test_a_row_is_run_recorded_and_not_run_again(run, rows, tmp_path) -> None:
     code, out, err = run("reproduce", "one-*", "--protocol", "both", "--seeds", "2", "--out", tmp_path)
     assert code == 0

@@ -23,6 +23,9 @@ def reproduce(
         list[str] | None, typer.Argument(metavar="ROW...", help="Names from --list; 'gowalla-*' takes all that match.")
     ] = None,
     show: Annotated[bool, typer.Option("--list", help="Show the rows and what is on record of them.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--forecast", help="Measure what each row would take on this machine, and run none.")
+    ] = False,
     protocol: Annotated[
         str,
         typer.Option(
@@ -58,13 +61,18 @@ def reproduce(
         raise UsageError(f"--seeds must be at least 1, got {seeds}")
     if minutes is not None and not minutes > 0:
         raise UsageError(f"--minutes must be above 0, got {minutes:g}")
-    names = _named(rows or (["*"] if show else []), list(RECIPES))
+    if show and plan:
+        raise UsageError("--list and --forecast are two answers; give one of them")
+    names = _named(rows or (["*"] if show or plan else []), list(RECIPES))
     if show:
         _list(names, out, output)
         return
     if not names:
         raise UsageError("name a row, such as gowalla-mf-bsl; taurec reproduce --list shows all")
     chosen: list[Protocol] = ["paper", "honest"] if protocol == "both" else [protocol]  # type: ignore[list-item]
+    if plan:
+        _forecasts(names, chosen, threads or 0, output)
+        return
     told: list[dict[str, Any]] = []
     for name in names:
         for one in chosen:
@@ -182,6 +190,45 @@ def _list(names: list[str], out: Path, output: Output) -> None:
     output.say(
         "Recall@20 and NDCG@20 are the published figures; paper and honest the Recall@20 on record (… unfinished)."
     )
+
+
+def _forecasts(names: list[str], protocols: list[Protocol], threads: int, output: Output) -> None:
+    """What every row would take, measured on a few steps of each."""
+    from taurec.provenance import facts
+    from taurec.recipes import RECIPES
+    from taurec.recipes.reproduce import forecast, parts_of
+    from taurec.report.tables import seconds, table
+
+    rows, told, opened = [], [], {}
+    for name in names:
+        recipe = RECIPES[name]()
+        for protocol in protocols:
+            if (recipe.data, protocol) not in opened:
+                opened = {(recipe.data, protocol): parts_of(recipe, protocol)}
+            output.note(f"{name}, {protocol}: a few steps")
+            expected = forecast(recipe, opened[recipe.data, protocol], protocol, threads)
+            if expected is None:
+                continue
+            rows.append(
+                [
+                    name,
+                    protocol,
+                    seconds(expected.epoch),
+                    str(expected.epochs),
+                    seconds(expected.seconds),
+                    expected.tier,
+                ]
+            )
+            told.append(
+                {
+                    "row": name, "protocol": protocol, "epoch_seconds": round(expected.epoch, 2),
+                    "epochs": expected.epochs, "seconds": round(expected.seconds), "tier": expected.tier,
+                }
+            )  # fmt: skip
+    output.document({"rows": told, "threads": threads, "machine": facts()})
+    right = ["an epoch", "epochs", "a run"]
+    output.say(table(["row", "protocol", *right, "tier"], rows, right=right, whole=["row"]))
+    output.say("Tier A: up to 15 minutes, B: up to 2 hours, C: beyond; C needs --yes or --minutes to begin.")
 
 
 def _show(told: list[dict[str, Any]], output: Output) -> None:
