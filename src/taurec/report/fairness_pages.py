@@ -194,12 +194,20 @@ def _users(audit: FairnessAudit, d: int) -> list[Block]:
 
 
 def _scores(audit: FairnessAudit) -> list[Block]:
-    head = ["model", "negative mean", "negative variance", "positive mean", "positive variance", "relative variance"]
-    head += ["popularity-score", "tail share", "variance and tail share over users", "n"]
+    head = ["model", "negative mean", "negative variance", "positive mean", "positive variance"]
     rows = [
-        (m.label, m.scores.negative_mean, m.scores.negative_variance, m.scores.positive_mean)
-        + (m.scores.positive_variance, m.scores.relative_variance, m.scores.popularity_score)
-        + (m.fairness.tail_share, m.variance_tail.rho, m.variance_tail.n)
+        (
+            m.label,
+            m.scores.negative_mean,
+            m.scores.negative_variance,
+            m.scores.positive_mean,
+            m.scores.positive_variance,
+        )
+        for m in audit.models
+    ]
+    free_head = ["model", "relative variance", "popularity-score", "tail share", "variance and tail share over users"]
+    free = [
+        (m.label, m.scores.relative_variance, m.scores.popularity_score, m.fairness.tail_share, m.variance_tail.rho)
         for m in audit.models
     ]
     drawable = [m for m in audit.models if m.scores.relative_variance == m.scores.relative_variance]
@@ -228,7 +236,12 @@ def _scores(audit: FairnessAudit) -> list[Block]:
                 f"Relative variances from {_span(x)}.",
             )
         )
-    return [*blocks, Table(head, rows, f"Scores of {audit.best.scores.n_users:,} users, in units of each model.")]
+    users = f"{audit.best.scores.n_users:,} users"
+    return [
+        *blocks,
+        Table(head, rows, f"Scores of {users}, in units of each model."),
+        Table(free_head, free, f"What has no scale; the last column is a rank correlation over at most {users}."),
+    ]
 
 
 def _exposed(audit: FairnessAudit, names: Sequence[str]) -> list[Block]:
