@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[2]
         ("make_reproduction", "reproduction"),
         ("make_bilateral", "bilateral"),
         ("make_temperature", "temperature"),
+        ("make_audit", "audit"),
+        ("make_noise", "noise"),
     ],
 )
 def test_the_page_is_what_its_script_makes_of_the_records(script: str, page: str, tmp_path: Path, monkeypatch) -> None:
@@ -28,7 +30,7 @@ def test_the_page_is_what_its_script_makes_of_the_records(script: str, page: str
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for folder in ("results", "performance", "temperature"):
+    for folder in ("results", "performance", "temperature", "audit", "noise"):
         shutil.copytree(ROOT / "docs" / folder, tmp_path / folder)
     written = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
     (tmp_path / f"{page}.md").write_text(written, encoding="utf-8")
