@@ -1,6 +1,6 @@
 import pytest
 
-from taurec.cli.settings import reading_fields, run_fields, split_names
+from taurec.cli.settings import run_fields, split_names
 from taurec.errors import UsageError
 
 
@@ -48,14 +48,6 @@ def test_a_baseline_refuses_what_would_have_no_effect():
     with pytest.raises(UsageError, match=r"--lr, --batch-size, --set loss\.tau would have no effect; drop them"):
         run_fields(["loss.tau=1"], model="ease", lr=0.1, batch_size=8)
     assert run_fields(["model.l2=5"], model="ease", seed=3)["settings"] == {"model": {"l2": "5"}}
-
-
-def test_reading_keeps_what_was_given():
-    assert reading_fields(user="u", min_rating=0.0, no_header=True, time=None) == {
-        "user": "u",
-        "min_rating": 0.0,
-        "no_header": True,
-    }
 
 
 def test_names_are_split_at_commas_unless_the_whole_is_known():

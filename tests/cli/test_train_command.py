@@ -9,11 +9,10 @@ import pytest
 import typer
 
 from taurec.cli.app import app
-from taurec.cli.settings import reading_fields, run_fields
+from taurec.cli.reading import given_only
+from taurec.cli.settings import run_fields
 from taurec.cli.train_command import train_command
 from taurec.training.presets import resolve
-
-READING = ("user", "item", "time", "weight", "rating", "min_rating", "format", "no_header", "encoding", "unknown")
 
 
 def parsed(command: str) -> Any:
@@ -23,8 +22,7 @@ def parsed(command: str) -> Any:
     options = ("model", "backbone", "loss", "negatives", "order", "batch_size", "epochs", "lr", "l2", "metric")
     options += ("patience", "split", "seed", "device", "threads")
     fields = run_fields(given["assign"], **{name: given[name] for name in options})
-    reading = reading_fields(**{name: given[name] for name in READING})
-    return resolve(**fields, source=given["source"], reading=reading)
+    return resolve(**fields, source=given["source"], reading=given_only(given))
 
 
 @pytest.mark.parametrize(

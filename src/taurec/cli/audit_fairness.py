@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taurec.cli import options as o
+from taurec.cli.reading import Reading, reads_files
 from taurec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MODELS = "popularity,ease,mf:bpr,mf:sl,mf:bsl,mf:mml"
 
 
+@reads_files
 def fairness(
     context: typer.Context,
     source: Annotated[
@@ -62,16 +64,8 @@ def fairness(
     private: Annotated[bool, typer.Option("--private", help="Show hashes in place of item ids.")] = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
-    user: o.User = None,
-    item: o.Item = None,
-    time: o.Time = None,
-    weight: o.Weight = None,
-    rating: o.Rating = None,
-    min_rating: o.MinRating = None,
-    format: o.Format = None,
-    no_header: o.NoHeader = False,
-    encoding: o.Encoding = None,
-    unknown: o.Unknown = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Fit models and judge them by group: items by popularity, users by activity and by attributes of theirs.
 
@@ -79,7 +73,7 @@ def fairness(
     """
     from taurec.cli.files import check_target, write_text
     from taurec.cli.output import Output, plain
-    from taurec.cli.settings import reading_fields, run_fields, split_names, tune_of
+    from taurec.cli.settings import run_fields, split_names, tune_of
     from taurec.cli.typed import typed_command
     from taurec.comparison.candidates import candidates
     from taurec.diagnostics.fairness_audit import audit_fairness
@@ -87,10 +81,6 @@ def fairness(
     from taurec.training.device import pick_device
 
     fields = run_fields(assign, epochs=epochs, split=split, seed=seed, device=device, threads=threads)
-    reading = reading_fields(
-        user=user, item=item, time=time, weight=weight, rating=rating, min_rating=min_rating, format=format,
-        no_header=no_header, encoding=encoding, unknown=unknown,
-    )  # fmt: skip
     folders = saved or []
     _check_attributes(user_attributes, attribute, attribute_user)
     names = split_names([models if models is not None else "" if folders else MODELS])

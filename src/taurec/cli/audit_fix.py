@@ -10,9 +10,11 @@ import typer
 
 from taurec.cli import options as o
 from taurec.cli.audit_log import TABLES, write_table
+from taurec.cli.reading import Reading, reads_files
 from taurec.errors import UsageError
 
 
+@reads_files
 def fix(
     context: typer.Context,
     source: o.Source,
@@ -43,16 +45,8 @@ def fix(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file at --out.")] = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
-    user: o.User = None,
-    item: o.Item = None,
-    time: o.Time = None,
-    weight: o.Weight = None,
-    rating: o.Rating = None,
-    min_rating: o.MinRating = None,
-    format: o.Format = None,
-    no_header: o.NoHeader = False,
-    encoding: o.Encoding = None,
-    unknown: o.Unknown = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Leave the most suspicious rows out of training and train again; write the cleaned log if that helps.
 
@@ -64,7 +58,7 @@ def fix(
     from taurec.cli.data import to_frame
     from taurec.cli.files import check_target, write_text
     from taurec.cli.output import Output, plain
-    from taurec.cli.settings import reading_fields, run_fields, split_names
+    from taurec.cli.settings import run_fields, split_names
     from taurec.data.source import open_source
     from taurec.diagnostics.audit.fix import fix as clean
     from taurec.evaluation.metrics import parse_all
@@ -73,10 +67,6 @@ def fix(
 
     shown = [str(m) for m in parse_all(metrics)]
     fields = run_fields(assign, epochs=epochs, split=split, seed=seed, threads=threads)
-    reading = reading_fields(
-        user=user, item=item, time=time, weight=weight, rating=rating, min_rating=min_rating, format=format,
-        no_header=no_header, encoding=encoding, unknown=unknown,
-    )  # fmt: skip
     if reading:
         fields["reading"] = reading
     for path, endings, option in ((out, TABLES, "--out"), (html, [".html"], "--html"), (report, [".json"], "--report")):

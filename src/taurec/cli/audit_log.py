@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taurec.cli import options as o
+from taurec.cli.reading import Reading, reads_files
 from taurec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ TABLES = (".csv", ".tsv", ".parquet")
 SHOWN = 10
 
 
+@reads_files
 def log(
     context: typer.Context,
     source: o.Source = "debian",
@@ -58,22 +60,14 @@ def log(
     private: Annotated[bool, typer.Option("--private", help="Write hashes in place of ids, everywhere.")] = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
-    user: o.User = None,
-    item: o.Item = None,
-    time: o.Time = None,
-    weight: o.Weight = None,
-    rating: o.Rating = None,
-    min_rating: o.MinRating = None,
-    format: o.Format = None,
-    no_header: o.NoHeader = False,
-    encoding: o.Encoding = None,
-    unknown: o.Unknown = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Look for duplicates, bursts, bot-like users and ids that look alike, and estimate how many rows are chance."""
     from taurec.cli.compare import progress_line
     from taurec.cli.files import check_target, write_text
     from taurec.cli.output import Output, plain
-    from taurec.cli.settings import reading_fields, run_fields
+    from taurec.cli.settings import run_fields
     from taurec.data.source import open_source
     from taurec.diagnostics.audit.log import audit_log
     from taurec.report.audit import log_tables, recovery_sentence, recovery_table, suspect_frame
@@ -85,10 +79,6 @@ def log(
     idle = [f"--{name}" for name in ("epochs",) if name in given] + ["--set"] * bool(assign)
     if idle and not bsl and recovery is None:
         raise UsageError(f"{', '.join(idle)} has an effect on BSL only; add --bsl or --recovery RATE, or drop it")
-    reading = reading_fields(
-        user=user, item=item, time=time, weight=weight, rating=rating, min_rating=min_rating, format=format,
-        no_header=no_header, encoding=encoding, unknown=unknown,
-    )  # fmt: skip
     for path, endings, option in (
         (out, [".json"], "--out"),
         (html, [".html"], "--html"),

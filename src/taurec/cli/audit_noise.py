@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taurec.cli import options as o
+from taurec.cli.reading import Reading, reads_files
 from taurec.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 KINDS = ("positives", "negatives", "negatives-held-out")
 
 
+@reads_files
 def noise(
     context: typer.Context,
     source: o.Source = "debian",
@@ -54,16 +56,8 @@ def noise(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything to FILE.json.")] = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
-    user: o.User = None,
-    item: o.Item = None,
-    time: o.Time = None,
-    weight: o.Weight = None,
-    rating: o.Rating = None,
-    min_rating: o.MinRating = None,
-    format: o.Format = None,
-    no_header: o.NoHeader = False,
-    encoding: o.Encoding = None,
-    unknown: o.Unknown = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Put noise into training, level by level, and show what each loss and each baseline loses by it.
 
@@ -73,7 +67,7 @@ def noise(
     from taurec.cli.failures import Stopped
     from taurec.cli.files import check_target, write_text
     from taurec.cli.output import Output, plain
-    from taurec.cli.settings import reading_fields, run_fields, split_names, tune_of
+    from taurec.cli.settings import run_fields, split_names, tune_of
     from taurec.cli.typed import typed_command
     from taurec.diagnostics.noise_fits import Interrupted
     from taurec.diagnostics.robustness import noise_curves
@@ -86,10 +80,6 @@ def noise(
     fields = run_fields(
         assign, metric=metric, epochs=epochs, patience=patience, batch_size=batch_size, split=split, seed=seed,
         device=device, threads=threads,
-    )  # fmt: skip
-    reading = reading_fields(
-        user=user, item=item, time=time, weight=weight, rating=rating, min_rating=min_rating, format=format,
-        no_header=no_header, encoding=encoding, unknown=unknown,
     )  # fmt: skip
     if reading:
         fields["reading"] = reading

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taurec.cli import options as o
+from taurec.cli.reading import Reading, reads_files
 from taurec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _MODEL = "The model that is trained"
 
 
+@reads_files
 def temperature(
     context: typer.Context,
     source: Annotated[
@@ -58,16 +60,8 @@ def temperature(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything to FILE.json.")] = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
-    user: o.User = None,
-    item: o.Item = None,
-    time: o.Time = None,
-    weight: o.Weight = None,
-    rating: o.Rating = None,
-    min_rating: o.MinRating = None,
-    format: o.Format = None,
-    no_header: o.NoHeader = False,
-    encoding: o.Encoding = None,
-    unknown: o.Unknown = None,
+    *,
+    reading: Reading,
 ) -> None:
     """What a model's temperature stands for: hard negatives that count, the DRO radius, mean and variance.
 
@@ -77,17 +71,13 @@ def temperature(
     from taurec.cli.failures import Stopped
     from taurec.cli.files import check_target, write_text
     from taurec.cli.output import Output, plain
-    from taurec.cli.settings import reading_fields, run_fields
+    from taurec.cli.settings import run_fields
     from taurec.report.extras import require
     from taurec.report.temperature import sentence, temperature_tables
 
     fields = run_fields(
         assign, backbone=backbone, loss=loss, negatives=negatives, epochs=epochs, patience=patience, split=split,
         seed=seed, device=device, threads=threads,
-    )  # fmt: skip
-    reading = reading_fields(
-        user=user, item=item, time=time, weight=weight, rating=rating, min_rating=min_rating, format=format,
-        no_header=no_header, encoding=encoding, unknown=unknown,
     )  # fmt: skip
     wanted = _numbers(taus)
     if html is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taurec.cli import options as o
+from taurec.cli.reading import Reading, reads_files
 from taurec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ MODELS = "popularity,itemknn,ease,ials,mf:bpr,mf:sl,mf:bsl,mf:mml"
 METRICS = "recall@20,ndcg@20"
 
 
+@reads_files
 def compare(
     context: typer.Context,
     source: o.Source = "debian",
@@ -55,16 +57,8 @@ def compare(
     private: Annotated[bool, typer.Option("--private", help="Show hashes in place of ids in the page.")] = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
-    user: o.User = None,
-    item: o.Item = None,
-    time: o.Time = None,
-    weight: o.Weight = None,
-    rating: o.Rating = None,
-    min_rating: o.MinRating = None,
-    format: o.Format = None,
-    no_header: o.NoHeader = False,
-    encoding: o.Encoding = None,
-    unknown: o.Unknown = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Compare models: fitted on training, chosen on validation, judged once on test.
 
@@ -75,7 +69,7 @@ def compare(
     from taurec.cli.compare_page import check_page, write_comparison, write_search
     from taurec.cli.files import check_target
     from taurec.cli.output import Output
-    from taurec.cli.settings import reading_fields, run_fields, split_names, tune_of
+    from taurec.cli.settings import run_fields, split_names, tune_of
     from taurec.cli.typed import typed_command
     from taurec.comparison import compare as compare_models
     from taurec.evaluation.metrics import parse_all
@@ -98,10 +92,6 @@ def compare(
     fields = run_fields(
         assign, metric=metric, epochs=epochs, patience=patience, batch_size=batch_size, split=split, seed=seed,
         device=device, threads=threads,
-    )  # fmt: skip
-    reading = reading_fields(
-        user=user, item=item, time=time, weight=weight, rating=rating, min_rating=min_rating, format=format,
-        no_header=no_header, encoding=encoding, unknown=unknown,
     )  # fmt: skip
     if reading:
         fields["reading"] = reading

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taurec.cli import options as o
+from taurec.cli.reading import Reading, reads_files
 from taurec.errors import ResourceError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -22,31 +23,19 @@ HOWS = ("ratio", "leave-last-one", "time")
 
 
 @app.command("check")
+@reads_files
 def check(
     source: o.Source,
     as_json: o.Json = False,
-    user: o.User = None,
-    item: o.Item = None,
-    time: o.Time = None,
-    weight: o.Weight = None,
-    rating: o.Rating = None,
-    min_rating: o.MinRating = None,
-    format: o.Format = None,
-    no_header: o.NoHeader = False,
-    encoding: o.Encoding = None,
-    unknown: o.Unknown = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Read a log and tell what is in it: size, density, duplicates, times, skew, and everything odd."""
     from taurec.cli.output import Output
-    from taurec.cli.settings import reading_fields
     from taurec.data.check import check as look
     from taurec.data.source import open_source
     from taurec.report.statistics import finding_lines, statistics_tables
 
-    reading = reading_fields(
-        user=user, item=item, time=time, weight=weight, rating=rating, min_rating=min_rating, format=format,
-        no_header=no_header, encoding=encoding, unknown=unknown,
-    )  # fmt: skip
     opened = open_source(source, **reading)
     result = look(opened.everything(), opened.report)
     output = Output(as_json)
@@ -61,6 +50,7 @@ def check(
 
 
 @app.command("split")
+@reads_files
 def split(
     source: o.Source,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the parts.")],
@@ -71,20 +61,11 @@ def split(
     as_format: Annotated[str, typer.Option("--as", metavar="FORMAT", help="parquet, tsv or csv.")] = "parquet",
     as_json: o.Json = False,
     quiet: o.Quiet = False,
-    user: o.User = None,
-    item: o.Item = None,
-    time: o.Time = None,
-    weight: o.Weight = None,
-    rating: o.Rating = None,
-    min_rating: o.MinRating = None,
-    format: o.Format = None,
-    no_header: o.NoHeader = False,
-    encoding: o.Encoding = None,
-    unknown: o.Unknown = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Cut a log into train, valid and test files with raw ids, which taurec train DIR reads again."""
     from taurec.cli.output import Output
-    from taurec.cli.settings import reading_fields
     from taurec.data.source import open_source
     from taurec.data.split import split as cut
     from taurec.report.tables import pairs
@@ -93,10 +74,6 @@ def split(
         raise UsageError(f"--how {how!r}{did_you_mean(how, HOWS)}")
     if as_format not in FORMATS:
         raise UsageError(f"--as {as_format!r}{did_you_mean(as_format, FORMATS)}")
-    reading = reading_fields(
-        user=user, item=item, time=time, weight=weight, rating=rating, min_rating=min_rating, format=format,
-        no_header=no_header, encoding=encoding, unknown=unknown,
-    )  # fmt: skip
     output = Output(as_json, quiet)
     targets = {name: out / f"{name}.{as_format}" for name in ("train", "valid", "test")}
     there = [path for path in targets.values() if path.exists()]

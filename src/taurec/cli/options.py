@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-_FILES = "Files of your own"
-
 Source = Annotated[
     str, typer.Argument(help="A named set (taurec list datasets), a file, or a folder with train and test files.")
 ]
@@ -32,42 +30,3 @@ Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, ...")]
 Split = Annotated[str | None, typer.Option(help="ratio, leave-last-one, time, or none (train on everything).")]
 Tune = Annotated[str, typer.Option(help="Settings chosen on validation: for all models, for baselines, or for none.")]
 K = Annotated[int, typer.Option("-k", "--k", help="How many items a list has at most.")]
-
-User = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of user ids.", rich_help_panel=_FILES)]
-Item = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of item ids.", rich_help_panel=_FILES)]
-Time = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of times.", rich_help_panel=_FILES)]
-Weight = Annotated[
-    str | None,
-    typer.Option(
-        metavar="COLUMN", help="Column of row weights; without it every row counts alike.", rich_help_panel=_FILES
-    ),
-]
-Rating = Annotated[
-    str | None, typer.Option(metavar="COLUMN", help="Column of ratings, for --min-rating.", rich_help_panel=_FILES)
-]
-MinRating = Annotated[
-    float | None, typer.Option(help="Keep rows rated at least so; without it every row counts.", rich_help_panel=_FILES)
-]
-Format = Annotated[
-    str | None,
-    typer.Option(
-        help="csv, tsv, csv-semicolon, parquet, inter, lightgcn, u.data, ratings.dat; else the file name tells.",
-        rich_help_panel=_FILES,
-    ),
-]
-NoHeader = Annotated[
-    bool,
-    typer.Option(
-        "--no-header",
-        help="Line 1 is data; columns are user, item, and name others by number: --time 4.",
-        rich_help_panel=_FILES,
-    ),
-]
-Encoding = Annotated[str | None, typer.Option(help="Of a text file; utf-8 if not given.", rich_help_panel=_FILES)]
-Unknown = Annotated[
-    str | None,
-    typer.Option(
-        help="Of a folder: test users and items that training lacks are an error, or skip, or keep.",
-        rich_help_panel=_FILES,
-    ),
-]

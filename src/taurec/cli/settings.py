@@ -86,15 +86,6 @@ def _refuse_without_effect(fields: Mapping[str, Any], nested: Mapping[str, Any])
         )
 
 
-def reading_fields(**options: Any) -> dict[str, Any]:
-    """Arguments of :func:`taurec.data.source.open_source` that were given.
-
-    >>> reading_fields(user=None, no_header=False, item="movie")
-    {'item': 'movie'}
-    """
-    return {name: value for name, value in options.items() if value is not None and value is not False}
-
-
 def tune_of(value: str) -> Tune:
     """``--tune``, or a UsageError."""
     accepted: tuple[Tune, ...] = ("all", "baselines", "none")

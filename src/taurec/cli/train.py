@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taurec.cli import options as o
+from taurec.cli.reading import Reading, reads_files
 
 if TYPE_CHECKING:
     from taurec.cli.output import Output
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _MODEL = "Model and training"
 
 
+@reads_files
 def train(
     source: o.Source = "debian",
     model: Annotated[
@@ -61,16 +63,8 @@ def train(
     ] = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
-    user: o.User = None,
-    item: o.Item = None,
-    time: o.Time = None,
-    weight: o.Weight = None,
-    rating: o.Rating = None,
-    min_rating: o.MinRating = None,
-    format: o.Format = None,
-    no_header: o.NoHeader = False,
-    encoding: o.Encoding = None,
-    unknown: o.Unknown = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Train a model on a log, evaluate it on held-out data, and save it.
 
@@ -79,7 +73,7 @@ def train(
     from taurec.cli.fitting import checkpoint_of, fit, leave_if_stopped, open_and_split
     from taurec.cli.output import Output
     from taurec.cli.repeat import finished, same_settings
-    from taurec.cli.settings import reading_fields, run_fields
+    from taurec.cli.settings import run_fields
     from taurec.evaluation.metrics import DEFAULT_METRICS, parse_all
     from taurec.evaluation.significance import bootstrap_all
     from taurec.recommender import Recommender
@@ -91,10 +85,6 @@ def train(
         assign, model=model, backbone=backbone, loss=loss, negatives=negatives, order=order, batch_size=batch_size,
         epochs=epochs, lr=lr, l2=l2, metric=metric, patience=patience, split=split, seed=seed, device=device,
         threads=threads,
-    )  # fmt: skip
-    reading = reading_fields(
-        user=user, item=item, time=time, weight=weight, rating=rating, min_rating=min_rating, format=format,
-        no_header=no_header, encoding=encoding, unknown=unknown,
     )  # fmt: skip
     chosen = [str(m) for m in (parse_all(metrics) if metrics is not None else DEFAULT_METRICS)]
     trackers = [open_tracker(text) for text in track or ()]

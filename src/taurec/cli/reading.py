@@ -1,0 +1,88 @@
+"""The options by which commands read files of one's own: declared once, given to a command as one mapping."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+_FILES = "Files of your own"
+
+Reading = Mapping[str, Any]
+"""Arguments of :func:`taurec.data.source.open_source` that were given."""
+
+
+def _text(help: str, metavar: str | None = None) -> Any:
+    return Annotated[str | None, typer.Option(metavar=metavar, help=help, rich_help_panel=_FILES)]
+
+
+OPTIONS: dict[str, Any] = {
+    "user": _text("Column of user ids.", "COLUMN"),
+    "item": _text("Column of item ids.", "COLUMN"),
+    "time": _text("Column of times.", "COLUMN"),
+    "weight": _text("Column of row weights; without it every row counts alike.", "COLUMN"),
+    "rating": _text("Column of ratings, for --min-rating.", "COLUMN"),
+    "min_rating": Annotated[
+        float | None,
+        typer.Option(help="Keep rows rated at least so; without it every row counts.", rich_help_panel=_FILES),
+    ],
+    "format": _text(
+        "csv, tsv, csv-semicolon, parquet, inter, lightgcn, u.data, ratings.dat; else the file name tells."
+    ),
+    "no_header": Annotated[
+        bool,
+        typer.Option(
+            "--no-header",
+            help="Line 1 is data; columns are user, item, and name others by number: --time 4.",
+            rich_help_panel=_FILES,
+        ),
+    ],
+    "encoding": _text("Of a text file; utf-8 if not given."),
+    "unknown": _text("Of a folder: test users and items that training lacks are an error, or skip, or keep."),
+}
+
+
+def reads_files(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the options of :data:`OPTIONS` after its own; it takes those that were given as ``reading``.
+
+    >>> import typer
+    >>> @reads_files
+    ... def show(source: str, reading: Reading) -> None:
+    ...     print(source, reading)
+    >>> app = typer.Typer()
+    >>> _ = app.command()(show)
+    >>> app(["my.csv", "--item", "movie"], standalone_mode=False)
+    my.csv {'item': 'movie'}
+    """
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        command(**{name: given[name] for name in own}, reading=given_only(given))
+
+    # typer looks at the signature and at the annotations: both get the options in the place of ``reading``
+    hints = get_type_hints(command, include_extras=True)
+    parameters = inspect.signature(command).parameters
+    own = {name: p.replace(annotation=hints[name]) for name, p in parameters.items() if name != "reading"}
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_default(name), annotation=hint)
+        for name, hint in OPTIONS.items()
+    ]
+    run.__signature__ = inspect.Signature([*own.values(), *added])  # type: ignore[attr-defined]
+    run.__annotations__ = {**{name: hints[name] for name in own}, **OPTIONS}
+    return run
+
+
+def given_only(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given of :data:`OPTIONS`.
+
+    >>> given_only({"user": None, "no_header": False, "item": "movie", "epochs": 3})
+    {'item': 'movie'}
+    """
+    return {name: values[name] for name in OPTIONS if values.get(name, _default(name)) is not _default(name)}
+
+
+def _default(name: str) -> bool | None:
+    return False if name == "no_header" else None
