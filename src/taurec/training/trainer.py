@@ -39,6 +39,7 @@ from taurec.training.plain import PlainTables, Taken, by_counts, strength
 from taurec.training.records import EpochRecord, Progress, Trained
 from taurec.training.schedule import share, waits
 from taurec.training.side import side_of
+from taurec.training.state import State
 from taurec.types import Batch, Embeddings, NegativeIds
 
 
@@ -115,9 +116,14 @@ class Trainer:
         best: EpochRecord | None = None
         # Taken now: among the arrays that steps and validation take and free it would leave holes of no use.
         weights = {name: torch.empty_like(value) for name, value in self.backbone.state_dict().items()}
+        state = State(self.backbone, weights, self._moments, self.side)
         who = checkpoint.identity(run, self.train, self.valid) if resume is not None else {}
         if resume is not None and resume.exists():
-            records, best = self._resume(*checkpoint.read(resume, who), weights)
+            arrays, progress = checkpoint.read(resume, who)
+            state.load(arrays)
+            self.optimizer.steps = int(progress["steps"])
+            records = [EpochRecord(**record) for record in progress["records"]]
+            best = next((r for r in records if r.epoch == progress["best"]), None)
             self._note(f"going on after epoch {len(records)} from {resume}")
         else:
             self._report_groups()
@@ -140,7 +146,9 @@ class Trainer:
                 now = time.perf_counter()
                 leave = bool(stop) or (seconds is not None and now - started >= seconds)
                 if resume is not None and (finished or leave or now - written >= every):
-                    checkpoint.write(resume, who, self._arrays(weights), self._progress(records, best))
+                    told = [dataclasses.asdict(r) for r in records]
+                    progress = {"records": told, "best": best and best.epoch, "steps": self.optimizer.steps}
+                    checkpoint.write(resume, who, state.arrays(), progress)
                     written = time.perf_counter()
                 steps = self.order.steps(epoch)
                 speed = len(self.train) / max(record.train_seconds, 1e-9)
@@ -160,39 +168,6 @@ class Trainer:
         patience = self.run.patience * self.run.eval_every
         waited = self.valid is not None and best is not None and epoch - best.epoch >= patience
         return epoch >= self.run.epochs or waited
-
-    def _arrays(self, weights: dict[str, Tensor]) -> checkpoint.Arrays:
-        """All arrays that determine how the run goes on; the tables owe no steps between epochs."""
-        arrays = {f"weight/{name}": value for name, value in self.backbone.state_dict().items()}
-        arrays |= {f"best/{name}": value for name, value in weights.items()}
-        for name, (m, v) in self._moments.items():
-            arrays |= {f"m/{name}": m, f"v/{name}": v}
-        found: checkpoint.Arrays = {name: value.detach().cpu().numpy() for name, value in arrays.items()}
-        if self.side is not None:
-            found |= {f"side/{name}": value for name, value in self.side.state().items()}
-        return found
-
-    def _progress(self, records: list[EpochRecord], best: EpochRecord | None) -> dict[str, Any]:
-        """The rest of a checkpoint."""
-        told = [dataclasses.asdict(record) for record in records]
-        return {"records": told, "best": None if best is None else best.epoch, "steps": self.optimizer.steps}
-
-    def _resume(
-        self, arrays: checkpoint.Arrays, progress: dict[str, Any], weights: dict[str, Tensor]
-    ) -> tuple[list[EpochRecord], EpochRecord | None]:
-        """Take over what a checkpoint holds; returns the records and the best one."""
-        targets = {f"weight/{name}": value for name, value in self.backbone.state_dict().items()}
-        targets |= {f"best/{name}": value for name, value in weights.items()}
-        for name, (m, v) in self._moments.items():
-            targets |= {f"m/{name}": m, f"v/{name}": v}
-        for name, target in targets.items():
-            target.copy_(torch.from_numpy(arrays[name]))
-        if self.side is not None:
-            self.side.load_state({k.removeprefix("side/"): v for k, v in arrays.items() if k.startswith("side/")})
-        self.optimizer.steps = int(progress["steps"])
-        records = [EpochRecord(**record) for record in progress["records"]]
-        best = next((r for r in records if r.epoch == progress["best"]), None)
-        return records, best
 
     def ranker(self) -> EmbeddingRanker:
         """The present weights as something that ranks, by the run's ranking score."""
