@@ -1,7 +1,8 @@
 """Write the tables of docs/audit.md from the records under docs/audit/.
 
 ``planted.jsonl`` and ``SET.jsonl`` are made by ``python -m benchmarks --out docs/audit/SET.jsonl audit SET``,
-``fix-SET.json`` by ``taurec audit fix SET --report docs/audit/fix-SET.json``.
+``log-SET.json`` by ``taurec audit log SET --private --out docs/audit/log-SET.json``, ``fix-SET.json`` by
+``taurec audit fix SET --report docs/audit/fix-SET.json``.
 Usage: python scripts/make_audit.py
 """
 
@@ -18,7 +19,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 def main() -> None:
     """Rewrite the page between its marks; the text around them is kept."""
-    fill(DOCS / "audit.md", planted=planted(), recovery=recovered(), fix=fixed())
+    fill(DOCS / "audit.md", planted=planted(), logs=audited(), recovery=recovered(), fix=fixed())
 
 
 def lines(name: str) -> list[dict[str, Any]]:
@@ -44,6 +45,28 @@ def _error(record: dict[str, Any]) -> str:
     if record["noise"] and not record["truth"]:
         return "-"  # so few rows that the share rounds to none
     return f"{100 * record['error']:+.1f}"
+
+
+def audited() -> str:
+    """One row a log."""
+    rows: list[list[object]] = []
+    for path in sorted((DOCS / "audit").glob("log-*.json")):
+        r = json.loads(path.read_text(encoding="utf-8"))
+        s = r["shares"]
+        repeated = r["duplicates"]["repeated"] / r["duplicates"]["rows"]
+        rows.append(
+            [
+                f"`{r['source']}`", s["judge"], f"{r['pairs']:,}", _share(s["false_positives"]),
+                _share(s["hidden_positives"]), f"{s['known_positives']:.1%}", f"{repeated:.1%}",
+                f"{r['bots']['users']:,}", f"{r['bursts']['rows']:,}" if not r["bursts"]["skipped"] else "no times",
+            ]
+        )  # fmt: skip
+    head = ["log", "judge", "pairs", "false positives, at most", "hidden positives", "known positives", "repeats"]
+    return table([*head, "bot-like users", "rows in bursts"], rows, words=2)
+
+
+def _share(d: dict[str, Any]) -> str:
+    return f"{d['mean']:.1%} ({d['low']:.1%} to {d['high']:.1%})"
 
 
 def recovered() -> str:
