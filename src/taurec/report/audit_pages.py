@@ -147,7 +147,7 @@ def _shares(found: LogAudit) -> list[Block]:
             Series("unseen pairs", middle, [1.0] * _BINS),
             Series("level of chance", middle, [found.shares.least] * _BINS),
         ],
-        x_label="place among the user's unseen items about as popular (0 is the head)",
+        x_label="place among items about as popular (0 is the head)",
         y_label="density (1 is chance)",
     )
     return [
@@ -184,8 +184,8 @@ def _suspects(found: LogAudit, user_name: Name, item_name: Name, note: str) -> l
     frame = suspect_frame(found, SUSPECTS, user_name, item_name)
     said = (
         f"The {len(frame):,} most suspicious of {found.suspects.count:,} suspects. Suspicion is the estimated "
-        "share of meaningless rows at the row's place, joined with the flags; place is its place in the list of a "
-        "model that has not seen it (0 is the head; empty where none could judge it)."
+        "share of meaningless rows at the row's place, an upper bound as above, joined with the flags; place is its "
+        "place in the list of a model that has not seen it (0 is the head; empty where none could judge it)."
     )
     head: Sequence[str] = frame.columns
     blocks: list[Block] = [Prose(said), Table(head, [list(row) for row in frame.iter_rows()])]
