@@ -14,6 +14,7 @@ def test_a_row_is_a_whole_run_of_a_set_that_comes_divided(name: str) -> None:
     assert (RECIPES[name].__doc__ or "").strip().endswith(".")
     assert DATASETS[recipe.data].test > 0
     assert recipe.published is not None or recipe.claim
+    assert not recipe.beside or RECIPES[recipe.beside]().published is not None
     for protocol in PROTOCOLS:
         run = recipe.run(protocol, seed=2)
         assert (run.valid, run.seed, run.source) == ({"paper": 0.0, "honest": 0.1}[protocol], 2, recipe.data)

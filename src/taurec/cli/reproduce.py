@@ -180,6 +180,7 @@ def _list(names: list[str], out: Path, output: Output) -> None:
                 "published": None if published is None else {**published.values(), "source": published.source},
                 "differs": recipe.differs,
                 "claim": recipe.claim,
+                "beside": recipe.beside,
                 "usual_epochs": recipe.usual_epochs,
                 "measured": {p: r["measured"] if r else None for p, r in records.items()},
             }

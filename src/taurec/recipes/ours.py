@@ -25,35 +25,38 @@ HALVES = {"backbone": {"storage": "float16"}}
 def yelp2018_mf_fast() -> Recipe:
     """MF + BSL (mode ``multi``) on Yelp2018 in 20 epochs."""
     fields = MF | {"loss": "bsl-authors-multi:0.11:1.10", "l2": 1e-3}
-    return Recipe("yelp2018", fields, claim=FAST, usual_epochs=20)
+    return Recipe("yelp2018", fields, claim=FAST, beside="yelp2018-mf-bsl", usual_epochs=20)
 
 
 def gowalla_mf_fast() -> Recipe:
     """MF + BSL (mode ``multi``) on Gowalla in 20 epochs."""
     fields = MF | {"loss": "bsl-authors-multi:0.08:1.22", "l2": 1e-9}
-    return Recipe("gowalla", fields, claim=FAST, usual_epochs=20)
+    return Recipe("gowalla", fields, claim=FAST, beside="gowalla-mf-bsl", usual_epochs=20)
 
 
 def movielens_1m_mf_fast() -> Recipe:
     """MF + BSL (mode ``multi``) on MovieLens-1M in 20 epochs."""
     fields = MF | {"loss": "bsl-authors-multi:0.17:1.06", "l2": 1e-3, "batch_size": 2048, "user_dropout": 0.0}
-    return Recipe("movielens-1m", fields, claim=FAST, usual_epochs=20)
+    return Recipe("movielens-1m", fields, claim=FAST, beside="movielens-1m-mf-bsl", usual_epochs=20)
 
 
 def yelp2018_lightgcn_fast() -> Recipe:
     """LightGCN-3 + SL, negatives from the batch, on Yelp2018 in 20 epochs; layers between hops in halves."""
     claim = "Adap-tau's setting with a constant temperature and a rate that falls to 0"
-    return Recipe("yelp2018", LIGHTGCN, claim=claim, usual_epochs=20, settings=HALVES)
+    beside = "yelp2018-lightgcn-adap-tau-0"
+    return Recipe("yelp2018", LIGHTGCN, claim=claim, beside=beside, usual_epochs=20, settings=HALVES)
 
 
 def gowalla_lightgcn_fast() -> Recipe:
     """LightGCN-1 + SL, negatives from the batch, on Gowalla in 20 epochs."""
     claim = "the BSL authors' setting with a rate that falls to 0 over 20 epochs"
     fields = LIGHTGCN | {"loss": "sl:0.12", "l2": 1e-5, "user_dropout": 0.0}
-    return Recipe("gowalla", fields, claim=claim, usual_epochs=20, settings={"backbone": {"layers": 1}})
+    one_hop = {"backbone": {"layers": 1}}
+    return Recipe("gowalla", fields, claim=claim, beside="gowalla-lightgcn-sl", usual_epochs=20, settings=one_hop)
 
 
 def electronics_mf_blocks() -> Recipe:
     """MF + BSL with its positives in user blocks on Amazon-Electronics, from the preset."""
     fields = {"loss": "bsl:1.0:0.2", "negatives": "uniform:256", "lr": 1e-2, "epochs": 60, "patience": 8}
-    return Recipe("amazon-electronics", fields, claim="BSL as the paper has it", usual_epochs=50)
+    claim = "BSL as the paper has it"
+    return Recipe("amazon-electronics", fields, claim=claim, beside="electronics-mf-bsl", usual_epochs=50)

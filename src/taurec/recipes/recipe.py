@@ -44,6 +44,7 @@ class Recipe:
         published: the figure to be met; None where there is none to be had.
         differs: what is not as in the source, in words; empty where nothing is known.
         claim: what the row is there to show, where it is not a published figure.
+        beside: the published row that a row of our own is held against; empty for none.
         usual_epochs: how many epochs a run takes as a rule, for a forecast: the authors' last one, where known.
         select: the metric that chooses the epoch.
     """
@@ -53,6 +54,7 @@ class Recipe:
     published: Published | None = None
     differs: str = ""
     claim: str = ""
+    beside: str = ""
     usual_epochs: int = 100
     select: str = "recall@20"
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
