@@ -135,7 +135,10 @@ def test_a_logarithmic_axis_has_plain_numbers():
     assert {"0.001", "0.1", "10", "100"} <= set(texts(wide))
     narrow = line_plot([Series("a", [2, 5], [1, 2])], x_label="", y_label="", log_x=True)
     assert {"2", "3", "4", "5"} <= set(texts(narrow))
-    assert "mathdefault" not in wide + narrow
+    between = line_plot([Series("s", [0.025, 0.1, 0.4], [1, 2, 3])], x_label="", y_label="", log_x=True)
+    assert {"0.05", "0.1", "0.2"} <= set(texts(between))
+    assert not [text for text in texts(wide) + texts(narrow) + texts(between) if "e-" in text]
+    assert "mathdefault" not in wide + narrow + between
 
 
 def test_plots_are_small():

@@ -199,14 +199,16 @@ def _axes(
 
 
 def _logarithmic(axes: Any) -> None:
-    """A logarithmic x axis with plain numbers; between the powers of ten only where there are few of them."""
-    from matplotlib.ticker import FuncFormatter, LogFormatter, NullFormatter
+    """A logarithmic x axis with plain numbers, the more of them between powers of ten the fewer of these there are."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_xscale("log")
     left, right = axes.get_xlim()
-    few = right / left < 30
+    span = right / left
+    subs = range(1, 10) if span < 6 else (1, 2, 5) if span < 200 else (1,)
+    axes.xaxis.set_major_locator(LogLocator(subs=[float(sub) for sub in subs]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)) if few else NullFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _inline(svg: str) -> str:
