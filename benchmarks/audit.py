@@ -2,6 +2,7 @@
 
     python -m benchmarks --out docs/audit/planted.jsonl audit planted
     python -m benchmarks --out docs/audit/ml-100k.jsonl audit ml-100k [--rates 0.1,0.2,0.4] [--seeds 3]
+    python -m benchmarks audit ml-100k --rates 0.2 --write ml-100k-noisy.csv
 
 ``planted`` makes worlds whose tastes are known, over the share of false positives, the skew of popularity and the rows
 a user has, and compares both estimates with the truth: mean error, the root of the mean squared error, and how often
@@ -15,12 +16,16 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars
 
 from benchmarks import machine
+from taurec.data.noise import add_false_positives
 from taurec.data.planted import Planted, planted
+from taurec.data.source import open_source
 from taurec.diagnostics.audit.crossfit import cross_fit
 from taurec.diagnostics.audit.recovery import recovery
 from taurec.diagnostics.audit.shares import shares
@@ -41,7 +46,13 @@ def main() -> None:
     parser.add_argument("what", help="planted, or a named set")
     parser.add_argument("--rates", default="0.1,0.2,0.4", help="injected rows for each row of a user")
     parser.add_argument("--seeds", type=int, help="worlds of each kind, or injections; 10 and 3 if not given")
+    parser.add_argument("--write", type=Path, help="write the whole log with the first rate put in, seed 0, and stop")
     given = parser.parse_args()
+    if given.write is not None:
+        noisy = add_false_positives(open_source(given.what).everything(), float(given.rates.split(",")[0]), seed=0).log
+        users, items = noisy.users.decode(noisy.user_of), noisy.items.decode(noisy.indices)
+        polars.DataFrame({"user": users, "item": items}).write_csv(given.write)
+        return
     print(json.dumps({"case": "audit", "what": given.what, **machine.facts()}), flush=True)
     if given.what == "planted":
         for kind in itertools.product(JUDGES, PER_USER, SKEW, NOISE):
