@@ -24,7 +24,7 @@ import polars
 
 from benchmarks import machine
 from taurec.data.noise import add_false_positives
-from taurec.data.planted import Planted, planted
+from taurec.data.planted import planted
 from taurec.data.source import open_source
 from taurec.diagnostics.audit.crossfit import cross_fit
 from taurec.diagnostics.audit.recovery import recovery
@@ -80,7 +80,7 @@ def errors(judge: str, per_user: int, skew: float, noise: float, seeds: int) -> 
         low, high = found.false_positives.low, found.false_positives.high
         covered.append(low is not None and high is not None and low <= truth <= high)
         false.append(found.false_positives.mean - truth)
-        hidden.append(found.hidden.mean / liked_unseen(world) - 1)
+        hidden.append(found.hidden.mean / world.liked_unseen - 1)
     if not false:
         return {**kind, "estimated": 0}
     return {
@@ -92,12 +92,3 @@ def errors(judge: str, per_user: int, skew: float, noise: float, seeds: int) -> 
         "covered": round(float(np.mean(covered)), 2),
         "hidden_relative_error": round(float(np.mean(hidden)), 3),
     }
-
-
-def liked_unseen(world: Planted) -> float:
-    """The true share of liked pairs among unseen ones, each user counted once a row."""
-    log = world.log
-    liked = np.bincount(world.item_group)[world.user_group]
-    seen = np.bincount(log.user_of[~world.false_positive], minlength=log.n_users)
-    share = (liked - seen) / (log.n_items - log.user_counts)
-    return float((share * log.user_counts).sum() / log.user_counts.sum())

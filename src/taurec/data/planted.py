@@ -36,6 +36,19 @@ class Planted:
         """Whether each pair is a true taste; the arguments broadcast."""
         return self.user_group[user] == self.item_group[item]
 
+    @property
+    def liked_unseen(self) -> float:
+        """The share of true tastes among the pairs that the log lacks, each user counted once a row of theirs.
+
+        >>> planted(n_users=2, n_items=4, n_groups=2, withheld=1).liked_unseen  # 1 of 3 unseen items
+        0.3333333333333333
+        """
+        rows = self.log.user_counts
+        liked = np.bincount(self.item_group)[self.user_group]
+        seen = np.bincount(self.log.user_of[~self.false_positive], minlength=self.log.n_users)
+        share = (liked - seen) / np.maximum(self.log.n_items - rows, 1)
+        return float((share * rows).sum() / rows.sum())
+
 
 def planted(
     n_users: int = 200,

@@ -8,20 +8,11 @@ import numpy as np
 import pytest
 
 from taurec.data.interactions import Interactions
-from taurec.data.planted import Planted, planted
+from taurec.data.planted import planted
 from taurec.data.vocabulary import Vocabulary
 from taurec.diagnostics.audit.crossfit import CrossFit, cross_fit
 from taurec.diagnostics.audit.shares import _non_increasing, _solve, chance, shares
 from taurec.errors import UsageError
-
-
-def hidden(world: Planted) -> float:
-    """The true share of liked pairs among unseen ones, users counted once a row."""
-    log = world.log
-    liked = np.bincount(world.item_group)[world.user_group]
-    liked_seen = np.bincount(log.user_of[~world.false_positive], minlength=log.n_users)
-    share = (liked - liked_seen) / (log.n_items - log.user_counts)
-    return float((share * log.user_counts).sum() / log.user_counts.sum())
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.1, 0.3])
@@ -31,7 +22,7 @@ def test_planted_shares_are_found(noise: float, judge: str) -> None:
     found = shares(world.log, cross_fit(world.log, judge))
     # Three standard errors of a window with about 7500 * .2 * a rows, and .01 for the least of four windows.
     assert found.false_positives.mean == pytest.approx(world.false_positive.mean(), abs=0.03 if noise else 0.005)
-    assert 0.9 < found.hidden.mean / hidden(world) < 1.35  # an upper bound, apart from chance
+    assert 0.9 < found.hidden.mean / world.liked_unseen < 1.35  # an upper bound, apart from chance
     assert found.known == pytest.approx(world.log.user_counts.mean() / 200, abs=1e-3)
     assert found.judged == 1.0
     low, high = found.false_positives.low, found.false_positives.high
@@ -44,9 +35,9 @@ def test_planted_shares_are_found(noise: float, judge: str) -> None:
 def test_hidden_positives_are_found_although_popular_pairs_are_logged_first(skew: float) -> None:
     world = planted(n_users=500, n_items=200, n_groups=4, per_user=15, skew=skew, noise=0.1, seed=3)
     fit = cross_fit(world.log, "ease")
-    assert 0.8 < shares(world.log, fit).hidden.mean / hidden(world) < 1.35
+    assert 0.8 < shares(world.log, fit).hidden.mean / world.liked_unseen < 1.35
     one_group = replace(fit, among_peers=fit.place, group=np.zeros_like(fit.group))
-    assert shares(world.log, one_group).hidden.mean / hidden(world) < 0.65  # what groups of peers are for
+    assert shares(world.log, one_group).hidden.mean / world.liked_unseen < 0.65  # what groups of peers are for
 
 
 def test_both_shares_solve_the_mixture() -> None:
