@@ -13,7 +13,7 @@ from taurec.data.planted import planted
 from taurec.data.vocabulary import Vocabulary
 from taurec.diagnostics.fairness import fairness
 from taurec.report.compare_pages import compare_page, shown_models
-from taurec.report.page import Figure, Lists, Table, TryIt, render
+from taurec.report.page import Details, Figure, Lists, Table, TryIt, render
 from taurec.report.private import Hashed
 from taurec.report.probe_pages import probe_page
 
@@ -88,4 +88,7 @@ def test_the_page_of_a_search() -> None:
     html = render(page)
     assert "taurec train x --model ease" in html
     assert not re.search(r"person-\d|thing-\d", html)
-    assert len(blocks(page, Table)[0].rows) == len(searched.tries)
+    best, rest = blocks(page, Table)[0], blocks(page, Details)[0].blocks
+    assert len({row[0] for row in best.rows}) == len(best.rows)
+    assert [row[2] for row in best.rows] == sorted((row[2] for row in best.rows), reverse=True)
+    assert len(rest[0].rows) == len(searched.tries)

@@ -134,7 +134,7 @@ def _setting(found: Probe) -> list[str]:
 def _on_test(found: Probe) -> list[str]:
     if found.second is None or found.test_paired is None:
         return []
-    label, said = found.chosen.run.label, "on the test part, which had no say in the choice,"
+    label, said = found.chosen.run.label, "on the test part (which had no say in the choice)"
     lines = [versus_words(label, found.second, found.metric, found.test_paired, said)]
     if found.chosen.run.model is None and found.test_paired.p_value >= LEVEL and ":" not in found.second:
         lines.append(f"{found.second} is the simpler choice and costs less.")

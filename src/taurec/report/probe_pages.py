@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from taurec.report.page import Block, Figure, Page, Prose, Section, Table
+from taurec.report.page import Block, Details, Figure, Page, Prose, Section, Table
 from taurec.report.people import some_people
 from taurec.report.plots import Series, interval_plot, line_plot, scatter_plot
 from taurec.report.private import NOTE, Hashed
@@ -63,9 +63,11 @@ def _tried(found: Probe) -> list[Block]:
         y_label=f"{found.metric} on validation",
         log_x=True,
     )
-    rows = [[t.label, t.setting, STAGES[t.stage], t.valid, t.epochs or None, t.seconds, t.ended] for t in found.tries]
+    rows = [[STAGES[t.stage], t.label, t.setting, t.valid, t.epochs or None, t.seconds, t.ended] for t in found.tries]
     users = "" if found.share == 1 else f" Values of the rounds are those of {found.share:.0%} of the users."
-    head = ["model", "setting", "part", f"{found.metric} on validation", "epochs", "seconds", "came to its end"]
+    head = ["part", "model", "setting", found.metric, "epochs", "seconds", "came to its end"]
+    ranked = sorted(whole, key=lambda t: -(t.valid or 0.0))
+    first = [[t.label, t.setting, t.valid, t.epochs or None, t.seconds] for t in ranked]
     best = max(whole, key=lambda t: t.valid or 0.0)
     return [
         Figure(
@@ -73,7 +75,13 @@ def _tried(found: Probe) -> list[Block]:
             "Models fitted to the whole log, each with its best setting, and the seconds of that one fit.",
             f"The best is {best.label} with {number(best.valid or 0.0)}",
         ),
-        Table(head, rows, f"All {count(len(found.tries), 'setting')} in the order of the work.{users}"),
+        Table(
+            ["model", "setting", f"{found.metric} on validation", "epochs", "seconds"], first, "The same, best first."
+        ),
+        Details(
+            f"All {count(len(found.tries), 'setting')} in the order of the work",
+            [Table(head, rows, f"{found.metric} on validation.{users}")],
+        ),
     ]
 
 
