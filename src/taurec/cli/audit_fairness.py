@@ -148,6 +148,7 @@ def _load(folders: list[Path], output: Output, taken: list[str]) -> dict[str, Re
 def _fit(runs: dict[str, list[Run]], output: Output) -> dict[str, Recommender]:
     """Every model on one division, with progress; of several settings the one that is best on validation."""
     from taurec.cli.fitting import fit, leave_if_stopped, open_and_split
+    from taurec.comparison.protocol import valid_of
     from taurec.recommender import Recommender
 
     fitted: dict[str, Recommender] = {}
@@ -167,13 +168,9 @@ def _fit(runs: dict[str, list[Run]], output: Output) -> dict[str, Recommender]:
             model = Recommender.from_run(run)
             fit(model, opened, parts, output)
             leave_if_stopped(model, None, output)
-            if name not in fitted or _valid(model) > _valid(fitted[name]):
+            if name not in fitted or valid_of(model) > valid_of(fitted[name]):
                 fitted[name] = model
     return fitted
-
-
-def _valid(model: Recommender) -> float:
-    return model.best.metrics[model.run.metric] if model.best else -1.0
 
 
 def _divisions(

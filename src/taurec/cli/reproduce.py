@@ -210,16 +210,8 @@ def _forecasts(names: list[str], protocols: list[Protocol], threads: int, output
             expected = forecast(recipe, opened[recipe.data, protocol], protocol, threads)
             if expected is None:
                 continue
-            rows.append(
-                [
-                    name,
-                    protocol,
-                    seconds(expected.epoch),
-                    str(expected.epochs),
-                    seconds(expected.seconds),
-                    expected.tier,
-                ]
-            )
+            times = [seconds(expected.epoch), str(expected.epochs), seconds(expected.seconds)]
+            rows.append([name, protocol, *times, expected.tier])
             told.append(
                 {
                     "row": name, "protocol": protocol, "epoch_seconds": round(expected.epoch, 2),

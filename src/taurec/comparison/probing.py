@@ -17,6 +17,7 @@ from taurec.comparison.halving import Standing, halve
 from taurec.comparison.probe_baselines import fit_baselines
 from taurec.comparison.probe_pool import MODELS, Pool, make_pool
 from taurec.comparison.probe_results import Probe, Try, setting_text
+from taurec.comparison.protocol import valid_of
 from taurec.data.interactions import Interactions
 from taurec.data.source import split_source
 from taurec.data.split import Split
@@ -138,7 +139,7 @@ class _Work:
                     contest.finished.append(model)
                     tries.append(_try(model))
                     best = fitted.get(model.run.label)
-                    if best is None or _valid(model) > _valid(best):
+                    if best is None or valid_of(model) > valid_of(best):
                         fitted[model.run.label] = model
         notes += contest.notes
         return self._judged(name, budget, started, judged, fitted, tries, pool.share, settings, settings_paired, notes)
@@ -176,7 +177,7 @@ class _Work:
     ) -> Probe:
         metric, seed = self.first.metric, self.first.seed
         self.say("judging")
-        ranked = sorted(fitted, key=lambda label: -_valid(fitted[label]))
+        ranked = sorted(fitted, key=lambda label: -valid_of(fitted[label]))
         on_valid = {label: fitted[label].evaluate("valid", [metric]) for label in ranked[:4]}
         chosen, second = fitted[ranked[0]], ranked[1] if len(ranked) > 1 else None
         paired = test_paired = None
@@ -288,13 +289,8 @@ def _epoch_seconds(records: Sequence[EpochRecord]) -> float:
 
 def _try(model: Recommender) -> Try:
     run = model.run
-    return Try(
-        run.label, setting_text(run), run, "whole", _valid(model), len(model.records), model.fit_seconds, model.finished
-    )
-
-
-def _valid(model: Recommender) -> float:
-    return model.best.metrics[model.run.metric] if model.best else -np.inf
+    spent = len(model.records), model.fit_seconds, model.finished
+    return Try(run.label, setting_text(run), run, "whole", valid_of(model), *spent)
 
 
 def _leave_if_stopped(signum: int) -> None:

@@ -146,7 +146,7 @@ def _fit(
         say(what)
         with peak_memory() as memory:
             model = _fit_once(run, parts, what, say)
-        if chosen is None or _valid(model) > _valid(chosen):
+        if chosen is None or valid_of(model) > valid_of(chosen):
             chosen, peak = model, memory.peak_mb
     assert chosen is not None
     fitted = [chosen]
@@ -160,7 +160,7 @@ def _fit(
     return _Fitted(
         label,
         chosen,
-        float(np.mean([_valid(model) for model in fitted])),
+        float(np.mean([valid_of(model) for model in fitted])),
         _over_seeds(results),
         chosen.fit_seconds,
         time.perf_counter() - started,
@@ -192,7 +192,8 @@ def _epochs(what: str, say: Callable[[str], None], every: float = 5.0) -> Callab
     return on_progress
 
 
-def _valid(model: Recommender) -> float:
+def valid_of(model: Recommender) -> float:
+    """The selection metric of a fitted model on validation; -1 where there is none."""
     return model.best.metrics[model.run.metric] if model.best else -1.0
 
 

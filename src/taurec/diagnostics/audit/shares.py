@@ -89,8 +89,8 @@ def shares(log: Interactions, fit: CrossFit, *, resamples: int = 500, seed: int 
     of b. Intervals: 95 % bootstrap over users, the window kept.
 
     Assumes: within a group a liked pair is logged, and a false positive comes about, without regard to the place.
-    Over all items it would not do: popular pairs are logged before rare ones that are liked as much, and on planted
-    worlds with skewed popularity hidden positives then come out at a fifth of what they are. What is left of that
+    Over all items it would not do: popular pairs are logged before rare ones that are liked as much, and hidden
+    positives then come out far too low (tests/diagnostics/audit/test_shares.py). What is left of that
     skew within a group makes the estimate of false positives too low where they prefer popular items.
     The errors on planted worlds: ``python -m benchmarks audit planted``, docs/audit.md.
 
