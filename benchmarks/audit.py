@@ -23,6 +23,7 @@ import numpy as np
 import polars
 
 from benchmarks import machine
+from benchmarks.bilateral import TAU
 from taurec.data.noise import add_false_positives
 from taurec.data.planted import planted
 from taurec.data.source import open_source
@@ -37,8 +38,6 @@ PER_USER = (6, 15)
 JUDGES = ("ease", "itemknn")
 WORLD = {"n_users": 400, "n_items": 200, "n_groups": 4}
 FIELDS = {"epochs": 20, "threads": 1}
-TAU_NEG = {"ml-100k": 0.2, "debian": 0.1, "amazon-electronics": 0.25, "movielens-1m": 0.15}
-"""Of BSL, whose weights are read off: the best of SL's grid on validation, as in docs/results.md."""
 
 
 def main() -> None:
@@ -58,7 +57,7 @@ def main() -> None:
         for kind in itertools.product(JUDGES, PER_USER, SKEW, NOISE):
             print(json.dumps(errors(*kind, given.seeds or 10)), flush=True)
         return
-    tau = TAU_NEG.get(given.what, 0.1)
+    tau = TAU.get(given.what, 0.1)
     fields: dict[str, Any] = {**FIELDS, "settings": {"loss": {"tau_neg": tau}}}
     for rate in map(float, given.rates.split(",")):
         found = recovery(given.what, rate, seeds=given.seeds or 3, fields=fields).document()
