@@ -7,10 +7,12 @@ instead of ``-inf`` with NaN. A NaN or +inf among the scores is never hidden: it
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def softplus(x: Tensor) -> Tensor:
@@ -30,6 +32,9 @@ def count_present(x: Tensor) -> Tensor:
     >>> count_present(torch.tensor([[0.5, -math.inf], [1.0, 2.0]]))
     tensor([1., 2.])
     """
+    # The least entry is one fast pass; on a GPU looking at it would hold up the queue.
+    if x.device.type == "cpu" and x.shape[1] and bool((x.detach().amin(dim=1) > -math.inf).all()):
+        return x.new_full((x.shape[0],), x.shape[1])
     return (x != -math.inf).sum(dim=1).to(x.dtype)
 
 
@@ -41,10 +46,29 @@ def log_sum_exp(x: Tensor, tau: float = 1.0) -> Tensor:
     >>> log_sum_exp(torch.tensor([[0.0, 0.0], [-math.inf, 1e4], [-math.inf, -math.inf]]), tau=0.01)
     tensor([6.9315e-01, 1.0000e+06, 0.0000e+00])
     """
-    top = x.detach().amax(dim=1, keepdim=True)
-    top = top.masked_fill(top == -math.inf, 0.0)
-    total = ((x - top) / tau).exp().sum(dim=1)
-    return total.masked_fill(total == 0, 1.0).log() + top[:, 0] / tau
+    result: Tensor = _LogSumExp.apply(x, tau)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _LogSumExp(torch.autograd.Function):
+    """Keeps one [B, N] for the gradient, and makes it in place, where autograd would keep and fill several."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, tau: float) -> Tensor:
+        top = x.amax(dim=1, keepdim=True)
+        top = top.masked_fill(top == -math.inf, 0.0)
+        terms = torch.sub(x, top).div_(tau).exp_()
+        total = terms.sum(dim=1)
+        total = total.masked_fill(total == 0, 1.0)
+        ctx.save_for_backward(terms, total)
+        ctx.tau = tau
+        return total.log() + top[:, 0] / tau
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        terms, total = ctx.saved_tensors
+        return terms * (grad / (total * ctx.tau))[:, None], None
 
 
 def present(value: Tensor, n: Tensor) -> Tensor:

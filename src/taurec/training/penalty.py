@@ -80,11 +80,10 @@ def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, cou
 def count(batch: Batch, n_users: int, n_items: int) -> Counted:
     """How often users and items are in a batch."""
     ids = batch.negatives.ids
-    both = batch.item if ids is None else torch.cat([batch.item, ids.reshape(-1)])
-    return Counted(
-        torch.bincount(batch.user, minlength=n_users).to(torch.float32),
-        torch.bincount(both, minlength=n_items).to(torch.float32),
-    )
+    items = torch.bincount(batch.item, minlength=n_items)
+    if ids is not None:
+        items += torch.bincount(ids.reshape(-1), minlength=n_items)
+    return Counted(torch.bincount(batch.user, minlength=n_users).to(torch.float32), items.to(torch.float32))
 
 
 @torch.no_grad()
