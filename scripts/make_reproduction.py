@@ -77,11 +77,13 @@ def waiting(names: list[str]) -> list[str]:
         return []
     told = json.loads((DOCS / "results" / "forecast" / "paper.json").read_text(encoding="utf-8"))
     of = {r["row"]: r for r in told["rows"]}
-    rows: list[list[object]] = [
-        [f"`{name}`", f"{of[name]['epoch_seconds']:.0f}", of[name]["epochs"], f"{of[name]['seconds'] / 3600:.1f}"]
-        + [of[name]["tier"]]
-        for name in names
-    ]
+    rows: list[list[object]] = []
+    for name in names:
+        cells = ["-"] * 4  # a row newer than the forecast
+        if name in of:
+            f = of[name]
+            cells = [f"{f['epoch_seconds']:.0f}", f["epochs"], f"{f['seconds'] / 3600:.1f}", f["tier"]]
+        rows.append([f"`{name}`", *cells])
     head = ["not run yet", "s an epoch", "epochs as a rule", "hours a run", "tier"]
     machine = f"{told['threads']} thread of {told['machine']['cpu']}"
     return [table(head, rows).rstrip("\n"), "", f"Forecast by `taurec reproduce --forecast` on {machine}.", ""]

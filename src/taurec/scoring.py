@@ -56,7 +56,7 @@ def batch_scores(
         ids = torch.cat([positive[:, None], negatives.ids], 1)
         together = gather_dot(user, item, ids, kernel=kernel, d_item=d_item)
         # One cut: two slices would each fill a [B, 1 + N] with zeros for the gradient, and add them.
-        pos, neg = together.split([1, negatives.ids.shape[1]], 1)
+        pos, neg = torch.split_with_sizes(together, [1, negatives.ids.shape[1]], 1)
         pos = pos[:, 0]
     else:
         # F.embedding, not item[positive]: its backward gives the same bits for any number of threads.

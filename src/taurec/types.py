@@ -55,6 +55,7 @@ class Embeddings:
         hops: layer outputs [U + I, d] from layer 0 on, where the backbone has layers.
         at: where final vectors were asked for at some rows only and others are left out, [n] and [m]: the place of
             each user and each item asked for in ``user`` and ``item``. None where these hold everybody.
+        by_row: whether ``user`` holds the user's vector of each row of a batch, [B, D], instead.
     """
 
     user: Tensor
@@ -63,3 +64,4 @@ class Embeddings:
     ego_item: Tensor
     hops: tuple[Tensor, ...] = ()
     at: tuple[Tensor, Tensor] | None = None
+    by_row: bool = False

@@ -34,7 +34,7 @@ def train(**fields):
 
 
 @pytest.mark.parametrize("loss", ["bsl", "bpr"])
-@pytest.mark.parametrize("backbone", ["mf", "lightgcn"])
+@pytest.mark.parametrize("backbone", ["mf", "lightgcn", "simplex"])
 def test_the_same_seed_gives_the_same_bits_for_any_number_of_threads(backbone: str, loss: str) -> None:
     before = torch.get_num_threads()
     fields = {"backbone": backbone, "loss": loss, "user_dropout": 0.1, "l2": 1e-3}
@@ -70,6 +70,29 @@ def test_a_graph_step_at_the_rows_needed_has_the_gradients_of_the_whole(fields, 
     for part, whole in zip(*found, strict=True):
         assert whole.abs().sum() > 0
         torch.testing.assert_close(part, whole, rtol=1e-5, atol=1e-6 * float(whole.abs().max()))
+
+
+@pytest.mark.parametrize("l2", [0.0, 1e-2])
+@pytest.mark.parametrize("negatives", ["uniform:8", "in-batch", "shared:8"])
+def test_a_pairwise_backbone_leaves_the_item_of_a_row_out_of_its_history(negatives, l2, monkeypatch) -> None:
+    fields = {"backbone": "simplex", "loss": "sl", "negatives": negatives, "l2": l2, "l2_on": "final"}
+    trainer = Trainer(resolve(**{**SMALL, **fields}), PARTS.train)
+    monkeypatch.setattr(trainer.optimizer, "step", lambda *decay: None)
+    batch, model = next(trainer.batches(1)), trainer.backbone
+    user = []
+    for u, i in zip(batch.user.tolist(), batch.item.tolist(), strict=True):
+        others = [j for j in PARTS.train.indices[PARTS.train.user_of == u] if j != i]
+        user.append(0.5 * model.user[u] + 0.5 * model.item[others].mean(0) @ model.values)
+    user, item, ids = torch.stack(user), model.item, batch.negatives.ids
+    pos, neg = scoring.batch_scores(user, item, batch.item, batch.negatives, "cosine", "torch")
+    squares = user.square().sum() + item[batch.item].square().sum()
+    squares = squares + (item[ids].square().sum() if ids is not None else 0)
+    expected = trainer.objective.loss(pos, neg).mean() + l2 * squares / (2 * len(pos))
+    expected.backward()
+    gradient, item.grad = item.grad.clone(), None
+    value, _ = trainer.step(batch, 1, 1)
+    assert value == pytest.approx(expected.item(), rel=1e-5)
+    torch.testing.assert_close(item.grad, gradient, rtol=1e-3, atol=1e-6)
 
 
 def test_many_shared_negatives_are_streamed_with_the_same_gradients(monkeypatch) -> None:

@@ -4,6 +4,7 @@ from taurec.backbones.lightgcn import LightGCN
 from taurec.backbones.mf import MF
 from taurec.backbones.ngcf import NGCF
 from taurec.backbones.protocol import Backbone
+from taurec.backbones.simplex import SimpleX
 from taurec.registry import Registry
 
 BACKBONES: Registry[Backbone] = Registry(
@@ -12,8 +13,9 @@ BACKBONES: Registry[Backbone] = Registry(
         "mf": MF,
         "lightgcn": LightGCN,
         "ngcf": NGCF,
+        "simplex": SimpleX,
     },
     runtime=frozenset({"seed"}),
 )
 
-__all__ = ["BACKBONES", "MF", "NGCF", "Backbone", "LightGCN"]
+__all__ = ["BACKBONES", "MF", "NGCF", "Backbone", "LightGCN", "SimpleX"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from taurec.backbones.init import init_table
@@ -22,7 +24,12 @@ class Backbone(nn.Module):
         dim: width d of the tables.
         init: initialisation of the tables, see :func:`taurec.backbones.init.init_table`.
         seed: of the tables and of every later draw.
+    Attributes:
+        pairwise: whether the user's vector in a row of training depends on the item of the row; the trainer then asks
+            by :meth:`embed_pairs`.
     """
+
+    pairwise: ClassVar[bool] = False
 
     def __init__(self, train: Interactions, dim: int, init: str, seed: int):
         super().__init__()
@@ -42,5 +49,12 @@ class Backbone(nn.Module):
             rows: the users and the items whose final vectors will be looked at, [n] and [m] int64 in any order,
                 repeats allowed. A backbone may then leave the other final vectors and ``hops`` out and say in ``at``
                 where those asked for are; the gradients of what is looked at are the same. None asks for all.
+        """
+        raise NotImplementedError
+
+    def embed_pairs(self, user: Tensor, item: Tensor) -> Embeddings:
+        """Of a ``pairwise`` backbone: the user's vector for each of the training pairs (user[b], item[b]), all items.
+
+        Returns: embeddings with ``by_row`` set.
         """
         raise NotImplementedError

@@ -51,13 +51,14 @@ def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, cou
     if mode == "tables":
         return 0.5 * (fixed_sum(users.square()) + fixed_sum(items.square()))
     rows, ids = batch.user.shape[0], batch.negatives.ids
+    user_at = torch.arange(rows, device=users.device) if on == "final" and embeddings.by_row else batch.user
     counted = counted or Counted()
     assert counted == Counted() or mode in ("gathered", "sum")
     negative_part = users.new_zeros(())
     if counted.user is not None:
         user_part = _value(users, counted.user, [batch.user])
     else:
-        user_part = fixed_sum(F.embedding(batch.user, users).square())
+        user_part = fixed_sum(F.embedding(user_at, users).square())
     if counted.square is not None and counted.item is not None:
         item_part = fixed_sum(counted.square * counted.item)
     elif counted.item is not None:

@@ -210,7 +210,7 @@ class Trainer:
         run = self.run
         self.backbone.begin_step(epoch, number)
         self._use_lr(epoch, number)
-        embeddings = self.backbone.embed(self._rows_needed(batch))
+        embeddings = self._embed(batch)
         taken = self._take(embeddings, batch)
         embeddings, local = taken.embeddings, taken.batch
         user_at, item_at, negatives = _places(embeddings, local)
@@ -299,6 +299,11 @@ class Trainer:
         """Whether the scores of the negatives are reduced in tiles, never held."""
         return self.objective.reduce is not None and self.run.kernel != "torch" and streams(batch)
 
+    def _embed(self, batch: Batch) -> Embeddings:
+        if self.backbone.pairwise:
+            return self.backbone.embed_pairs(batch.user, batch.item)
+        return self.backbone.embed(self._rows_needed(batch))
+
     def _rows_needed(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
         """The users and items whose final vectors a step looks at, see :func:`_places`; None where they may be any."""
         run, negatives = self.run, batch.negatives
@@ -370,6 +375,8 @@ class Trainer:
 
 def _places(embeddings: Embeddings, batch: Batch) -> tuple[Tensor, Tensor, NegativeIds]:
     """Where the users, the items and the negatives of a batch stand among the vectors that a backbone yields."""
+    if embeddings.by_row:
+        return torch.arange(len(batch.user), device=batch.user.device), batch.item, batch.negatives
     if embeddings.at is None:
         return batch.user, batch.item, batch.negatives
     user, item = embeddings.at
