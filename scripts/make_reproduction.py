@@ -46,7 +46,8 @@ def summary() -> str:
     ]
     if short:
         lines.append(f"Short of it: {', '.join(f'`{name}`' for name in short)}.")
-    open_rows = [name for name in published if (name, "paper") not in records()]
+    waits = [n for n, f in RECIPES.items() if n in published or "model" in f().fields]
+    open_rows = [name for name in waits if (name, "paper") not in records()]
     return "\n".join([*lines, "", *waiting(open_rows)])
 
 
@@ -84,7 +85,7 @@ def waiting(names: list[str]) -> list[str]:
             f = of[name]
             cells = [f"{f['epoch_seconds']:.0f}", f["epochs"], f"{f['seconds'] / 3600:.1f}", f["tier"]]
         rows.append([f"`{name}`", *cells])
-    head = ["not run yet", "s an epoch", "epochs as a rule", "hours a run", "tier"]
+    head = ["not run yet", "s an epoch or fit", "of them as a rule", "hours a run", "tier"]
     machine = f"{told['threads']} thread of {told['machine']['cpu']}"
     return [table(head, rows).rstrip("\n"), "", f"Forecast by `taurec reproduce --forecast` on {machine}.", ""]
 

@@ -41,11 +41,12 @@ def test_the_forecast_runs_nothing(run, rows, tmp_path) -> None:
     code, out, _ = run("reproduce", "--forecast", "--json", "--protocol", "both", "--out", tmp_path)
     told = json.loads(out)
     assert code == 0
-    assert [(r["row"], r["protocol"]) for r in told["rows"]] == [("one-mf", "paper"), ("one-mf", "honest")]
+    both = [(row, protocol) for row in ("one-mf", "one-pop") for protocol in ("paper", "honest")]
+    assert [(r["row"], r["protocol"]) for r in told["rows"]] == both
     for r in told["rows"]:
-        assert r["epochs"] == 3
+        assert (r["epochs"], r["unit"]) == ((3, "epoch") if r["row"] == "one-mf" else (2, "fit"))
         assert r["tier"] == "A"
-        assert r["seconds"] == pytest.approx(r["epoch_seconds"] * 3, abs=1)
+        assert r["seconds"] == pytest.approx(r["epoch_seconds"] * r["epochs"], abs=1)
     assert not list(tmp_path.iterdir())
     assert run("reproduce", "--forecast", "--list")[0] == 2
 

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from taurec.baselines.ease import EASE
+from taurec.data.interactions import Interactions
 from taurec.errors import ArtefactError, UsageError
 from taurec.evaluation.ranking import evaluate_ranker
 from taurec.recipes import Published, Recipe
@@ -84,13 +86,36 @@ def test_a_baseline_takes_the_setting_that_validation_prefers(tmp_path) -> None:
     assert (record["chosen_on"], record["published"], record["difference_percent"]) == ("validation", None, None)
 
 
+def test_the_grid_of_a_baseline_goes_on_where_it_was_cut_off(tmp_path, monkeypatch) -> None:
+    recipe, fitted = Recipe("planted", {"model": "ease"}, claim="a baseline"), []
+    whole = EASE.fit
+
+    def fit(self: EASE, train: Interactions) -> EASE:
+        fitted.append(self.l2)
+        if len(fitted) == 3:
+            raise KeyboardInterrupt
+        return whole(self, train)
+
+    monkeypatch.setattr(EASE, "fit", fit)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce("row", recipe, "paper", 0, tmp_path)
+    notes: list[str] = []
+    found = {p: reproduce("row", recipe, p, 0, tmp_path, on_note=notes.append) for p in ("paper", "honest")}
+    grid = [point["l2"] for point in EASE.GRID]
+    chosen = found["paper"]["settings"]["l2"]
+    assert fitted == [*grid[:3], *grid[2:], chosen, chosen]
+    assert f"{len(grid)} of {len(grid)}" in notes[-1]
+    again = reproduce("row", recipe, "paper", 0, tmp_path / "else")
+    assert [again[k] for k in ("settings", "ndcg@20")] == [found["paper"][k] for k in ("settings", "ndcg@20")]
+
+
 def test_a_forecast_has_a_tier() -> None:
     found = forecast(SMALL, parts_of(SMALL, "paper"), "paper", threads=1)
-    assert found is not None
     assert (found.epochs, found.tier) == (4, "A")
     assert found.seconds == 4 * found.epoch > 0
     baseline = Recipe("planted", {"model": "ease"}, claim="a baseline")
-    assert forecast(baseline, parts_of(baseline, "paper"), "paper") is None
+    found = forecast(baseline, parts_of(baseline, "paper"), "paper")
+    assert (found.epochs, found.unit, found.tier) == (len(EASE.GRID) + 1, "fit", "A")
 
 
 def test_a_set_that_is_not_divided_has_no_rows() -> None:

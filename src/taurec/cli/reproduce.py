@@ -115,16 +115,14 @@ def _run(
         return there
     parts = parts_of(recipe, protocol)
     expected = forecast(recipe, parts, protocol, threads)
-    if expected is None:
-        output.note(f"{name}, {protocol}: its grid on validation, then one fit")
-    else:
-        output.note(
-            f"{name}, {protocol}, seed {seed}: about {text(expected.epoch)} an epoch, {expected.epochs} epochs as a "
-            f"rule, {text(expected.seconds)} in all (tier {expected.tier})"
-        )
-        if expected.tier == "C" and not yes and minutes is None:
-            output.note("warning: left out, as it is forecast to take more than two hours; --yes begins it")
-            return None
+    one, many = ("an epoch", "epochs as a rule") if expected.unit == "epoch" else ("a fit", "fits")
+    output.note(
+        f"{name}, {protocol}, seed {seed}: about {text(expected.epoch)} {one}, {expected.epochs} {many}, "
+        f"{text(expected.seconds)} in all (tier {expected.tier})"
+    )
+    if expected.tier == "C" and not yes and minutes is None:
+        output.note("warning: left out, as it is forecast to take more than two hours; --yes begins it")
+        return None
     seconds = None if minutes is None else 60 * minutes
     with show(output.err, output.quiet) as hook:
         found = reproduce(
@@ -208,18 +206,17 @@ def _forecasts(names: list[str], protocols: list[Protocol], threads: int, output
                 opened = {(recipe.data, protocol): parts_of(recipe, protocol)}
             output.note(f"{name}, {protocol}: a few steps")
             expected = forecast(recipe, opened[recipe.data, protocol], protocol, threads)
-            if expected is None:
-                continue
             times = [seconds(expected.epoch), str(expected.epochs), seconds(expected.seconds)]
             rows.append([name, protocol, *times, expected.tier])
             told.append(
                 {
                     "row": name, "protocol": protocol, "epoch_seconds": round(expected.epoch, 2),
-                    "epochs": expected.epochs, "seconds": round(expected.seconds), "tier": expected.tier,
+                    "epochs": expected.epochs, "unit": expected.unit, "seconds": round(expected.seconds),
+                    "tier": expected.tier,
                 }
             )  # fmt: skip
     output.document({"rows": told, "threads": threads, "machine": facts()})
-    right = ["an epoch", "epochs", "a run"]
+    right = ["an epoch or fit", "of them", "a run"]
     output.say(table(["row", "protocol", *right, "tier"], rows, right=right, whole=["row"]))
     output.say("Tier A: up to 15 minutes, B: up to 2 hours, C: beyond; C needs --yes or --minutes to begin.")
 

@@ -95,10 +95,12 @@ def forecast(run: Run, parts: Split) -> float:
     if ease:
         few = np.argsort(-train.item_counts, kind="stable")[:FEW_ITEMS]
         some = train.take(np.isin(train.indices, few)).compact()
-        started = time.perf_counter()
-        BASELINES.build("ease", given=run.model.settings).fit(some)
-        grown = train.n_items / some.n_items
-        solved = (time.perf_counter() - started) * grown**3
+        took = float("inf")
+        for _ in range(3):  # the cube makes a mountain of every hiccup: the least of three
+            started = time.perf_counter()
+            BASELINES.build("ease", given=run.model.settings).fit(some)
+            took = min(took, time.perf_counter() - started)
+        solved = took * (train.n_items / some.n_items) ** 3
         return solved + 2e-10 * len(train) * train.n_items
     drawn = draw.permutation(draw.key(run.seed, "probe forecast"), train.n_users)[:FEW_USERS]
     some, held = (part.take(np.isin(part.user_of, drawn)) for part in (train, valid))

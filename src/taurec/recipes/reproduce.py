@@ -18,21 +18,19 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from taurec import provenance
-from taurec.baselines import BASELINES
 from taurec.data.interactions import Interactions
 from taurec.data.source import open_source
 from taurec.data.split import Split, data_hash, split_given
 from taurec.errors import ArtefactError, ResourceError, UsageError
 from taurec.evaluation.ranking import evaluate_ranker
+from taurec.recipes.baseline import fit_baseline, forecast_baseline
 from taurec.recipes.recipe import METRICS, Protocol, Recipe
-from taurec.run import Run
 from taurec.training.calibrate import cost
 from taurec.training.device import use_threads
 from taurec.training.forecast import Sizes
@@ -48,12 +46,14 @@ class Forecast:
     """What a run of a row will take on this machine.
 
     Attributes:
-        epoch: seconds of an epoch with its validation.
+        epoch: seconds of an epoch with its validation; of a baseline, of a fit with its evaluation.
         epochs: how many there are as a rule.
+        unit: what they are, ``epoch`` or ``fit``.
     """
 
     epoch: float
     epochs: int
+    unit: Literal["epoch", "fit"] = "epoch"
 
     @property
     def seconds(self) -> float:
@@ -74,12 +74,12 @@ def parts_of(recipe: Recipe, protocol: Protocol) -> Split:
     return split_given(opened.train, opened.test, valid=0.1, seed=0)
 
 
-def forecast(recipe: Recipe, parts: Split, protocol: Protocol, threads: int = 0) -> Forecast | None:
-    """The time a run will take; None for a baseline, which is not trained in epochs."""
+def forecast(recipe: Recipe, parts: Split, protocol: Protocol, threads: int = 0) -> Forecast:
+    """The time a run will take on this machine."""
     run = recipe.run(protocol, seed=0, threads=threads)
-    if run.model is not None:
-        return None
     use_threads(threads)
+    if run.model is not None:
+        return Forecast(*forecast_baseline(run, parts), unit="fit")
     found = cost(run, Sizes.of(parts.train, parts.valid))
     return Forecast(found.epoch + found.validation / run.eval_every, min(recipe.usual_epochs, run.epochs))
 
@@ -101,16 +101,18 @@ def reproduce(
 
     Args:
         row: its name.
-        state: folder in which the run keeps where it stands; the same call goes on from there.
+        state: folder in which the run keeps where it stands; the same call goes on from there. Of a baseline that is
+            what was tried on validation.
         parts: :func:`parts_of` the recipe, where it is at hand.
         seconds: stop after the epoch in which so many have passed.
     Returns: seed, metrics on the test part, epochs, seconds of training, whether it came to its end, commit, machine.
     """
     parts = parts if parts is not None else parts_of(recipe, protocol)
     run = recipe.run(protocol, seed, threads=threads)
-    started = time.perf_counter()
     if run.model is not None:
-        return {**_baseline(recipe, protocol, run, parts), "seconds": round(time.perf_counter() - started, 1)}
+        honest = parts if protocol == "honest" else parts_of(recipe, "honest")
+        tried = state / f"{row}.{seed}.grid.jsonl"
+        return fit_baseline(recipe, protocol, run, parts, honest, tried, on_note)
     path = state / f"{row}.{protocol}.{seed}.checkpoint.safetensors"
     trained = Trainer(run, parts.train, parts.valid, on_progress, on_note).fit(path, seconds=seconds)
     seen = parts.train if protocol == "paper" else Interactions.union(parts.train, parts.valid)
@@ -127,27 +129,6 @@ def reproduce(
         "stopped_by": trained.stopped_by,
         "machine": provenance.facts(),
     }
-
-
-def _baseline(recipe: Recipe, protocol: Protocol, run: Run, parts: Split) -> dict[str, Any]:
-    """A baseline at the setting that is best on the validation part of the honest division."""
-    assert run.model is not None
-    name = run.model.name
-    use_threads(run.threads)
-    honest = parts if protocol == "honest" else parts_of(recipe, "honest")
-    grid: Any = getattr(BASELINES[name], "GRID", ({},))
-    tried = []
-    for point in grid:
-        ranker = BASELINES.build(name, given=point, seed=run.seed).fit(honest.train)
-        tried.append(
-            (evaluate_ranker(ranker, honest.valid, honest.train, [recipe.select]).means()[recipe.select], point)
-        )
-    chosen = max(tried, key=lambda pair: pair[0])[1]
-    ranker = BASELINES.build(name, given=chosen, seed=run.seed).fit(parts.train)
-    seen = parts.train if protocol == "paper" else Interactions.union(parts.train, parts.valid)
-    values = evaluate_ranker(ranker, parts.test, seen, list(METRICS)).means()
-    facts = {"settings": dict(chosen), "tried": len(tried), "machine": provenance.facts()}
-    return {"seed": run.seed, **values, "epochs": 0, "best_epoch": 0, "finished": True, **facts}
 
 
 def record_path(folder: Path, row: str, protocol: Protocol) -> Path:
