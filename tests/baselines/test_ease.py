@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from scipy.linalg import lapack
+from threadpoolctl import threadpool_info
 
 from taurec.baselines import EASE, memory
 from taurec.data.interactions import Interactions
@@ -35,6 +38,26 @@ def test_each_column_is_a_ridge_regression_on_the_other_items(items) -> None:
         expected = np.linalg.solve(a.T @ a + 2.5 * np.eye(items - 1), a.T @ x[:, j])
         np.testing.assert_allclose(b[others, j], expected, rtol=2e-5, atol=1e-7)
     assert (np.diagonal(b) == 0).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_lapack_takes_the_threads_that_torch_is_set_to(threads, monkeypatch) -> None:
+    seen = []
+    plain = lapack.dpotrf
+
+    def looked_at(*args, **kwargs):
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return plain(*args, **kwargs)
+
+    monkeypatch.setattr(lapack, "dpotrf", looked_at)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        EASE().fit(Interactions.from_pairs([0, 0, 1], [0, 1, 1]))
+    finally:
+        torch.set_num_threads(before)
+    assert seen
+    assert set(seen) <= {threads}
 
 
 def test_a_catalogue_too_large_is_refused_with_the_figure(monkeypatch) -> None:

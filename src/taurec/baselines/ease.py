@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 from scipy.sparse import csr_array
+from threadpoolctl import threadpool_limits
 
 from taurec.baselines.memory import require
 from taurec.baselines.protocol import State, fitted, pack, unpack
@@ -24,8 +25,8 @@ class EASE:
         P = (X^T X + l2 I)^-1,   B_ij = -P_ij / P_jj,   B_jj = 0,   scores = X B
 
     X is the binary users x items matrix. Costs I^3 operations and 12 I^2 bytes (a float64 inverse
-    made in place, a float32 B), whatever the number of users. Bits may differ in the last place with
-    the number of BLAS threads.
+    made in place, a float32 B), whatever the number of users, on as many threads as torch is set to. Bits may
+    differ in the last place with their number.
 
     Args:
         l2: weight of the squared entries of B, above 0; the value grows with the number of users.
@@ -89,6 +90,13 @@ class EASE:
         return model
 
 
+def _threads() -> int:
+    """As many as torch is set to; LAPACK's own pool would take every core, whatever a run asks for."""
+    import torch
+
+    return torch.get_num_threads()
+
+
 def _solve(seen: csr_array, l2: float) -> Float:
     """B [I, I] from X [U, I], by a Cholesky factor and an inverse that overwrite the Gram matrix."""
     n = seen.shape[1]
@@ -97,10 +105,11 @@ def _solve(seen: csr_array, l2: float) -> Float:
     for start in range(0, n, _BLOCK_ROWS):
         p[start : start + _BLOCK_ROWS] = (by_item[start : start + _BLOCK_ROWS] @ seen).toarray()
     p[np.diag_indices(n)] += l2
-    # The lower triangle of the column-major view p.T is the upper triangle of p.
-    _, fault = lapack.dpotrf(p.T, lower=1, overwrite_a=1, clean=0)
-    if not fault:
-        _, fault = lapack.dpotri(p.T, lower=1, overwrite_c=1)
+    with threadpool_limits(_threads(), user_api="blas"):
+        # The lower triangle of the column-major view p.T is the upper triangle of p.
+        _, fault = lapack.dpotrf(p.T, lower=1, overwrite_a=1, clean=0)
+        if not fault:
+            _, fault = lapack.dpotri(p.T, lower=1, overwrite_c=1)
     if fault:
         raise UsageError(f"the Gram matrix of EASE is singular to rounding with l2={l2}; use a larger l2")
     scale = 1.0 / np.diagonal(p)
