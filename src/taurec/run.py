@@ -14,6 +14,7 @@ from taurec.errors import ArtefactError, UsageError, did_you_mean
 Score = Literal["cosine", "dot"]
 L2Mode = Literal["gathered", "sum", "tables", "adam", "unsquared"]
 L2On = Literal["ego", "final", "hops"]
+DropoutOn = Literal["raw", "unit"]
 LrSchedule = Literal["constant", "linear", "cosine", "plateau"]
 _DIVIDES = frozenset({"reading", "split", "valid", "test", "seed"})
 """Fields that decide which pairs are in which part."""
@@ -22,7 +23,7 @@ SplitHow = Literal["ratio", "leave-last-one", "time", "files", "none"]
 OF_TRAINED_MODELS = frozenset(
     {
         "backbone", "loss", "negatives", "order", "logq", "train_score", "rank_score", "epochs", "batch_size", "lr",
-        "lr_schedule", "l2", "l2_mode", "l2_on", "user_dropout", "patience", "eval_every", "kernel",
+        "lr_schedule", "l2", "l2_mode", "l2_on", "user_dropout", "user_dropout_on", "patience", "eval_every", "kernel",
     }
 )  # fmt: skip
 """Fields of a run that have no effect on a baseline."""
@@ -62,7 +63,8 @@ class Run(BaseModel):
         lr: Adam's step size (betas .9 and .999, epsilon 1e-8).
         lr_schedule: how it falls over ``epochs``, see :mod:`taurec.training.schedule`.
         l2, l2_mode, l2_on: strength of the L2 term and its form, see :mod:`taurec.training.penalty`.
-        user_dropout: share of a user vector's entries dropped in training, before any normalisation.
+        user_dropout, user_dropout_on: share of the entries of a user's vector dropped in training; of the ``raw``
+            vector, before any normalisation (BSL), or of the ``unit`` one that cosine scores are taken of (SimpleX).
         metric, patience, eval_every: validation metric that chooses the epoch; stop after ``patience``
             evaluations without a better one; evaluate every so many epochs.
         seed: of every draw (split, initial values, order, negatives, dropout).
@@ -94,6 +96,7 @@ class Run(BaseModel):
     l2_mode: L2Mode = "gathered"
     l2_on: L2On = "ego"
     user_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    user_dropout_on: DropoutOn = "raw"
     metric: str = "ndcg@20"
     patience: Annotated[int, Field(ge=1)] = 10
     eval_every: Annotated[int, Field(ge=1)] = 1

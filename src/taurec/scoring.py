@@ -32,6 +32,7 @@ def batch_scores(
     score: ScoreName = "cosine",
     kernel: str = "auto",
     d_item: Tensor | None = None,
+    keep: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Scores of the observed pairs and of their negatives.
 
@@ -44,6 +45,7 @@ def batch_scores(
         kernel: how per-row negatives are gathered; see :func:`taurec.kernels.gather_dot`.
         d_item: for cosine scores of per-row negatives whose ``item`` rows have length 1 already: where their
             gradient is written, instead of to autograd.
+        keep: [B, D] factors of the users' vectors once they have length 1, a dropout.
     Returns: ``pos[B]`` and ``neg[B, N]``; an absent negative has -inf.
     """
     if negatives.layout == "in_batch":
@@ -51,6 +53,7 @@ def batch_scores(
         item, positive = F.embedding(positive, item), torch.arange(len(positive), device=positive.device)
     if score == "cosine":
         user, item = unit_rows(user), item if d_item is not None else unit_rows(item)
+    user = user if keep is None else user * keep
     if negatives.layout == "per_row":
         assert negatives.ids is not None
         ids = torch.cat([positive[:, None], negatives.ids], 1)
@@ -90,6 +93,7 @@ def catalogue_scores(
     how: RowReduce,
     score: ScoreName = "cosine",
     kernel: str = "auto",
+    keep: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Scores of the observed pairs, and the reduction of those that all rows share, which are never held.
 
@@ -100,7 +104,8 @@ def catalogue_scores(
     """
     if score == "cosine":
         user, item = unit_rows(user), unit_rows(item)
-    elif score == "neg_sq_dist":
+    user = user if keep is None else user * keep
+    if score == "neg_sq_dist":
         # 2<u, v> - |u|^2 - |v|^2 as one dot product
         square = user.square().sum(1, keepdim=True), item.square().sum(1, keepdim=True)
         user = torch.cat([2 * user, -square[0], -torch.ones_like(square[0])], 1)

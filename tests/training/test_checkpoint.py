@@ -89,6 +89,27 @@ def test_a_checkpoint_of_another_run_or_of_other_data_is_refused(tmp_path) -> No
         Trainer(resolve(**SMALL, loss="sl"), PARTS.train, PARTS.test).fit(path)
 
 
+def test_a_checkpoint_from_before_a_setting_goes_on_where_that_is_at_its_default(tmp_path, monkeypatch) -> None:
+    path, whole = tmp_path / "run.safetensors", checkpoint.identity
+
+    def older(run, train, valid):
+        who = whole(run, train, valid)
+        del who["run"]["user_dropout_on"], who["run"]["backbone"]["settings"]["init"]
+        return who
+
+    monkeypatch.setattr(checkpoint, "identity", older)
+    trainer(loss="sl", epochs=1).fit(path)
+    monkeypatch.setattr(checkpoint, "identity", whole)
+    for fields, said in (
+        ({"user_dropout_on": "unit"}, "its user_dropout_on is None, that of this run 'unit'"),
+        ({"settings": {"backbone": {"dim": 8, "init": "normal:1"}}}, "its backbone is"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            trainer(loss="sl", epochs=2, **fields).fit(path)
+    gone_on, from_the_start = trainer(loss="sl", epochs=2).fit(path), trainer(loss="sl", epochs=2).fit()
+    assert np.array_equal(gone_on.ranker.item, from_the_start.ranker.item)
+
+
 @pytest.mark.parametrize("damage", ["cut", "text", "empty", "version"])
 def test_a_broken_checkpoint_is_named_with_the_remedy(damage: str, tmp_path) -> None:
     path = tmp_path / "run.safetensors"

@@ -95,6 +95,25 @@ def test_a_pairwise_backbone_leaves_the_item_of_a_row_out_of_its_history(negativ
     torch.testing.assert_close(item.grad, gradient, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("negatives", ["uniform:8", "in-batch", "full"])
+def test_a_dropout_of_the_unit_vector_leaves_the_others_longer(negatives) -> None:
+    fields = {"loss": "sl", "negatives": negatives, "user_dropout": 0.5, "user_dropout_on": "unit", "kernel": "auto"}
+    trainer = Trainer(resolve(**{**SMALL, **fields}), PARTS.train)
+    batch, model = next(trainer.batches(1)), trainer.backbone
+    unit = torch.nn.functional.normalize(model.user[batch.user])
+    kept = unit * trainer._dropout_mask(batch.row, unit, 1)
+    items = torch.nn.functional.normalize(model.item)
+    scores = kept @ items.T
+    pos = scores[torch.arange(len(kept)), batch.item]
+    chosen = {"uniform:8": batch.negatives.ids, "in-batch": batch.item.expand(len(kept), -1)}.get(negatives)
+    neg = scores if chosen is None else scores.gather(1, chosen)
+    if batch.negatives.absent is not None:
+        neg = neg.masked_fill(batch.negatives.absent.to_dense(), -torch.inf)
+    expected = trainer.objective.loss(pos, neg).mean()
+    value, _ = trainer.step(batch, 1, 1)
+    assert value == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_many_shared_negatives_are_streamed_with_the_same_gradients(monkeypatch) -> None:
     found = []
     for worth in (1 << 62, 0):

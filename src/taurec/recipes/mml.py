@@ -19,6 +19,7 @@ SOURCE = (
 )
 COMMON: dict[str, Any] = {
     "order": "shuffled", "epochs": 100, "patience": 5, "lr": 1e-4, "l2": 0.0, "user_dropout": 0.1,
+    "user_dropout_on": "unit",
 }  # fmt: skip
 INIT = {"init": "normal:0.0001"}
 YELP = {"margins": (0.6, 0.7, 0.8, 0.9), "weights": (0.05, 0.15, 0.2, 0.6), "neg_weight": 400.0}
@@ -40,7 +41,7 @@ def _fast(data: str, n: int, loss: str) -> Recipe:
     """The same loss in 20 epochs, trained as the fast rows of MF are (:mod:`taurec.recipes.ours`)."""
     settings = YELP if data == "yelp2018" else GOWALLA
     nested = {"loss": settings if loss == "mml" else CCL, "backbone": INIT}
-    fields = MF | {"loss": loss, "negatives": f"uniform:{n}"}
+    fields = MF | {"loss": loss, "negatives": f"uniform:{n}", "user_dropout_on": "unit"}
     beside = f"{data}-mf-ccl"
     return Recipe(data, fields, claim=f"{CLAIM}; {FAST}", beside=beside, usual_epochs=20, settings=nested)
 

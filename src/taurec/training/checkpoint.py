@@ -21,6 +21,7 @@ from safetensors.numpy import save_file
 from taurec.data.interactions import Interactions
 from taurec.errors import ArtefactError, ResourceError, UsageError
 from taurec.run import Run
+from taurec.training.presets import REGISTRIES
 
 FORMAT = 1
 """Version of the file's layout; another one is refused."""
@@ -86,6 +87,7 @@ def read(path: Path, who: Mapping[str, Any]) -> tuple[Arrays, dict[str, Any]]:
         raise ArtefactError(f"{path}: cannot be read as a checkpoint ({error}); {remedy}") from None
     if version != FORMAT:
         raise ArtefactError(f"{path}: a checkpoint of layout {version!r}, this TauRec reads {FORMAT}; {remedy}")
+    found = _completed(found, who)
     if found != dict(who):
         raise UsageError(f"{path} is the checkpoint of another run: {_difference(found, who)}; {remedy}")
     return arrays, progress
@@ -102,6 +104,23 @@ def records_in(path: Path) -> list[dict[str, Any]]:
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return []
     return found
+
+
+def _completed(found: Mapping[str, Any], who: Mapping[str, Any]) -> dict[str, Any]:
+    """``found`` with the settings that the file is too old to know, where this run has them at their defaults: a new
+    setting leaves at its default what was there as it was.
+    """
+    run, fresh = dict(found.get("run", {})), Run().model_dump(mode="json")
+    for name, here in who["run"].items():
+        if name not in run and name in fresh and here == fresh[name]:
+            run[name] = here
+        there = run.get(name)
+        if name in REGISTRIES and isinstance(here, dict) and isinstance(there, dict) and there != here:
+            known = REGISTRIES[name].settings(here["name"])
+            default = {k: json.loads(json.dumps(p.default)) for k, p in known.items() if p.default is not p.empty}
+            new = {k: v for k, v in here["settings"].items() if k not in there["settings"] and v == default.get(k)}
+            run[name] = {**there, "settings": {**there["settings"], **new}}
+    return {**found, "run": run}
 
 
 def _difference(found: Mapping[str, Any], who: Mapping[str, Any]) -> str:

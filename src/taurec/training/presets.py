@@ -76,8 +76,8 @@ def resolve(**fields: Any) -> Run:
     """
     nested: dict[str, dict[str, Any]] = {k: dict(v) for k, v in (fields.pop("settings", None) or {}).items()}
     for kind in nested:
-        if kind not in _REGISTRIES:
-            raise UsageError(f"no part {kind!r} takes settings{did_you_mean(kind, _REGISTRIES)}")
+        if kind not in REGISTRIES:
+            raise UsageError(f"no part {kind!r} takes settings{did_you_mean(kind, REGISTRIES)}")
     if fields.get("model") is not None:
         if set(nested) - {"model"}:
             raise UsageError(
@@ -147,7 +147,7 @@ AUTO = "auto"
 TEMPERATURES = ("tau", "tau_neg")
 """The settings that may be ``auto``: of each loss the one by which it weighs negatives."""
 
-_REGISTRIES: dict[str, Registry[Any]] = {
+REGISTRIES: dict[str, Registry[Any]] = {
     "model": BASELINES,
     "backbone": BACKBONES,
     "loss": LOSSES,
@@ -158,7 +158,7 @@ _REGISTRIES: dict[str, Registry[Any]] = {
 
 def _choice(kind: str, given: Any, nested: Mapping[str, Mapping[str, Any]]) -> Choice:
     """A registry entry with all its settings, defaults included."""
-    registry = _REGISTRIES[kind]
+    registry = REGISTRIES[kind]
     if isinstance(given, Mapping):
         given = Choice(**given)
     text, settings = (given.name, given.settings) if isinstance(given, Choice) else (str(given), {})

@@ -217,16 +217,17 @@ class Trainer:
         if not self.kernels:
             self.kernels = self._paths(embeddings, batch)
         user = F.embedding(user_at, embeddings.user)
-        if run.user_dropout:
-            user = user * self._dropout_mask(batch.row, user, epoch)
+        keep = self._dropout_mask(batch.row, user, epoch) if run.user_dropout else None
+        if keep is not None and run.user_dropout_on == "raw":
+            user, keep = user * keep, None
         given, reduce = (user, embeddings.item, item_at, negatives), self.objective.reduce
         side = NONE if self.side is None else self.side.side(batch)
         neg: Tensor | None = None
         if reduce is not None and self._streamed(batch):
-            pos, reduced, n = catalogue_scores(*given, reduce, run.train_score, run.kernel)
+            pos, reduced, n = catalogue_scores(*given, reduce, run.train_score, run.kernel, keep)
             scalar, left_out = self.objective.combine(pos, reduced, n, local, embeddings, taken.counted, side)
         else:
-            pos, neg = batch_scores(*given, run.train_score, run.kernel, taken.d_item)
+            pos, neg = batch_scores(*given, run.train_score, run.kernel, taken.d_item, keep)
             scalar, left_out = self.objective(pos, neg, local, embeddings, taken.counted, side)
         value = float(scalar.detach())
         if not math.isfinite(value):
