@@ -12,7 +12,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 
 def softplus(x: Tensor) -> Tensor:
@@ -60,14 +59,17 @@ class _LogSumExp(torch.autograd.Function):
         terms = torch.sub(x, top).div_(tau).exp_()
         total = terms.sum(dim=1)
         total = total.masked_fill(total == 0, 1.0)
-        ctx.save_for_backward(terms, total)
+        ctx.save_for_backward(x, top, terms, total)
         ctx.tau = tau
         return total.log() + top[:, 0] / tau
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        terms, total = ctx.saved_tensors
+        x, top, terms, total = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a second derivative is asked for: the same again, as a function of x
+            terms = ((x - top) / ctx.tau).exp()
+            total = terms.sum(dim=1)
+            total = total.masked_fill(total == 0, 1.0)
         return terms * (grad / (total * ctx.tau))[:, None], None
 
 
