@@ -49,7 +49,9 @@ def movielens_1m_simplex() -> Recipe:
         "user_dropout": 0.4,
     }  # fmt: skip
     published = Published(0.280191, 0.266971, LOG, 31)
-    differs = "no biases of users and items, without which it learns slower; histories are whole, theirs end at 500 items"
+    differs = (
+        "no biases of users and items, without which it learns slower; histories are whole, theirs end at 500 items"
+    )
     return _history("movielens-1m", fields, published, 34, differs, dim=128)
 
 
