@@ -115,7 +115,9 @@ def _completed(found: Mapping[str, Any], who: Mapping[str, Any]) -> dict[str, An
         if name not in run and name in fresh and here == fresh[name]:
             run[name] = here
         there = run.get(name)
-        if name in REGISTRIES and isinstance(here, dict) and isinstance(there, dict) and there != here:
+        if name not in REGISTRIES or not isinstance(here, dict) or not isinstance(there, dict):
+            continue
+        if there.get("name") == here["name"] and isinstance(there.get("settings"), dict):
             known = REGISTRIES[name].settings(here["name"])
             default = {k: json.loads(json.dumps(p.default)) for k, p in known.items() if p.default is not p.empty}
             new = {k: v for k, v in here["settings"].items() if k not in there["settings"] and v == default.get(k)}
