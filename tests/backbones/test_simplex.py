@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from taurec.backbones import SimpleX, simplex
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
+from taurec.training.presets import resolve
+from taurec.training.trainer import Trainer
 
 AGGREGATORS = ("mean", "user_attention", "self_attention")
 LOG = Interactions.from_pairs([0, 0, 0, 1, 3, 3], [0, 2, 4, 1, 0, 3])
@@ -114,6 +117,38 @@ def test_all_weight_on_the_user_is_mf() -> None:
     e = model.embed_pairs(torch.tensor([0]), torch.tensor([0]))
     assert e.user is model.user
     assert not e.by_row
+
+
+@pytest.mark.parametrize("gamma", [0.7, 1.0])
+def test_biases_are_added_to_the_cosine(gamma) -> None:
+    model = SimpleX(LOG, dim=3, gamma=gamma, biases=True, init="normal:1", seed=2).double()
+    with torch.no_grad():
+        model.bias.fill_(0.4)
+    user, item = torch.tensor([3, 0, 1]), torch.tensor([0, 4, 1])
+    whole, rows = model.embed(), model.embed_pairs(user, item)
+    of_row = rows.user if rows.by_row else F.embedding(user, rows.user)
+    for b, (u, i) in enumerate(zip(user.tolist(), item.tolist(), strict=True)):
+        shift = model.item_bias[i, 0] + model.user_bias[u, 0] + 0.4
+        with_it, without = (F.cosine_similarity(naive(model, u, left), model.item[i], dim=0) for left in (None, i))
+        torch.testing.assert_close(whole.user[u] @ whole.item[i], with_it + shift)
+        torch.testing.assert_close(of_row[b] @ rows.item[i], without + shift)
+
+
+def test_gradients_of_biases() -> None:
+    model = SimpleX(LOG, dim=3, biases=True, init="normal:1").double()
+    user, item = torch.tensor([3, 0, 0]), torch.tensor([0, 4, 1])
+    e = model.embed_pairs(user, item)
+    (e.user * F.embedding(item, e.item)).sum().backward()
+    assert model.bias.grad.item() == 3
+    assert model.user_bias.grad[:, 0].tolist() == [2, 0, 0, 1]
+    assert model.item_bias.grad[:, 0].tolist() == [1, 1, 0, 0, 1]
+
+
+def test_biases_take_dot_scores() -> None:
+    settings = {"backbone": {"biases": True}}
+    with pytest.raises(UsageError, match="rank_score='dot'"):
+        Trainer(resolve(backbone="simplex", loss="ccl", settings=settings), LOG)
+    Trainer(resolve(backbone="simplex", loss="ccl", settings=settings, train_score="dot", rank_score="dot"), LOG)
 
 
 def test_settings_are_checked() -> None:

@@ -27,9 +27,11 @@ class Backbone(nn.Module):
     Attributes:
         pairwise: whether the user's vector in a row of training depends on the item of the row; the trainer then asks
             by :meth:`embed_pairs`.
+        normalises: whether its vectors hold cosines and more already, so that scores are their dot products.
     """
 
     pairwise: ClassVar[bool] = False
+    normalises: bool = False
 
     def __init__(self, train: Interactions, dim: int, init: str, seed: int):
         super().__init__()

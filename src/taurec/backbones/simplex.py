@@ -12,6 +12,7 @@ from taurec.backbones.init import init_table
 from taurec.backbones.protocol import Backbone, Rows
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError, did_you_mean
+from taurec.kernels.tables import unit_rows
 from taurec.types import Embeddings
 
 Aggregator = Literal["mean", "user_attention", "self_attention"]
@@ -31,20 +32,29 @@ class SimpleX(Backbone):
     H_u are the user's training items. In training the item that a row is about is left out of the history of that
     row, so that it is not explained by itself; a history that is then empty adds nothing. With ``gamma=1`` it is MF.
 
+    With ``biases`` the score is not a cosine alone but
+
+        f(u, i) = <h_u, q_i> / (|h_u| |q_i|) + b_i + b_u + b
+
+    which is the dot product of the vectors that :meth:`embed` then gives: (h_u / |h_u|, 1, b_u + b) and
+    (q_i / |q_i|, b_i, 1). b_u and b rank nothing; in training they say where the loss's margin stands for a user.
+
     Args:
         train: the training part; its pairs are the histories.
         dim: width of the vectors.
         gamma: weight of the user's own vector, 0..1.
         aggregator: how a history becomes a vector, see above.
         shared: whether the q_i are the item table itself, or a table of their own.
+        biases: whether scores have biases, see above; such a backbone takes ``dot`` scores and no other.
         init: of the tables; the authors draw `normal:0.0001`, which goes with a rate of 1e-4 to 1e-3. V, K and c are
-            xavier-uniform, b starts at 0.
-        seed: of the tables and the matrices.
-    Returns: of ``embed``: h_u [U, dim] with whole histories, and the item table.
+            xavier-uniform, the b of K and the shared bias start at 0, other biases as the tables do.
+        seed: of the tables, the biases and the matrices.
+    Returns: of ``embed``: h_u [U, dim] with whole histories, and the item table; with ``biases`` both [., dim + 2].
     Source: Mao et al., CIKM 2021, arXiv 2109.12613, section 3.2; the authors' code in RecZoo.
     Differs from the authors' code in: the softmax runs over the history alone, where theirs counts a 1 for each place
     that padding leaves empty; histories are whole, where theirs may be cut at a length; K, V, c and b have other
-    initial draws; no biases of users and items; no dropout on the weights.
+    initial draws; no dropout on the weights; the trainer's dropout of a user's vector reaches b_u + b too, where
+    theirs reaches the 1 beside it alone; biases have no L2.
 
     >>> model = SimpleX(Interactions.from_pairs([0, 0, 1], [0, 1, 1]), dim=2, gamma=0.5)
     >>> whole, row = model.embed(), model.embed_pairs(torch.tensor([0]), torch.tensor([1]))
@@ -67,6 +77,7 @@ class SimpleX(Backbone):
         gamma: float = 0.5,
         aggregator: Aggregator = "mean",
         shared: bool = True,
+        biases: bool = False,
         init: str = "xavier_uniform",
         seed: int = 0,
     ):
@@ -86,22 +97,36 @@ class SimpleX(Backbone):
         self._apart = not shared
         if self._apart:
             self.history = nn.Parameter(init_table(init, seed, "history", train.n_items, dim))
+        self.normalises = biases
+        if biases:
+            self.user_bias = nn.Parameter(init_table(init, seed, "user bias", train.n_users, 1))
+            self.item_bias = nn.Parameter(init_table(init, seed, "item bias", train.n_items, 1))
+            self.bias = nn.Parameter(torch.zeros(1))
         self.register_buffer("_start", torch.from_numpy(train.indptr.copy()), persistent=False)
         self.register_buffer("_items", torch.from_numpy(train.indices.copy()), persistent=False)
 
     def embed(self, rows: Rows | None = None) -> Embeddings:
         if self.gamma == 1:
-            return Embeddings(self.user, self.item, self.user, self.item)
+            return self._scored(self.user)
         users = torch.arange(len(self.user), device=self.user.device)
         cuts = torch.searchsorted(self._start, torch.arange(0, len(self._items) + 1, PAIRS_AT_ONCE).to(self._start))
         ends = sorted({*cuts.tolist(), len(users)} - {0})
         parts = [self._of(users[lo:hi], None) for lo, hi in zip([0, *ends], ends, strict=False) if lo < hi]
-        return Embeddings(torch.cat(parts), self.item, self.user, self.item)
+        return self._scored(torch.cat(parts))
 
     def embed_pairs(self, user: Tensor, item: Tensor) -> Embeddings:
         if self.gamma == 1:
             return self.embed()
-        return Embeddings(self._of(user, item), self.item, self.user, self.item, by_row=True)
+        return self._scored(self._of(user, item), user)
+
+    def _scored(self, own: Tensor, user: Tensor | None = None) -> Embeddings:
+        """Embeddings of these vectors of users: of everybody, or by row those of ``user``."""
+        item: Tensor = self.item
+        if self.normalises:
+            shift = (self.user_bias if user is None else F.embedding(user, self.user_bias)) + self.bias
+            own = torch.cat([unit_rows(own), torch.ones_like(shift), shift], 1)
+            item = torch.cat([unit_rows(item), self.item_bias, torch.ones_like(self.item_bias)], 1)
+        return Embeddings(own, item, self.user, self.item, by_row=user is not None)
 
     def _of(self, user: Tensor, without: Tensor | None) -> Tensor:
         """[B, dim] vectors of these users, each with its history less one item, if that is given."""

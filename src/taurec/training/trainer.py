@@ -23,6 +23,7 @@ from taurec.kernels import tables as passes
 from taurec.kernels.memory import keep_freed_memory
 from taurec.kernels.tables import unit_rows
 from taurec.losses import LOSSES
+from taurec.losses.protocol import Scores
 from taurec.ranker import EmbeddingRanker
 from taurec.run import Run
 from taurec.sampling import NEGATIVES, ORDERS, mean_group_size
@@ -75,15 +76,11 @@ class Trainer:
         use_threads(run.threads)
         keep_freed_memory()
         loss = LOSSES.build(run.loss.name, given=run.loss.settings)
-        if loss.scores == "cosine" and run.train_score != "cosine":
-            raise UsageError(
-                f"loss {run.loss.name!r} is defined on cosine scores; got train_score={run.train_score!r}, "
-                f"use train_score='cosine'"
-            )
         self.side = side_of(loss, train, run.seed)
         supplied = frozenset[str]() if self.side is None else self.side.supplies
         self.objective = Objective(loss, run.logq, run.l2, run.l2_mode, run.l2_on, supplied)
         backbone: Any = BACKBONES.build(run.backbone.name, train, given=run.backbone.settings, seed=run.seed)
+        _check_scores(run, loss.scores, backbone.normalises)
         self.backbone = backbone.to(self.device)
         if hasattr(backbone, "kernel"):
             backbone.kernel = run.kernel
@@ -385,6 +382,18 @@ def _places(embeddings: Embeddings, batch: Batch) -> tuple[Tensor, Tensor, Negat
     if negatives.ids is None:
         return user, item, negatives
     return user, item[:b], dataclasses.replace(negatives, ids=item[b:].view(negatives.ids.shape))
+
+
+def _check_scores(run: Run, wanted: Scores, normalises: bool) -> None:
+    """Refuse scores that the backbone or the loss means nothing by."""
+    given = f"got train_score={run.train_score!r} and rank_score={run.rank_score!r}"
+    if normalises and not run.train_score == run.rank_score == "dot":
+        raise UsageError(
+            f"this {run.backbone.name} normalises its vectors itself and adds biases, so its scores are dot products; "
+            f"{given}, use train_score='dot' and rank_score='dot'"
+        )
+    if wanted == "cosine" and run.train_score != "cosine" and not normalises:
+        raise UsageError(f"loss {run.loss.name!r} is defined on cosine scores; {given}, use train_score='cosine'")
 
 
 def _better(record: EpochRecord, best: EpochRecord | None, metric: str) -> bool:
