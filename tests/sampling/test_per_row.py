@@ -13,6 +13,7 @@ from taurec import draw
 from taurec.data.interactions import Interactions
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import UsageError
+from taurec.kernels import draws
 from taurec.sampling import per_row
 from taurec.sampling.negatives import Popularity, Uniform
 
@@ -70,6 +71,21 @@ def test_redraws_take_the_next_columns_of_the_row_and_then_the_rank_of_the_rest(
 
     got = drawn(Uniform(n, exclude=True), (torch.tensor([user]), torch.tensor([0]), torch.tensor([row])), 3, 2)
     assert got.ids[0].tolist() == [slot(c) for c in range(n)]
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 8])
+def test_compiled_redraws_are_the_plain_ones(monkeypatch, rounds):
+    """All kinds of user in one batch: the one of every item but one, of all, of none."""
+    monkeypatch.setattr(per_row, "ROUNDS", rounds)
+    row = torch.arange(700)
+    batch = row % 5, torch.zeros_like(row), row
+    found = []
+    for worth in (0, 1 << 62):
+        monkeypatch.setattr(draws, "WORTH", worth)
+        found.append(drawn(Uniform(9, exclude=True), batch, 3, 2))
+    assert torch.equal(found[0].ids, found[1].ids)
+    assert torch.equal(found[0].logq, found[1].logq)
+    assert torch.equal(found[0].absent, found[1].absent)
 
 
 @pytest.mark.parametrize("user", range(5))

@@ -5,6 +5,8 @@ Both give the values of their plain form, so which one runs cannot be seen in a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -31,16 +33,43 @@ def uniform_ids(stream: int, rows: ArrayLike, n_items: int, n: int, start: int =
     >>> bool((uniform_ids(7, [1, 2], 100, 5) == draw.integers(7, [1, 2], 100, 5)).all())
     True
     """
-    from taurec.kernels import available
-
     ids = np.asarray(rows, np.int64)
-    if ids.size * n < WORTH or not 0 < n_items < 1 << 32 or available()["numba"] != "ok":
+    if not _worth(ids, n_items, n):
         return draw.integers(stream, ids, n_items, n, start)
     ids = np.ascontiguousarray(ids)
     out, loop = np.empty((len(ids), n), np.int64), kernel("uniform")
-    size = max(1, (1 << 17) // n)
     words = np.uint64(stream % (1 << 64)), ids, np.uint64(n_items), start
-    pool.run(lambda t: loop(*words, t * size, min((t + 1) * size, len(ids)), out), -(-len(ids) // size))
+    _by_rows(len(ids), n, lambda lo, hi: loop(*words, lo, hi, out))
+    return out
+
+
+def uniform_ids_without(
+    stream: int,
+    rows: NDArray[np.int64],
+    n_items: int,
+    n: int,
+    user: NDArray[np.int64],
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int64],
+    rounds: int,
+) -> NDArray[np.int64] | None:
+    """:func:`uniform_ids` that are no items of the row's user; None where there is too little to do, or no compiler.
+
+    Slot c is column c of the row; while that is an item of the user, column c + k * n, with k < ``rounds``.
+
+    Args:
+        stream, rows, n_items, n: as there.
+        user: [B] the user of each row.
+        indptr, indices: the items of each user, in compressed rows.
+        rounds: columns tried for a slot.
+    Returns: [B, n] ids, -1 where all rounds drew an item of the user.
+    """
+    if not _worth(rows, n_items, n):
+        return None
+    out, loop = np.empty((len(rows), n), np.int64), kernel("uniform_without")
+    words = np.uint64(stream % (1 << 64)), np.ascontiguousarray(rows), np.uint64(n_items), rounds
+    given = indptr, indices, np.ascontiguousarray(user)
+    _by_rows(len(rows), n, lambda lo, hi: loop(*words, *given, lo, hi, out))
     return out
 
 
@@ -73,3 +102,15 @@ def member(
     size = max(1, -(-len(user) // (4 * torch.get_num_threads())))
     pool.run(lambda t: loop(*given, t * size, min((t + 1) * size, len(user)), out), -(-len(user) // size))
     return out
+
+
+def _worth(rows: NDArray[np.int64], n_items: int, n: int) -> bool:
+    """Whether ids of a catalogue of this size are drawn by the loops."""
+    from taurec.kernels import available
+
+    return rows.size * n >= WORTH and 0 < n_items < 1 << 32 and available()["numba"] == "ok"
+
+
+def _by_rows(rows: int, n: int, work: Callable[[int, int], object]) -> None:
+    size = max(1, (1 << 17) // n)
+    pool.run(lambda t: work(t * size, min((t + 1) * size, rows)), -(-rows // size))

@@ -19,6 +19,7 @@ from torch import Tensor
 from taurec import draw
 from taurec.data.interactions import Index, Interactions
 from taurec.errors import UsageError
+from taurec.kernels.draws import uniform_ids_without
 from taurec.sampling.known import Known
 from taurec.sampling.proposal import Even, Proposal, by_popularity
 from taurec.types import NegativeIds
@@ -116,12 +117,12 @@ class PerRow:
         stream, rows = draw.key(self.seed, "negatives", epoch), row.numpy()
         if self.device is not None:
             return self._draw_there(stream, rows, user, self.device)
-        ids = self.proposal.pick_rows(stream, rows, self.n)
         if not self.exclude:
+            ids = self.proposal.pick_rows(stream, rows, self.n)
             return NegativeIds("per_row", torch.from_numpy(ids), logq=torch.from_numpy(self.proposal.log_q(ids)))
         users = user.numpy()
         left = self.proposal.left(users)
-        self._replace_known(stream, users, rows, ids, left > 0)
+        ids = self._unknown(stream, users, rows, left > 0)
         with np.errstate(divide="ignore"):
             logq = self.proposal.log_q(ids) - np.log(left)[:, None].astype(np.float32)
         absent = None
@@ -155,17 +156,28 @@ class PerRow:
         )
         return KnownItems(indptr, indices, int(train.user_counts.max(initial=0)))
 
-    def _replace_known(self, stream: int, users: Index, rows: Index, ids: Index, possible: NDArray[np.bool_]) -> None:
-        b, c = np.nonzero(self.known.among(users, ids) & possible[:, None])
-        for attempt in range(1, ROUNDS):
-            if not len(b):
-                return
-            again = self.proposal.pick(draw.cells(stream, rows[b], c + attempt * self.n))
-            ids[b, c] = again
-            refused = self.known.train.contains(users[b], again)
-            b, c = b[refused], c[refused]
+    def _unknown(self, stream: int, users: Index, rows: Index, possible: NDArray[np.bool_]) -> Index:
+        """Ids [B, n] that are no positives of the rows' users, in rows where that is possible."""
+        ids = self._unknown_compiled(stream, users, rows) if isinstance(self.proposal, Even) else None
+        if ids is not None:
+            b, c = np.nonzero((ids < 0) & possible[:, None])
+        else:
+            ids = self.proposal.pick_rows(stream, rows, self.n)
+            b, c = np.nonzero(self.known.among(users, ids) & possible[:, None])
+            for attempt in range(1, ROUNDS):
+                if not len(b):
+                    return ids
+                again = self.proposal.pick(draw.cells(stream, rows[b], c + attempt * self.n))
+                ids[b, c] = again
+                refused = self.known.train.contains(users[b], again)
+                b, c = b[refused], c[refused]
         if len(b):
             ids[b, c] = self.proposal.pick_free(users[b], draw.cells(stream, rows[b], c + ROUNDS * self.n))
+        return ids
+
+    def _unknown_compiled(self, stream: int, users: Index, rows: Index) -> Index | None:
+        train = self.known.train
+        return uniform_ids_without(stream, rows, train.n_items, self.n, users, train.indptr, train.indices, ROUNDS)
 
 
 def _wide(column: NDArray[np.generic], ids: Tensor) -> Tensor:
