@@ -51,7 +51,7 @@ class IALS:
     """
 
     GRID: ClassVar[tuple[dict[str, Any], ...]] = tuple(
-        {"alpha": alpha, "l2": l2} for alpha in (0.03, 0.1, 0.3, 1.0) for l2 in (0.003, 0.01)
+        {"alpha": alpha, "l2": l2} for alpha in (0.01, 0.03, 0.1, 0.3, 1.0) for l2 in (0.003, 0.01)
     )
 
     def __init__(
