@@ -344,7 +344,9 @@ class Trainer:
     def _dropout_mask(self, row: Tensor, like: Tensor, epoch: int) -> Tensor:
         kept = draw.uniform(draw.key(self.run.seed, "user dropout", epoch), row.numpy(), like.shape[1])
         keep = 1.0 - self.run.user_dropout
-        return torch.from_numpy(kept < keep).to(like) / keep
+        mask = torch.from_numpy(kept < keep).to(like) / keep
+        mask[:, like.shape[1] - self.backbone.undropped :] = 1.0
+        return mask
 
     def _report_groups(self) -> None:
         if "group" not in self.objective.loss.needs:
