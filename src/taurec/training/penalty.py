@@ -18,11 +18,13 @@ class Counted(NamedTuple):
     Attributes:
         user: [U]; item: [I], as positive or negative; float32. None leaves the gradient to autograd.
         square: [I] squared lengths of the items, where they are at hand.
+        decayed: whether the mover adds the gradient of mode ``tables`` to every row, as a decay.
     """
 
     user: Tensor | None = None
     item: Tensor | None = None
     square: Tensor | None = None
+    decayed: bool = False
 
 
 def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, counted: Counted | None = None) -> Tensor:
@@ -43,10 +45,11 @@ def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, cou
 
     ``on`` says which vectors: ``ego`` the tables, ``final`` what is scored, ``hops`` every layer's
     output (the BSL authors' LightGCN). The negatives enter by their counts, so no [B, N, D] is built.
-    What is ``counted`` enters by its value alone (``gathered`` and ``sum`` only).
+    What is ``counted`` enters by its value alone (``gathered`` and ``sum`` only); what is decayed has the value 0, as
+    not all rows of its tables are at hand.
     """
     users, items = _tables(on, embeddings)
-    if mode == "adam":
+    if mode == "adam" or (counted is not None and counted.decayed):
         return users.new_zeros(())
     if mode == "tables":
         return 0.5 * (fixed_sum(users.square()) + fixed_sum(items.square()))

@@ -48,17 +48,17 @@ def ways(run: Run, layout: Layout, n_negatives: int, n_users: int, n_items: int,
     whole = Ways("whole", "whole")
     if run.kernel == "torch" or run.device != "cpu" or available()["numba"] != "ok":
         return whole
-    if run.l2 > 0 and run.l2_mode == "tables":
-        return whole
     ids = {"per_row": run.batch_size * (n_negatives + 1), "shared": run.batch_size + n_negatives}.get(layout, 0)
     ids = run.batch_size if layout == "in_batch" else ids
     user: Way = "late" if n_users > MANY * run.batch_size else "whole"
+    item: Way = "whole"
     if layout != "full" and n_items > MANY * ids:
-        return Ways(user, "late")
-    fits = run.l2 == 0 or run.l2_mode in ("gathered", "sum", "adam")
-    if layout == "per_row" and run.train_score == "cosine" and kernel == "numba" and fits:
-        return Ways(user, "unit")
-    return Ways(user, "whole")
+        item = "late"
+    elif layout == "per_row" and run.train_score == "cosine" and kernel == "numba":
+        item = "unit" if run.l2 == 0 or run.l2_mode != "unsquared" else "whole"
+    if run.l2 > 0 and run.l2_mode == "tables" and "whole" in (user, item):
+        return whole
+    return Ways(user, item)
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,20 @@ class PlainTables:
         elif ids is not None:
             n = len(ids)
         self.ways = ways(run, batch.negatives.layout, n, len(embeddings.user), len(embeddings.item), kernel)
+        self.decays = run.l2 > 0 and run.l2_mode == "tables" and "whole" not in self.ways
+        decay = run.l2 if self.decays else adam.weight_decay
         self.user: LateTable | None = None
         self.item: LateTable | UnitTable | None = None
         if self.ways.user == "late":
-            self.user = LateTable(*adam.release(embeddings.user), adam.lr, adam.weight_decay, adam.steps)
+            self.user = LateTable(*adam.release(embeddings.user), adam.lr, decay, adam.steps)
         if self.ways.item != "whole":
             kind = UnitTable if self.ways.item == "unit" else LateTable
-            self.item = kind(*adam.release(embeddings.item), adam.lr, adam.weight_decay, adam.steps)
+            self.item = kind(*adam.release(embeddings.item), adam.lr, decay, adam.steps)
+
+    @property
+    def unit(self) -> UnitTable | None:
+        """The table whose gradient autograd does not hold, if there is one."""
+        return self.item if isinstance(self.item, UnitTable) else None
 
     def use_lr(self, lr: float) -> None:
         """The step size of the next step; rows that owe earlier ones take them at theirs."""
@@ -134,6 +141,8 @@ class PlainTables:
             counted = count(local, len(user), len(item))
             if isinstance(self.item, UnitTable):
                 counted = counted._replace(square=self.item.square)
+        elif self.decays:
+            counted = Counted(decayed=True)
         return Taken(Embeddings(user, item, user, item), local, d_item, counted)
 
     def gradients(self) -> dict[str, Tensor]:
