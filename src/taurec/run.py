@@ -23,7 +23,8 @@ SplitHow = Literal["ratio", "leave-last-one", "time", "files", "none"]
 OF_TRAINED_MODELS = frozenset(
     {
         "backbone", "loss", "negatives", "order", "logq", "train_score", "rank_score", "epochs", "batch_size", "lr",
-        "lr_schedule", "l2", "l2_mode", "l2_on", "user_dropout", "user_dropout_on", "patience", "eval_every", "kernel",
+        "lr_schedule", "l2", "l2_mode", "l2_on", "user_dropout", "user_dropout_on", "clip_norm", "patience",
+        "eval_every", "kernel",
     }
 )  # fmt: skip
 """Fields of a run that have no effect on a baseline."""
@@ -65,6 +66,8 @@ class Run(BaseModel):
         l2, l2_mode, l2_on: strength of the L2 term and its form, see :mod:`taurec.training.penalty`.
         user_dropout, user_dropout_on: share of the entries of a user's vector dropped in training; of the ``raw``
             vector, before any normalisation (BSL), or of the ``unit`` one that cosine scores are taken of (SimpleX).
+        clip_norm: the gradient of a step is scaled down to this length where it is longer, see
+            :mod:`taurec.training.clipping`; 0 leaves it as it is.
         metric, patience, eval_every: validation metric that chooses the epoch; stop after ``patience``
             evaluations without a better one; evaluate every so many epochs.
         seed: of every draw (split, initial values, order, negatives, dropout).
@@ -97,6 +100,7 @@ class Run(BaseModel):
     l2_on: L2On = "ego"
     user_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     user_dropout_on: DropoutOn = "raw"
+    clip_norm: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     metric: str = "ndcg@20"
     patience: Annotated[int, Field(ge=1)] = 10
     eval_every: Annotated[int, Field(ge=1)] = 1

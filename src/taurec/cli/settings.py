@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 PARTS = ("loss", "backbone", "negatives", "order", "model")
 _NOT_SET = frozenset({"source", "reading", "data_hash", "found", *PARTS})
 _WITHOUT_OPTION = frozenset(
-    {"l2_mode", "l2_on", "user_dropout", "user_dropout_on", "logq", "train_score", "rank_score", "eval_every", "kernel"}
-)
+    {
+        "l2_mode", "l2_on", "user_dropout", "user_dropout_on", "clip_norm", "logq", "train_score", "rank_score",
+        "eval_every", "kernel",
+    }
+)  # fmt: skip
 
 
 def run_fields(assignments: Iterable[str] | None = None, **options: Any) -> dict[str, Any]:

@@ -209,6 +209,24 @@ def unit_square(p, dim, small, lo, hi, unit, square):
         square[r] = _unit(rows, r, small, units)
 
 
+def unit_norm(d_unit, unit, square, dim, small, lo, hi):
+    """Rows lo..hi-1: the squared length of the gradient of w that a gradient of w / |w| stands for.
+
+    It is (|g|^2 - <u, g>^2) / |w|^2 by row, 0 where |w| <= small.
+    """
+    rows, units, total = d_unit.reshape(-1, dim), unit.reshape(-1, dim), 0.0
+    for r in range(lo, hi):
+        length, along = np.float32(0), np.float32(0)
+        for e in range(dim):
+            length += rows[r, e] * rows[r, e]
+            along += rows[r, e] * units[r, e]
+        if length > 0 and np.sqrt(square[r]) > small:
+            total += max(np.float64(length) - np.float64(along) * np.float64(along), 0.0) / square[r]
+        elif not np.isfinite(length):
+            total += length
+    return total
+
+
 def compact(ids, mark, stamp, rows, place):
     """The different ids in the order they first occur, and where in it each stands.
 
@@ -242,6 +260,7 @@ SIGNATURES = {
     adam_late: types.void(_F1, _F1, _F1, _N, _I1, _L1, _B, _N, _N, _F, _F1, _F, _F, _F1, _F, _N, _N, _F1),
     adam_rows: types.void(_F1, _F1, _F1, _F1, _N, _I1, _L1, _N, _F, _F1, _F, _F, _F, _F, _F, _N, _N),
     adam_unit: types.boolean(_F1, _F1, _F1, _F1, _F1, _F1, _N, _F, _F1, _F, _F, _F, _F, _F, _F, _N, _N),
+    unit_norm: types.float64(_F1, _F1, _F1, _N, _F, _N, _N),
     unit_square: types.void(_F1, _N, _F, _N, _N, _F1, _F1),
     compact: types.int64(_L1, _I2, types.int32, _L1, _L1),
 }

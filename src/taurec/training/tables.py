@@ -170,6 +170,18 @@ class UnitTable:
         pool.run(task, self._tasks)
         return all(fine)
 
+    def squared_norm(self) -> float:
+        """The squared length of the gradient of the rows, which follows from :attr:`gradient`; the same for any number
+        of threads."""
+        loop, parts = kernel("unit_norm"), [0.0] * self._tasks
+        given = _flat(self.gradient), _flat(self.unit), self.square.numpy(), self.dim, SMALL
+
+        def task(t: int) -> None:
+            parts[t] = loop(*given, *self._span(t))
+
+        pool.run(task, self._tasks)
+        return math.fsum(parts)
+
     def settle(self) -> None:
         """Nothing is owed."""
 

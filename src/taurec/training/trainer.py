@@ -31,6 +31,7 @@ from taurec.sampling.per_row import PerRow
 from taurec.scoring import batch_scores, catalogue_scores, streams
 from taurec.training import checkpoint
 from taurec.training.adam import Adam
+from taurec.training.clipping import clip
 from taurec.training.device import pick_device, use_threads
 from taurec.training.forecast import SCORING_MB, Sizes, check_memory
 from taurec.training.interrupt import StopRequest, stop_on_signal
@@ -235,6 +236,8 @@ class Trainer:
         for name, gradient in gradients.items():
             if not math.isfinite(float(gradient.sum())):
                 self._stop_non_finite(f"the gradient of {name}", value, epoch, number)
+        if run.clip_norm:
+            clip(run.clip_norm, gradients.values(), None if self.tables is None else self.tables.unit)
         self.optimizer.step(*self._decay(taken))
         if self.tables is not None and not self.tables.move(taken):
             self._stop_non_finite("the gradient of item", value, epoch, number)
