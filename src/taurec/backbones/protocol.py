@@ -27,13 +27,12 @@ class Backbone(nn.Module):
     Attributes:
         pairwise: whether the user's vector in a row of training depends on the item of the row; the trainer then asks
             by :meth:`embed_pairs`.
-        normalises: whether its vectors hold cosines and more already, so that scores are their dot products.
-        undropped: last entries of a user's vector that the trainer's dropout leaves alone.
+        biased: whether its dot products are cosines plus biases already; the last number of a user's vector is then
+            that user's bias, which no dropout reaches.
     """
 
     pairwise: ClassVar[bool] = False
-    normalises: bool = False
-    undropped: int = 0
+    biased: bool = False
 
     def __init__(self, train: Interactions, dim: int, init: str, seed: int):
         super().__init__()

@@ -19,9 +19,6 @@ Aggregator = Literal["mean", "user_attention", "self_attention"]
 PAIRS_AT_ONCE = 1 << 17
 """Pairs of users and items of their histories that are worked on together where all users are asked for."""
 
-LANES = 16
-"""Numbers that a kernel takes at once; what is left of a row after them is slow."""
-
 
 class SimpleX(Backbone):
     """The user side of SimpleX (Mao et al. 2021): the user's vector and what their history comes to.
@@ -39,9 +36,9 @@ class SimpleX(Backbone):
 
         f(u, i) = <h_u, q_i> / (|h_u| |q_i|) + b_i + b_u + b
 
-    which is the dot product of the vectors that :meth:`embed` then gives: (h_u / |h_u|, 0.., 1, b_u + b) and
-    (q_i / |q_i|, 0.., b_i, 1), with zeros up to a multiple of 16. b_u and b rank nothing; in training they say where
-    the loss's margin stands for a user. No dropout reaches them.
+    which is the dot product of the vectors that :meth:`embed` then gives: (h_u / |h_u|, 1, b_u + b) and
+    (q_i / |q_i|, b_i, 1). b_u and b rank nothing; in training they say where the loss's margin stands for a user. No
+    dropout reaches them.
 
     Args:
         train: the training part; its pairs are the histories.
@@ -53,7 +50,7 @@ class SimpleX(Backbone):
         init: of the tables; the authors draw `normal:0.0001`, which goes with a rate of 1e-4 to 1e-3. V, K and c are
             xavier-uniform, the b of K and the shared bias start at 0, other biases as the tables do.
         seed: of the tables, the biases and the matrices.
-    Returns: of ``embed``: h_u [U, dim] with whole histories, and the item table; with ``biases`` wider ones.
+    Returns: of ``embed``: h_u [U, dim] with whole histories, and the item table; with ``biases`` both [., dim + 2].
     Source: Mao et al., CIKM 2021, arXiv 2109.12613, section 3.2; the authors' code in RecZoo.
     Differs from the authors' code in: the softmax runs over the history alone, where theirs counts a 1 for each place
     that padding leaves empty; histories are whole, where theirs may be cut at a length; K, V, c and b have other
@@ -100,7 +97,7 @@ class SimpleX(Backbone):
         self._apart = not shared
         if self._apart:
             self.history = nn.Parameter(init_table(init, seed, "history", train.n_items, dim))
-        self.normalises, self.undropped = biases, int(biases)
+        self.biased = biases
         if biases:
             self.user_bias = nn.Parameter(init_table(init, seed, "user bias", train.n_users, 1))
             self.item_bias = nn.Parameter(init_table(init, seed, "item bias", train.n_items, 1))
@@ -125,11 +122,10 @@ class SimpleX(Backbone):
     def _scored(self, own: Tensor, user: Tensor | None = None) -> Embeddings:
         """Embeddings of these vectors of users: of everybody, or by row those of ``user``."""
         item: Tensor = self.item
-        if self.normalises:
+        if self.biased:
             shift = (self.user_bias if user is None else F.embedding(user, self.user_bias)) + self.bias
-            filling = -(item.shape[1] + 2) % LANES
-            own = torch.cat([F.pad(unit_rows(own), (0, filling)), torch.ones_like(shift), shift], 1)
-            item = torch.cat([F.pad(unit_rows(item), (0, filling)), self.item_bias, torch.ones_like(self.item_bias)], 1)
+            own = torch.cat([unit_rows(own), torch.ones_like(shift), shift], 1)
+            item = torch.cat([unit_rows(item), self.item_bias, torch.ones_like(self.item_bias)], 1)
         return Embeddings(own, item, self.user, self.item, by_row=user is not None)
 
     def _of(self, user: Tensor, without: Tensor | None) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -26,6 +27,8 @@ SEGMENT = 4
 COLUMNS, LARGEST = 1 << 16, 16
 #: Rows of a task, above which a thread gets two: each task walks the whole item table once.
 ROWS = 1024
+#: Numbers that a loop takes at once, in rows that begin at a multiple of them; what is left of a row is slow.
+LANES = 16
 
 
 class GatherDot(torch.autograd.Function):
@@ -80,6 +83,9 @@ def gather_dot(user: Tensor, item: Tensor, ids: Tensor, d_item: Tensor | None = 
     """
     if d_item is not None and ids.shape[1] > COLUMNS:
         raise UsageError(f"d_item takes the gradient of at most {COLUMNS} columns of ids, got {ids.shape[1]}")
+    filling = -item.shape[1] % LANES
+    if filling and d_item is None and ids.numel() >= len(item):  # tables written once are less than slow ends of pairs
+        user, item = F.pad(user, (0, filling)), F.pad(item, (0, filling))
     user, item = user.contiguous(), item.contiguous()
     parts = [GatherDot.apply(user, item, part.contiguous(), d_item) for part in ids.split(COLUMNS, 1)]  # type: ignore[no-untyped-call]
     return parts[0] if len(parts) == 1 else torch.cat(parts, 1)

@@ -81,7 +81,7 @@ class Trainer:
         supplied = frozenset[str]() if self.side is None else self.side.supplies
         self.objective = Objective(loss, run.logq, run.l2, run.l2_mode, run.l2_on, supplied)
         backbone: Any = BACKBONES.build(run.backbone.name, train, given=run.backbone.settings, seed=run.seed)
-        _check_scores(run, loss.scores, backbone.normalises)
+        _check_scores(run, loss.scores, backbone.biased)
         self.backbone = backbone.to(self.device)
         if hasattr(backbone, "kernel"):
             backbone.kernel = run.kernel
@@ -348,7 +348,8 @@ class Trainer:
         kept = draw.uniform(draw.key(self.run.seed, "user dropout", epoch), row.numpy(), like.shape[1])
         keep = 1.0 - self.run.user_dropout
         mask = torch.from_numpy(kept < keep).to(like) / keep
-        mask[:, like.shape[1] - self.backbone.undropped :] = 1.0
+        if self.backbone.biased:
+            mask[:, -1] = 1.0
         return mask
 
     def _report_groups(self) -> None:
@@ -389,15 +390,15 @@ def _places(embeddings: Embeddings, batch: Batch) -> tuple[Tensor, Tensor, Negat
     return user, item[:b], dataclasses.replace(negatives, ids=item[b:].view(negatives.ids.shape))
 
 
-def _check_scores(run: Run, wanted: Scores, normalises: bool) -> None:
+def _check_scores(run: Run, wanted: Scores, biased: bool) -> None:
     """Refuse scores that the backbone or the loss means nothing by."""
     given = f"got train_score={run.train_score!r} and rank_score={run.rank_score!r}"
-    if normalises and not run.train_score == run.rank_score == "dot":
+    if biased and not run.train_score == run.rank_score == "dot":
         raise UsageError(
-            f"this {run.backbone.name} normalises its vectors itself and adds biases, so its scores are dot products; "
+            f"{run.backbone.name} with biases adds them to cosines itself, so its scores are dot products; "
             f"{given}, use train_score='dot' and rank_score='dot'"
         )
-    if wanted == "cosine" and run.train_score != "cosine" and not normalises:
+    if wanted == "cosine" and run.train_score != "cosine" and not biased:
         raise UsageError(f"loss {run.loss.name!r} is defined on cosine scores; {given}, use train_score='cosine'")
 
 
