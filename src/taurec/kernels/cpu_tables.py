@@ -212,7 +212,7 @@ def unit_square(p, dim, small, lo, hi, unit, square):
 def unit_norm(d_unit, unit, square, dim, small, lo, hi):
     """Rows lo..hi-1: the squared length of the gradient of w that a gradient of w / |w| stands for.
 
-    It is (|g|^2 - <u, g>^2) / |w|^2 by row, 0 where |w| <= small.
+    It is (|g|^2 - <u, g>^2) / |w|^2 by row, 0 where |w| <= small; not finite where a gradient is not.
     """
     rows, units, total = d_unit.reshape(-1, dim), unit.reshape(-1, dim), 0.0
     for r in range(lo, hi):
@@ -220,10 +220,10 @@ def unit_norm(d_unit, unit, square, dim, small, lo, hi):
         for e in range(dim):
             length += rows[r, e] * rows[r, e]
             along += rows[r, e] * units[r, e]
-        if length > 0 and np.sqrt(square[r]) > small:
+        if not np.isfinite(length):
+            return np.float64(length)
+        if np.sqrt(square[r]) > small:
             total += max(np.float64(length) - np.float64(along) * np.float64(along), 0.0) / square[r]
-        elif not np.isfinite(length):
-            total += length
     return total
 
 

@@ -63,6 +63,11 @@ def uniform_ids_without(
         indptr, indices: the items of each user, in compressed rows.
         rounds: columns tried for a slot.
     Returns: [B, n] ids, -1 where all rounds drew an item of the user.
+
+    >>> rows, user, indptr, indices = np.arange(8192), np.zeros(8192, np.int64), np.array([0, 2]), np.array([1, 3])
+    >>> ids = uniform_ids_without(7, rows, 4, 2, user, indptr, indices, 30)
+    >>> None if ids is None else np.unique(ids).tolist()
+    [0, 2]
     """
     if not _worth(rows, n_items, n):
         return None

@@ -50,13 +50,14 @@ def ways(run: Run, layout: Layout, n_negatives: int, n_users: int, n_items: int,
         return whole
     ids = {"per_row": run.batch_size * (n_negatives + 1), "shared": run.batch_size + n_negatives}.get(layout, 0)
     ids = run.batch_size if layout == "in_batch" else ids
+    mode = run.l2_mode if run.l2 > 0 else None
     user: Way = "late" if n_users > MANY * run.batch_size else "whole"
     item: Way = "whole"
     if layout != "full" and n_items > MANY * ids:
         item = "late"
-    elif layout == "per_row" and run.train_score == "cosine" and kernel == "numba":
-        item = "unit" if run.l2 == 0 or run.l2_mode != "unsquared" else "whole"
-    if run.l2 > 0 and run.l2_mode == "tables" and "whole" in (user, item):
+    elif layout == "per_row" and run.train_score == "cosine" and kernel == "numba" and mode != "unsquared":
+        item = "unit"
+    if mode == "tables" and "whole" in (user, item):
         return whole
     return Ways(user, item)
 
