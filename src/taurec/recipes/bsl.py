@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from taurec.recipes.recipe import Published, Recipe
+from taurec.recipes.recipe import NEVER_SAME, Published, Recipe
 
 LOG = "log in the repository junkangwu/BSL"
 COMMON: dict[str, Any] = {"order": "shuffled", "epochs": 1000, "patience": 50}
-NEVER_SAME = "draws of another generator"
 
 
 def _mf(

@@ -13,6 +13,8 @@ Protocol = Literal["paper", "honest"]
 PROTOCOLS: tuple[Protocol, ...] = ("paper", "honest")
 METRICS = ("recall@20", "ndcg@20")
 """What every published figure here is given in."""
+NEVER_SAME = "draws of another generator"
+"""How each of our runs differs from the one it is held against."""
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from taurec.recipes.recipe import Published, Recipe
+from taurec.recipes.recipe import NEVER_SAME, Published, Recipe
 
 LOG = "log in the repository reczoo/RecZoo (matching/cf/SimpleX/results); the epoch is chosen on the test file"
 COMMON: dict[str, Any] = {
     "order": "shuffled", "epochs": 100, "patience": 3, "lr": 1e-4, "lr_schedule": "plateau", "l2_mode": "tables",
     "user_dropout": 0.1, "user_dropout_on": "unit", "clip_norm": 10.0,
 }  # fmt: skip
-DIFFERS = "draws of another generator"
 INIT = {"backbone": {"init": "normal:0.0001"}}
 
 
 def _row(data: str, margin: float, weight: float, n: int, batch: int, l2: float, recall: float, ndcg: float) -> Recipe:
     fields = COMMON | {"loss": f"ccl:{margin}:{weight}", "negatives": f"uniform:{n}", "batch_size": batch, "l2": l2}
-    return Recipe(data, fields, Published(recall, ndcg, LOG), DIFFERS, usual_epochs=60, settings=INIT)
+    return Recipe(data, fields, Published(recall, ndcg, LOG), NEVER_SAME, usual_epochs=60, settings=INIT)
 
 
 def yelp2018_mf_ccl() -> Recipe:
@@ -58,7 +57,7 @@ def _history(
 ) -> Recipe:
     """SimpleX with the weight .8 on the user's own vector, its epoch chosen by NDCG@20."""
     settings = {"backbone": {"init": "normal:0.0001", "gamma": 0.8, **backbone}}
-    differs = f"{DIFFERS}; no L2 on a table of histories; the softmax over a history counts no padding"
+    differs = f"{NEVER_SAME}; no L2 on a table of histories; the softmax over a history counts no padding"
     differs += f"; {more}" if more else ""
     fields = fields | {"backbone": "simplex"}
     return Recipe(data, fields, published, differs, usual_epochs=last, select="ndcg@20", settings=settings)
