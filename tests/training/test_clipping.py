@@ -98,8 +98,16 @@ def test_bits_do_not_depend_on_threads() -> None:
     assert np.array_equal(found[0].user, found[1].user)
 
 
-def test_a_backbone_of_its_own_vectors_is_clipped_too(monkeypatch) -> None:
-    """One step of Adam divides by the length; two show the difference."""
+def test_a_backbone_with_layers_is_clipped_too() -> None:
     fields = {**MF, "backbone": "lightgcn", "negatives": "in-batch", "kernel": "auto"}
-    ways = [Trainer(resolve(settings=INIT, **fields | {"clip_norm": c}), LOG).fit().ranker.item for c in (0.0, 0.5)]
-    assert not np.allclose(*ways, rtol=1e-3)
+    free, clipped = (Trainer(resolve(settings=INIT, **fields | {"clip_norm": c}), LOG).fit() for c in (0.0, 0.5))
+    assert not np.allclose(free.ranker.item, clipped.ranker.item, rtol=1e-3)
+
+
+def test_the_first_gradients_of_small_vectors_are_long(monkeypatch) -> None:
+    """What clipping is for, as docs/training.md says it."""
+    lengths: list[float] = []
+    monkeypatch.setattr(trainer, "clip", lambda *given: lengths.append(clip(*given)))
+    settings = {"backbone": {"dim": 64, "init": "normal:0.0001"}}
+    Trainer(resolve(settings=settings, **MF | {"lr": 1e-3, "clip_norm": 1e9, "negatives": "uniform:80"}), LOG).fit()
+    assert lengths[0] > 10 * lengths[30]
