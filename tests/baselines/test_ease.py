@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import lapack
+from scipy.sparse import csr_array
 from threadpoolctl import threadpool_info
 
-from taurec.baselines import EASE, memory
+from taurec.baselines import EASE, ease, memory
 from taurec.data.interactions import Interactions
 from taurec.errors import ResourceError, UsageError
 
@@ -38,6 +39,24 @@ def test_each_column_is_a_ridge_regression_on_the_other_items(items) -> None:
         expected = np.linalg.solve(a.T @ a + 2.5 * np.eye(items - 1), a.T @ x[:, j])
         np.testing.assert_allclose(b[others, j], expected, rtol=2e-5, atol=1e-7)
     assert (np.diagonal(b) == 0).all()
+
+
+@pytest.mark.parametrize("l2", [1e-3, 10.0])
+def test_users_and_items_give_the_same_weights(l2) -> None:
+    """530 users and 600 items are two blocks of each; the inverse over the users is held to the one over the items."""
+    x = np.random.default_rng(1).random((530, 600)) < np.linspace(0.01, 0.3, 600)
+    seen = csr_array(x.astype(np.float32))
+    by_item = csr_array(seen.T.tocsr())
+    over_users, over_items = ease._over_users(seen, by_item, l2), ease._over_items(by_item, seen, l2)
+    np.testing.assert_allclose(over_users, over_items, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("users", "items", "side"), [(9, 8, 8), (8, 8, 8), (7, 8, 7)])
+def test_the_inverse_has_the_shorter_side(users, items, side, monkeypatch) -> None:
+    sides, plain = [], lapack.dpotri
+    monkeypatch.setattr(lapack, "dpotri", lambda p, **kwargs: (sides.append(len(p)), plain(p, **kwargs))[1])
+    EASE().fit(Interactions.from_pairs([0, users - 1], [0, items - 1]))
+    assert sides == [side]
 
 
 @pytest.mark.parametrize("threads", [1, 2])

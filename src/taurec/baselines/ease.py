@@ -24,14 +24,18 @@ class EASE:
 
         P = (X^T X + l2 I)^-1,   B_ij = -P_ij / P_jj,   B_jj = 0,   scores = X B
 
-    X is the binary users x items matrix. Costs I^3 operations and 12 I^2 bytes (a float64 inverse
-    made in place, a float32 B), whatever the number of users, on as many threads as torch is set to. Bits may
-    differ in the last place with their number.
+    X is the binary users x items matrix. With fewer users than items, the same B comes from the smaller matrix of
+    users (Woodbury's identity):
+
+        A = X^T (X X^T + l2 I)^-1 X,   B_ij = A_ij / (1 - A_jj),   B_jj = 0
+
+    With n the smaller of U and I it costs n^3 operations and 8 n^2 + 4 I^2 bytes (a float64 inverse made in place, a
+    float32 B), on as many threads as torch is set to. Bits may differ in the last place with their number.
 
     Args:
         l2: weight of the squared entries of B, above 0; the value grows with the number of users.
     Raises: ResourceError if the matrix does not fit into memory, with the figure.
-    Source: Steck, WWW 2019, arXiv 1905.03375, eq. 8 and algorithm 1.
+    Source: Steck, WWW 2019, arXiv 1905.03375, eq. 8 and algorithm 1, which inverts the matrix of items.
     ``item_vectors`` are the columns of the log, so similar items are those with the same users.
 
     >>> log = Interactions.from_pairs([0, 0, 1], [0, 1, 1])
@@ -52,8 +56,9 @@ class EASE:
         self._weights: Float | None = None
 
     def fit(self, train: Interactions) -> EASE:
-        n = train.n_items
-        require(12 * n * n, f"EASE on {n:,} items", "use ials or itemknn, or keep fewer items (k-core)")
+        items, fewer = train.n_items, min(train.n_users, train.n_items)
+        needed = 8 * fewer**2 + 4 * items**2
+        require(needed, f"EASE on {items:,} items", "use ials or itemknn, or keep fewer items (k-core)")
         self._seen = train.csr()
         self._weights = _solve(self._seen, self.l2)
         return self
@@ -98,12 +103,21 @@ def _threads() -> int:
 
 
 def _solve(seen: csr_array, l2: float) -> Float:
-    """B [I, I] from X [U, I], by a Cholesky factor and an inverse that overwrite the Gram matrix."""
-    n = seen.shape[1]
+    """B [I, I] from X [U, I], by the inverse on its shorter side."""
     by_item = csr_array(seen.T.tocsr())
+    users, items = seen.shape
+    return _over_users(seen, by_item, l2) if users < items else _over_items(by_item, seen, l2)
+
+
+def _inverse(rows: csr_array, columns: csr_array, l2: float) -> NDArray[np.float64]:
+    """(R R^T + l2 I)^-1 [n, n] of ``rows`` R [n, m], ``columns`` being R^T; the lower triangle is left undefined.
+
+    By a Cholesky factor and an inverse that overwrite the Gram matrix.
+    """
+    n = rows.shape[0]
     p = np.empty((n, n))
     for start in range(0, n, _BLOCK_ROWS):
-        p[start : start + _BLOCK_ROWS] = (by_item[start : start + _BLOCK_ROWS] @ seen).toarray()
+        p[start : start + _BLOCK_ROWS] = (rows[start : start + _BLOCK_ROWS] @ columns).toarray()
     p[np.diag_indices(n)] += l2
     with threadpool_limits(_threads(), user_api="blas"):
         # The lower triangle of the column-major view p.T is the upper triangle of p.
@@ -112,6 +126,13 @@ def _solve(seen: csr_array, l2: float) -> Float:
             _, fault = lapack.dpotri(p.T, lower=1, overwrite_c=1)
     if fault:
         raise UsageError(f"the Gram matrix of EASE is singular to rounding with l2={l2}; use a larger l2")
+    return p
+
+
+def _over_items(by_item: csr_array, seen: csr_array, l2: float) -> Float:
+    """B [I, I] from P [I, I]."""
+    p = _inverse(by_item, seen, l2)
+    n = len(p)
     scale = 1.0 / np.diagonal(p)
     b = np.empty((n, n), dtype=np.float32)
     for start in range(0, n, _BLOCK_ROWS):
@@ -120,5 +141,26 @@ def _solve(seen: csr_array, l2: float) -> Float:
         b[stop:, start:stop] = (p[start:stop, stop:] * -scale[start:stop, None]).T
         square = np.triu(p[start:stop, start:stop], 1)
         b[start:stop, start:stop] = (square + square.T) * -scale[start:stop]
+    np.fill_diagonal(b, 0.0)
+    return b
+
+
+def _over_users(seen: csr_array, by_item: csr_array, l2: float) -> Float:
+    """B [I, I] from A [I, I], a block of its rows at a time; A is symmetric."""
+    k = _inverse(seen, by_item, l2)
+    for start in range(0, len(k), _BLOCK_ROWS):
+        stop = min(start + _BLOCK_ROWS, len(k))
+        k[stop:, start:stop] = k[start:stop, stop:].T
+        upper = np.triu(k[start:stop, start:stop])
+        k[start:stop, start:stop] = upper + np.triu(upper, 1).T
+    n = seen.shape[1]
+    b, diagonal = np.empty((n, n), dtype=np.float32), np.empty(n)
+    for start in range(0, n, _BLOCK_ROWS):
+        stop = min(start + _BLOCK_ROWS, n)
+        a = by_item @ np.ascontiguousarray((by_item[start:stop] @ k).T)
+        diagonal[start:stop] = np.diagonal(a, -start)
+        b[start:stop] = a.T
+    for start in range(0, n, _BLOCK_ROWS):
+        b[start : start + _BLOCK_ROWS] /= 1.0 - diagonal
     np.fill_diagonal(b, 0.0)
     return b

@@ -84,13 +84,14 @@ def fit_baselines(
 def forecast(run: Run, parts: Split) -> float:
     """Seconds that a baseline will take on the training part and its validation, from a fit to a part of the log.
 
-    EASE is fitted to the most popular items and grows with their third power; others are fitted to some users and
-    grow with their number, which is an upper bound. A small log needs no forecast: 0.
+    EASE is fitted to the most popular items and grows with the third power of users or items, whichever are fewer;
+    others are fitted to some users and grow with their number, which is an upper bound. A small log needs no
+    forecast: 0.
     """
     assert run.model is not None
     train, valid = parts.train, parts.valid
-    ease = run.model.name == "ease"
-    if (train.n_items <= FEW_ITEMS) if ease else (train.n_users <= 2 * FEW_USERS):
+    ease, side = run.model.name == "ease", min(train.n_users, train.n_items)
+    if (side <= FEW_ITEMS) if ease else (train.n_users <= 2 * FEW_USERS):
         return 0.0
     if ease:
         few = np.argsort(-train.item_counts, kind="stable")[:FEW_ITEMS]
@@ -100,8 +101,7 @@ def forecast(run: Run, parts: Split) -> float:
             started = time.perf_counter()
             BASELINES.build("ease", given=run.model.settings).fit(some)
             took = min(took, time.perf_counter() - started)
-        solved = took * (train.n_items / some.n_items) ** 3
-        return solved + 2e-10 * len(train) * train.n_items
+        return took * (side / min(some.n_users, some.n_items)) ** 3 + 2e-10 * len(train) * train.n_items
     drawn = draw.permutation(draw.key(run.seed, "probe forecast"), train.n_users)[:FEW_USERS]
     some, held = (part.take(np.isin(part.user_of, drawn)) for part in (train, valid))
     started = time.perf_counter()
