@@ -96,13 +96,15 @@ def one(given: dict[str, Any], steps: int) -> dict[str, Any]:
     line = {**sizes, **given["changed"], "threads": given["threads"], **measured, "told_ms": round(told.step * 1e3, 1)}
     line |= {"time_ratio": round(told.step * 1e3 / measured["median_ms"], 2), "peak_mb": peak, "told_mb": told_memory}
     line |= {"memory_ratio": round(told_memory / peak, 2), "epoch_s": round(told.epoch)}
-    return line | {"ways": trainer.tables.ways if trainer.tables else None, "valid_s": round(record.eval_seconds, 2)}
+    tables = trainer.step.tables
+    return line | {"ways": tables.ways if tables else None, "valid_s": round(record.eval_seconds, 2)}
 
 
 def _age(trainer: Trainer, gap: int) -> None:
     """Let every row that comes late have moments, and owe this many steps."""
-    assert trainer.tables is not None
-    for table in (trainer.tables.user, trainer.tables.item):
+    tables = trainer.step.tables
+    assert tables is not None
+    for table in (tables.user, tables.item):
         if isinstance(table, LateTable):
             _, m, v = table._state
             m.fill(1e-4)

@@ -234,9 +234,9 @@ def test_a_training_step_is_that_of_the_scores_held_whole(loss, negatives, monke
     for kernel in ("torch", "auto"):
         trainer = Trainer(resolve(**fields, kernel=kernel, negatives=chosen), LOG)
         called = []
-        monkeypatch.setattr("taurec.training.trainer.batch_scores", lambda *a, _c=called: _c.append(a) or BATCH(*a))
-        monkeypatch.setattr(trainer.optimizer, "step", lambda *decay: None)
-        monkeypatch.setattr(trainer, "_take", Taken)  # whole tables: their gradients are what is compared
+        monkeypatch.setattr("taurec.training.step.batch_scores", lambda *a, _c=called: _c.append(a) or BATCH(*a))
+        monkeypatch.setattr(trainer.step.optimizer, "step", lambda *decay: None)
+        monkeypatch.setattr(trainer.step, "_take", Taken)  # whole tables: their gradients are what is compared
         value = trainer.step(next(iter(trainer.batches(1))), 1, 1)
         assert bool(called) == (kernel == "torch")
         outcome.append([torch.tensor(value), *(p.grad for p in trainer.backbone.parameters())])

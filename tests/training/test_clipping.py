@@ -11,7 +11,7 @@ import torch
 from taurec import kernels
 from taurec.data.planted import planted
 from taurec.kernels.tables import unit_rows
-from taurec.training import plain, trainer
+from taurec.training import plain, step
 from taurec.training.clipping import clip
 from taurec.training.plain import Ways
 from taurec.training.presets import resolve
@@ -61,12 +61,12 @@ def test_a_unit_table_is_measured_as_its_rows(dim) -> None:
 def fitted(monkeypatch, ways: Ways | None, **fields) -> tuple[list[np.ndarray], list[float], Ways]:
     lengths: list[float] = []
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "clip", lambda *given: lengths.append(clip(*given)))
+        patch.setattr(step, "clip", lambda *given: lengths.append(clip(*given)))
         if ways is not None:
             patch.setattr(plain, "ways", lambda *shapes: ways)
         t = Trainer(resolve(settings=INIT, **{**MF, **fields}), LOG)
         trained = t.fit()
-    return [trained.ranker.user, trained.ranker.item], lengths, t.tables.ways
+    return [trained.ranker.user, trained.ranker.item], lengths, t.step.tables.ways
 
 
 @compiled
@@ -107,7 +107,7 @@ def test_a_backbone_with_layers_is_clipped_too() -> None:
 def test_the_first_gradients_of_small_vectors_are_long(monkeypatch) -> None:
     """What clipping is for, as docs/training.md says it."""
     lengths: list[float] = []
-    monkeypatch.setattr(trainer, "clip", lambda *given: lengths.append(clip(*given)))
+    monkeypatch.setattr(step, "clip", lambda *given: lengths.append(clip(*given)))
     settings = {"backbone": {"dim": 64, "init": "normal:0.0001"}}
     Trainer(resolve(settings=settings, **MF | {"lr": 1e-3, "clip_norm": 1e9, "negatives": "uniform:80"}), LOG).fit()
     assert lengths[0] > 10 * lengths[30]

@@ -28,9 +28,9 @@ def fitted(
         monkeypatch.undo()
     trainer = Trainer(resolve(**{**SMALL, **fields}), LOG)
     trained = trainer.fit()
-    assert trainer.tables is not None
+    assert trainer.step.tables is not None
     vectors = [trained.ranker.user, trained.ranker.item, trained.backbone.user.detach().numpy()]
-    return trainer.tables.ways, vectors, [record.loss for record in trained.records]
+    return trainer.step.tables.ways, vectors, [record.loss for record in trained.records]
 
 
 @pytest.mark.parametrize("l2_mode", ["gathered", "sum", "unsquared", "adam"])
@@ -87,8 +87,8 @@ def test_what_asks_for_whole_tables_gets_them() -> None:
 def test_validation_and_saving_see_no_row_that_owes_a_step(monkeypatch) -> None:
     seen = []
     trainer = Trainer(resolve(**{**SMALL, "loss": "sl", "negatives": "in-batch"}), LOG)
-    settle = trainer.settle
-    monkeypatch.setattr(trainer, "settle", lambda: (settle(), seen.append(trainer.backbone.user.detach().clone())))
+    settle = trainer.step.settle
+    monkeypatch.setattr(trainer.step, "settle", lambda: (settle(), seen.append(trainer.backbone.user.detach().clone())))
     batches = trainer.batches(1)
     trainer.step(next(batches), 1, 1)
     trainer.step(next(batches), 1, 2)

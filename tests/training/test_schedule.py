@@ -12,23 +12,24 @@ from taurec.errors import UsageError
 from taurec.run import Run
 from taurec.training.plain import Taken
 from taurec.training.presets import resolve
+from taurec.training.step import Step
 from taurec.training.trainer import Trainer
 
 LOG = planted(n_users=60, n_items=40, seed=1).log
+
+
+def watched_rates(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The step size of every step that is made from here on."""
+    seen, call = list[float](), Step.__call__
+    monkeypatch.setattr(Step, "__call__", lambda step, *a: (call(step, *a), seen.append(step.optimizer.lr))[0])
+    return seen
 
 
 def rates(schedule: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[float], Trainer]:
     trainer = Trainer(
         resolve(loss="sl", negatives="uniform:4", epochs=3, lr=0.5, lr_schedule=schedule, batch_size=100), LOG
     )
-    seen, step = [], trainer.step
-
-    def watched(*args):
-        result = step(*args)
-        seen.append(trainer.optimizer.lr)
-        return result
-
-    monkeypatch.setattr(trainer, "step", watched)
+    seen = watched_rates(monkeypatch)
     trainer.fit()
     return seen, trainer
 
@@ -54,7 +55,7 @@ def test_late_and_whole_tables_take_the_same_steps(monkeypatch):
         run = resolve(loss="sl", negatives="in-batch", epochs=4, lr=0.05, lr_schedule="linear", batch_size=8)
         trainer = Trainer(run, LOG)
         if ways == "whole":
-            monkeypatch.setattr(trainer, "_take", Taken)
+            monkeypatch.setattr(trainer.step, "_take", Taken)
         trainer.fit()
         found.append([p.detach().clone() for p in trainer.backbone.parameters()])
     for late, whole in zip(*found, strict=True):
@@ -69,8 +70,7 @@ def test_an_unknown_schedule_is_refused():
 def test_plateau_falls_to_a_tenth_after_a_validation_that_brought_nothing_better(monkeypatch):
     run = resolve(loss="sl", negatives="uniform:4", epochs=4, lr=0.5, lr_schedule="plateau", batch_size=4096)
     trainer, values = Trainer(run, LOG, LOG), iter([0.3, 0.4, 0.4, 0.5])
-    rates, step = [], trainer.step
-    monkeypatch.setattr(trainer, "step", lambda *a: (step(*a), rates.append(trainer.optimizer.lr))[0])
+    rates = watched_rates(monkeypatch)
     monkeypatch.setattr(
         trainer, "_validate", lambda record: dataclasses.replace(record, metrics={run.metric: next(values)})
     )

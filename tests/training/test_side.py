@@ -32,7 +32,7 @@ def trainer(loss: str, settings: dict | None = None, **fields) -> Trainer:
 
 def test_most_losses_need_nothing() -> None:
     assert side_of(SL(), PARTS.train, 0) is None
-    assert Trainer(resolve(loss="sl", **SMALL), PARTS.train).side is None
+    assert Trainer(resolve(loss="sl", **SMALL), PARTS.train).step.side is None
 
 
 def test_the_drop_rate_grows_with_the_steps() -> None:
@@ -48,10 +48,10 @@ def test_the_drop_rate_grows_with_the_steps() -> None:
 def test_every_row_gets_what_belongs_to_its_user() -> None:
     t = trainer("adap-tau", {"gap": 0.2}, epochs=2)
     t.fit()
-    assert t.side is not None
+    assert t.step.side is not None
     batch = next(t.batches(1))
-    tau = t.side.side(batch)["tau"]
-    assert tau.tolist() == [float(t.side.tau[u]) for u in batch.user]
+    tau = t.step.side.side(batch)["tau"]
+    assert tau.tolist() == [float(t.step.side.tau[u]) for u in batch.user]
     assert len(set(tau.tolist())) > 10
 
 
@@ -98,14 +98,14 @@ def test_dropout_is_off_where_the_vectors_are_looked_at() -> None:
 def test_tables_whose_rows_come_late() -> None:
     """The side inputs go by users, not by their places among the rows of a step; vectors are up to date."""
     t = trainer("adap-tau", batch_size=4, negatives="uniform:1", kernel="auto")
-    assert t.side is not None
-    asked, given = [], t.side.side
-    t.side.side = lambda batch: asked.append(batch.user) or given(batch)  # type: ignore[method-assign]
+    assert t.step.side is not None
+    asked, given = [], t.step.side.side
+    t.step.side.side = lambda batch: asked.append(batch.user) or given(batch)  # type: ignore[method-assign]
     batches = [batch for _, batch in zip(range(3), t.batches(1), strict=False)]
     for number, batch in enumerate(batches, start=1):
         t.step(batch, 1, number)
     assert all(torch.equal(a, b.user) for a, b in zip(asked, batches, strict=True))
     user, item = t._vectors()
-    t.settle()
+    t.step.settle()
     assert torch.allclose(user, F.normalize(t.backbone.user, dim=1))
     assert torch.allclose(item, F.normalize(t.backbone.item, dim=1))

@@ -58,15 +58,15 @@ def test_the_same_seed_gives_the_same_bits_for_any_number_of_threads(backbone: s
 def test_a_graph_step_at_the_rows_needed_has_the_gradients_of_the_whole(fields, restricted, monkeypatch) -> None:
     fields = {"backbone": "lightgcn", "loss": "sl", "negatives": "in-batch", "l2": 1e-3, **fields}
     trainer = Trainer(resolve(**{**SMALL, **fields}), PARTS.train)
-    monkeypatch.setattr(trainer.optimizer, "step", lambda *decay: None)
+    monkeypatch.setattr(trainer.step.optimizer, "step", lambda *decay: None)
     batch = next(trainer.batches(1))
-    assert (trainer._rows_needed(batch) is not None) == restricted
+    assert (trainer.step._rows_needed(batch) is not None) == restricted
     found = []
     for _ in range(2):
         trainer.backbone.zero_grad()
         trainer.step(batch, 1, 1)
         found.append([trainer.backbone.user.grad, trainer.backbone.item.grad])
-        monkeypatch.setattr(trainer, "_rows_needed", lambda batch: None)
+        monkeypatch.setattr(trainer.step, "_rows_needed", lambda batch: None)
     for part, whole in zip(*found, strict=True):
         assert whole.abs().sum() > 0
         torch.testing.assert_close(part, whole, rtol=1e-5, atol=1e-6 * float(whole.abs().max()))
@@ -77,7 +77,7 @@ def test_a_graph_step_at_the_rows_needed_has_the_gradients_of_the_whole(fields, 
 def test_a_pairwise_backbone_leaves_the_item_of_a_row_out_of_its_history(negatives, l2, monkeypatch) -> None:
     fields = {"backbone": "simplex", "loss": "sl", "negatives": negatives, "l2": l2, "l2_on": "final"}
     trainer = Trainer(resolve(**{**SMALL, **fields}), PARTS.train)
-    monkeypatch.setattr(trainer.optimizer, "step", lambda *decay: None)
+    monkeypatch.setattr(trainer.step.optimizer, "step", lambda *decay: None)
     batch, model = next(trainer.batches(1)), trainer.backbone
     user = []
     for u, i in zip(batch.user.tolist(), batch.item.tolist(), strict=True):
@@ -87,7 +87,7 @@ def test_a_pairwise_backbone_leaves_the_item_of_a_row_out_of_its_history(negativ
     pos, neg = scoring.batch_scores(user, item, batch.item, batch.negatives, "cosine", "torch")
     squares = user.square().sum() + item[batch.item].square().sum()
     squares = squares + (item[ids].square().sum() if ids is not None else 0)
-    expected = trainer.objective.loss(pos, neg).mean() + l2 * squares / (2 * len(pos))
+    expected = trainer.step.objective.loss(pos, neg).mean() + l2 * squares / (2 * len(pos))
     expected.backward()
     gradient, item.grad = item.grad.clone(), None
     value, _ = trainer.step(batch, 1, 1)
@@ -101,7 +101,7 @@ def test_a_dropout_of_the_unit_vector_leaves_the_others_longer(negatives) -> Non
     trainer = Trainer(resolve(**{**SMALL, **fields}), PARTS.train)
     batch, model = next(trainer.batches(1)), trainer.backbone
     unit = torch.nn.functional.normalize(model.user[batch.user])
-    kept = unit * trainer._dropout_mask(batch.row, unit, 1)
+    kept = unit * trainer.step._dropout_mask(batch.row, unit, 1)
     items = torch.nn.functional.normalize(model.item)
     scores = kept @ items.T
     pos = scores[torch.arange(len(kept)), batch.item]
@@ -109,7 +109,7 @@ def test_a_dropout_of_the_unit_vector_leaves_the_others_longer(negatives) -> Non
     neg = scores if chosen is None else scores.gather(1, chosen)
     if batch.negatives.absent is not None:
         neg = neg.masked_fill(batch.negatives.absent.to_dense(), -torch.inf)
-    expected = trainer.objective.loss(pos, neg).mean()
+    expected = trainer.step.objective.loss(pos, neg).mean()
     value, _ = trainer.step(batch, 1, 1)
     assert value == pytest.approx(expected.item(), rel=1e-5)
 
@@ -120,7 +120,7 @@ def test_many_shared_negatives_are_streamed_with_the_same_gradients(monkeypatch)
         monkeypatch.setattr(scoring, "SHARED_WORTH", worth)
         trainer = Trainer(resolve(**{**SMALL, "loss": "sl", "negatives": "shared:50", "kernel": "auto"}), PARTS.train)
         batch = next(trainer.batches(1))
-        assert trainer._streamed(batch) == (worth == 0)
+        assert trainer.step._streamed(batch) == (worth == 0)
         value, _ = trainer.step(batch, 1, 1)
         found.append((value, trainer.ranker().item))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)

@@ -200,7 +200,7 @@ class Watch:
     def vectors(self) -> tuple[Array, Array]:
         """All final vectors of the trainer's present weights, as training scores see them."""
         trainer = self.trainer
-        trainer.settle()
+        trainer.step.settle()
         trainer.backbone.eval()
         with torch.no_grad():
             e = trainer.backbone.embed()

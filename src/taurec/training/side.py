@@ -1,8 +1,8 @@
 """What training remembers of users for the losses whose rows need it: a temperature, a threshold, a rate.
 
 A loss is a pure function of scores. Where its formula has a number that follows the course of training, the loss
-declares a side input, and one of the objects here supplies it. It changes at two places only, both called by the
-trainer: ``begin_epoch`` and, after the scores of a step are known, ``observe``.
+declares a side input, and one of the objects here supplies it. It changes at two places only: the trainer calls
+``begin_epoch`` and, after the scores of a step are known, the step calls ``observe``.
 """
 
 from __future__ import annotations
