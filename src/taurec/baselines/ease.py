@@ -17,6 +17,8 @@ from taurec.errors import UsageError
 from taurec.ranker import Float
 
 _BLOCK_ROWS = 512
+_BLOCK_COLUMNS = 64
+"""Few, so that the allocator gives the same memory to every block."""
 
 
 class EASE:
@@ -146,7 +148,7 @@ def _over_items(by_item: csr_array, seen: csr_array, l2: float) -> Float:
 
 
 def _over_users(seen: csr_array, by_item: csr_array, l2: float) -> Float:
-    """B [I, I] from A [I, I], a block of its rows at a time; A is symmetric."""
+    """B [I, I] from A [I, I], a block of columns at a time."""
     k = _inverse(seen, by_item, l2)
     for start in range(0, len(k), _BLOCK_ROWS):
         stop = min(start + _BLOCK_ROWS, len(k))
@@ -154,13 +156,11 @@ def _over_users(seen: csr_array, by_item: csr_array, l2: float) -> Float:
         upper = np.triu(k[start:stop, start:stop])
         k[start:stop, start:stop] = upper + np.triu(upper, 1).T
     n = seen.shape[1]
-    b, diagonal = np.empty((n, n), dtype=np.float32), np.empty(n)
-    for start in range(0, n, _BLOCK_ROWS):
-        stop = min(start + _BLOCK_ROWS, n)
-        a = by_item @ np.ascontiguousarray((by_item[start:stop] @ k).T)
-        diagonal[start:stop] = np.diagonal(a, -start)
-        b[start:stop] = a.T
-    for start in range(0, n, _BLOCK_ROWS):
-        b[start : start + _BLOCK_ROWS] /= 1.0 - diagonal
+    b, exact = np.empty((n, n), dtype=np.float32), by_item.astype(np.float64)
+    for start in range(0, n, _BLOCK_COLUMNS):
+        stop = min(start + _BLOCK_COLUMNS, n)
+        a = exact @ np.ascontiguousarray((exact[start:stop] @ k).T)
+        a /= 1.0 - np.diagonal(a, -start)
+        b[:, start:stop] = a
     np.fill_diagonal(b, 0.0)
     return b
