@@ -29,8 +29,9 @@ def rates(schedule: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[float], 
     trainer = Trainer(
         resolve(loss="sl", negatives="uniform:4", epochs=3, lr=0.5, lr_schedule=schedule, batch_size=100), LOG
     )
-    seen = watched_rates(monkeypatch)
-    trainer.fit()
+    with monkeypatch.context() as patch:
+        seen = watched_rates(patch)
+        trainer.fit()
     return seen, trainer
 
 
