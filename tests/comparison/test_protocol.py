@@ -71,8 +71,12 @@ def test_a_signal_during_one_fit_ends_the_comparison(monkeypatch) -> None:
         return self
 
     monkeypatch.setattr(Recommender, "fit", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        compare(LOG, ["ease"], tune="none")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            compare(LOG, ["ease"], tune="none")
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_value_that_was_given_is_not_varied() -> None:
