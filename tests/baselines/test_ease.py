@@ -43,7 +43,7 @@ def test_each_column_is_a_ridge_regression_on_the_other_items(items) -> None:
 
 @pytest.mark.parametrize("l2", [1e-3, 10.0])
 def test_users_and_items_give_the_same_weights(l2) -> None:
-    """530 users and 600 items are two blocks of each; the inverse over the users is held to the one over the items."""
+    """Users and items are several blocks each; the inverse over the users is held to the one over the items."""
     x = np.random.default_rng(1).random((530, 600)) < np.linspace(0.01, 0.3, 600)
     seen = csr_array(x.astype(np.float32))
     by_item = csr_array(seen.T.tocsr())
