@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -117,6 +118,21 @@ def test_cost_is_measured_on_something_smaller(fields, monkeypatch) -> None:
     assert max(users for users, _, _ in seen) <= 512
     assert found.epoch >= 625 * found.step > 0
     assert found.validation > 0
+
+
+@pytest.mark.parametrize(("half", "grown"), [(0.1, 1.0), (0.75, 0.5), (1.9, 0.0)])
+def test_what_another_program_took_is_not_multiplied(half, grown, monkeypatch) -> None:
+    """A step of half the size that took far less or more than half the time says no more than the step itself."""
+    monkeypatch.setattr(calibrate, "PAIRS", 4096)
+    monkeypatch.setattr(calibrate, "_measure", lambda run, sizes: (1.0 if sizes.pairs == 4096 else half, 0.0))
+    found = cost(resolve(loss="sl", backbone="lightgcn", threads=1), Sizes(2000, 1000, 3 * 4096))
+    assert found.step == pytest.approx(1 + 2 * grown)
+
+
+def test_no_time_is_told_from_one_call() -> None:
+    calls = itertools.count()
+    calibrate._time(lambda: next(calls), 6, 0.0)
+    assert next(calls) == 4
 
 
 def test_layouts_are_those_of_the_sources() -> None:

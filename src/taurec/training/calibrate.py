@@ -43,7 +43,7 @@ class Cost:
 
 
 def cost(run: Run, sizes: Sizes) -> Cost:
-    """What a run on a log of these sizes will take; measures for some tenths of a second."""
+    """What a run on a log of these sizes will take; measures for some tenths of a second, or six steps."""
     shape, threads = Shape.of(run, sizes), torch.get_num_threads()
     try:
         small = _smaller(run, sizes, shape)
@@ -52,7 +52,8 @@ def cost(run: Run, sizes: Sizes) -> Cost:
         if shape.ways is None or shape.ways.item == "whole":
             if max(grown[0], sizes.users / small.users, grown[1]) > 1.05:
                 half = Sizes(small.users // 2, small.items // 2, small.pairs // 2)
-                slope = max(0.0, 2 * (step - _measure(run, half)[0]))
+                # Between what no size changes and what grows by size alone, whatever another program did meanwhile.
+                slope = min(step, max(0.0, 2 * (step - _measure(run, half)[0])))
                 by = grown[1] if shape.layers else grown[0]
                 step += slope * (by - 1)
         elif grown[0] > 1.05 and shape.ways.item == "unit":
@@ -101,10 +102,13 @@ SCORED = 256
 
 
 def _time(work: Callable[[], object], most: int, budget: float) -> float:
-    """Median seconds of a call, after one that is not counted; at most so many calls, or about so many seconds."""
+    """Median seconds of a call, after one that is not counted; at most so many calls, or about so many seconds.
+
+    Three are made even where the first takes all the seconds: one alone is as often as not another program's doing.
+    """
     work()
     times: list[float] = []
-    while not times or (len(times) < most and sum(times) < budget):
+    while len(times) < min(3, most) or (len(times) < most and sum(times) < budget):
         started = time.perf_counter()
         work()
         times.append(time.perf_counter() - started)
