@@ -1,7 +1,10 @@
 """Does the log-expectation-exp on the positives help? BSL in user blocks against SL in the same batches, under noise.
 
     python -m benchmarks bilateral SET [--levels 0,.4] [--only REGEX] [--seeds 3] [--folder runs/bilateral]
-    python -m benchmarks bilateral SET --summary docs/results/bilateral    # the record, from what was run
+    python -m benchmarks bilateral SET --summary docs/results/bilateral    # what was run, put into the record
+
+A summary keeps the lines of the record that were not run, each with the commit it was run at. The lines of SL and BSL
+in blocks are tested together at each level, so a level has all of them from here or none.
 
 The design, fixed before any of its results was looked at:
 
@@ -39,6 +42,7 @@ from taurec.data.split import Split, split
 from taurec.evaluation.metrics import parse
 from taurec.evaluation.ranking import Evaluation
 from taurec.evaluation.significance import compare_paired, holm
+from taurec.provenance import commit
 from taurec.ranker import EmbeddingRanker
 from taurec.recommender import Recommender
 from taurec.sampling import ORDERS
@@ -53,6 +57,8 @@ METRICS = ["ndcg@20", "recall@20"]
 LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4)
 BLOCKS = (1, 2, 4, 8)
 TAU_POS = (0.1, 0.2, 0.5, 1.0)
+TESTED = r"bsl|sl, blocks"
+"""Labels of the lines whose tests are corrected together, and of what they are held against."""
 
 
 def lines(name: str) -> dict[str, dict[str, Any]]:
@@ -97,14 +103,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path("runs/bilateral"), help="one line and one array a run")
-    parser.add_argument("--summary", type=Path, help="write the record of what was run here, and run nothing")
+    parser.add_argument("--summary", type=Path, help="put what was run into the record there, and run nothing")
     given = parser.parse_args()
     folder = given.folder / given.set
     folder.mkdir(parents=True, exist_ok=True)
     if given.summary is not None:
         given.summary.mkdir(parents=True, exist_ok=True)
         path = given.summary / f"{given.set}.json"
-        path.write_text(json.dumps(summary(given.set, folder), indent=1) + "\n")
+        record = summary(given.set, folder)
+        if path.exists():
+            record = merged(json.loads(path.read_text()), record)
+        path.write_text(json.dumps(record, indent=1) + "\n")
         print(json.dumps({"written": str(path)}))
         return
     clean = divided(given.set)
@@ -120,7 +129,7 @@ def main() -> None:
     started = time.perf_counter()
     for number, (level, seed, label) in enumerate(todo):
         record, values = one(clean, level, seed, wanted[label], given.threads)
-        record = {"set": given.set, "level": level, "seed": seed, "line": label, **record}
+        record = {"set": given.set, "level": level, "seed": seed, "line": label, "commit": commit(), **record}
         np.save(folder / array_name(level, seed, label), values)
         with open(folder / "runs.jsonl", "a") as file:
             file.write(json.dumps(record) + "\n")
@@ -226,6 +235,7 @@ def summary(name: str, folder: Path) -> dict[str, Any]:
             if not found:
                 continue
             entry: dict[str, Any] = {"level": level, "line": label, "seeds": len(found)}
+            entry["commit"] = ", ".join(dict.fromkeys(r["commit"] for r in found))
             for key in (
                 "ndcg@20",
                 "recall@20",
@@ -249,6 +259,22 @@ def summary(name: str, folder: Path) -> dict[str, Any]:
     sizes = {part: len(getattr(clean, part)) for part in ("train", "valid", "test")}
     fixed = {"tau": TAU[name], **FIELDS, "users": int(clean.test.user_counts.astype(bool).sum()), **sizes}
     return {"set": name, "setting": fixed, "machine": machine.facts(), "lines": content}
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The new record with the lines of the old one that were not run again."""
+    if old["setting"] != new["setting"]:
+        raise SystemExit(f"the record has another setting: {old['setting']}, not {new['setting']}")
+    by = {(line["level"], line["line"]): line for line in new["lines"]}
+    kept = [{"commit": old["machine"]["commit"], **line} for line in old["lines"]]
+    kept = [line for line in kept if (line["level"], line["line"]) not in by]
+    for level in sorted({level for level, label in by if re.match(TESTED, label)}):
+        missing = [line["line"] for line in kept if line["level"] == level and re.match(TESTED, line["line"])]
+        if missing:
+            raise SystemExit(f"with {level:g} false positives these are tested together with what was run: {missing}")
+    known = list(lines(new["set"]))
+    found = sorted([*kept, *new["lines"]], key=lambda line: (line["level"], known.index(line["line"])))
+    return {**new, "lines": found}
 
 
 if __name__ == "__main__":

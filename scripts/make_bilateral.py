@@ -83,11 +83,12 @@ def section(record: dict[str, Any], title: str) -> str:
     """One set: its size, the plot, a table a level."""
     fixed, lines = record["setting"], record["lines"]
     name = record["set"]
+    commits = dict.fromkeys(line.get("commit", record["machine"]["commit"]) for line in lines)
     told = [
         f"### {title}",
         "",
         f"{fixed['train']:,} training pairs before noise, {fixed['users']:,} users judged, tau {fixed['tau']:g}. "
-        f"Commit {record['machine']['commit']}.",
+        f"Commit {', '.join(commits)}.",
         "",
         f"![NDCG@20 of each line by the share of false positives put into {title}](bilateral/{name}.svg)",
         "",

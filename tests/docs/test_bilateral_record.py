@@ -1,0 +1,34 @@
+"""What was run is put into the record of the bilateral study without mixing what was tested apart."""
+
+from __future__ import annotations
+
+import pytest
+from benchmarks.bilateral import merged
+
+SL, BSL, BPR = "sl, blocks of 4", "bsl, tau_pos 1, blocks of 4", "bpr"
+
+
+def record(commit: str, *lines: tuple[float, str, float]) -> dict:
+    found = [{"level": level, "line": line, "ndcg@20": value, "commit": commit} for level, line, value in lines]
+    return {"set": "debian", "setting": {"tau": 0.1}, "machine": {"commit": commit}, "lines": found}
+
+
+def test_what_was_not_run_is_kept_with_its_commit() -> None:
+    old = record("a", (0.0, SL, 0.3), (0.0, BSL, 0.31), (0.0, BPR, 0.2))
+    for line in old["lines"]:
+        del line["commit"]
+    found = merged(old, record("b", (0.0, BPR, 0.21), (0.1, SL, 0.28)))
+    assert [(r["level"], r["line"], r["ndcg@20"], r["commit"]) for r in found["lines"]] == [
+        (0.0, SL, 0.3, "a"), (0.0, BSL, 0.31, "a"), (0.0, BPR, 0.21, "b"), (0.1, SL, 0.28, "b"),
+    ]  # fmt: skip
+
+
+def test_lines_tested_together_are_not_divided() -> None:
+    old = record("a", (0.0, SL, 0.3), (0.0, BSL, 0.31))
+    with pytest.raises(SystemExit, match=r"these are tested together .*bsl, tau_pos 1, blocks of 4"):
+        merged(old, record("b", (0.0, SL, 0.29)))
+
+
+def test_another_setting_is_refused() -> None:
+    with pytest.raises(SystemExit, match="another setting"):
+        merged(record("a"), record("b") | {"setting": {"tau": 0.2}})
