@@ -77,13 +77,13 @@ def case(seed: int):
     return user, item, torch.randn(b, generator=t), absent, torch.randn(b, generator=t)
 
 
-def assert_as_good(exact: list[Tensor], plain: list[Tensor], got: list[Tensor], times: float = 2) -> None:
-    """Error at most twice the plain float32 path's largest, plus eight ulp of the largest value."""
+def assert_as_good(exact: list[Tensor], plain: list[Tensor], got: list[Tensor], ulp: float = 8) -> None:
+    """Error at most twice the plain float32 path's largest, plus so many ulp of the largest value."""
     for truth, float32, value in zip(exact, plain, got, strict=True):
         assert value.shape == truth.shape
         assert torch.isfinite(value).all()
-        slack = 8 * torch.finfo(torch.float32).eps * float(truth.abs().max())
-        assert float((truth - value).abs().max()) <= times * float((truth - float32).abs().max()) + slack
+        slack = ulp * torch.finfo(torch.float32).eps * float(truth.abs().max())
+        assert float((truth - value).abs().max()) <= 2 * float((truth - float32).abs().max()) + slack
 
 
 @pytest.fixture
@@ -119,8 +119,8 @@ def test_hand_worked(kernel):
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("tau", [0.01, 0.1, 1.0, 10.0])
 def test_log_sum_exp_against_float64_over_random_shapes(kernel, tau, tiny):
-    """At tau 0.01 the last bit of a score is worth hundreds of its exponential, and in one case of a hundred the
-    plain path has the luck to round it better; so a single case may err more there, but not the cases together.
+    """The last bit of a score of 1 is worth ``1 / tau`` of its exponential, half of it a rounding; which path has the
+    luck to round the score that counts hangs on the machine. So much a single case may err more, not all together.
     """
     how = RowReduce("logsumexp", tau=tau)
     squares = np.zeros(2)
@@ -128,7 +128,7 @@ def test_log_sum_exp_against_float64_over_random_shapes(kernel, tau, tiny):
         given = case(seed)
         exact = run(held(how), *given[:4], given[4].double())
         plain, got = run(held(how), *given), run(streamed(how, kernel), *given)
-        assert_as_good(exact, plain, got, times=4 if tau == 0.01 else 2)
+        assert_as_good(exact, plain, got, ulp=8 + 0.5 / tau)
         squares += [sum(float((t - x).square().sum()) for t, x in zip(exact, r, strict=True)) for r in (plain, got)]
     assert squares[1] <= 1.1**2 * squares[0]
 
