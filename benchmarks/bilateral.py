@@ -3,8 +3,8 @@
     python -m benchmarks bilateral SET [--levels 0,.4] [--only REGEX] [--seeds 3] [--folder runs/bilateral]
     python -m benchmarks bilateral SET --summary docs/results/bilateral    # what was run, put into the record
 
-A summary keeps the lines of the record that were not run, each with the commit it was run at. The lines of SL and BSL
-in blocks are tested together at each level, so a level has all of them from here or none.
+A summary keeps the lines of the record that were not run, each with the commit and the processor it was run on. The
+lines of SL and BSL in blocks are tested together at each level, so a level has all of them from here or none.
 
 The design, fixed before any of its results was looked at:
 
@@ -42,7 +42,7 @@ from taurec.data.split import Split, split
 from taurec.evaluation.metrics import parse
 from taurec.evaluation.ranking import Evaluation
 from taurec.evaluation.significance import compare_paired, holm
-from taurec.provenance import commit
+from taurec.provenance import commit, cpu
 from taurec.ranker import EmbeddingRanker
 from taurec.recommender import Recommender
 from taurec.sampling import ORDERS
@@ -126,10 +126,11 @@ def main() -> None:
     ]
     done = {(r["level"], r["seed"], r["line"]) for r in rows(folder)}
     todo = [job for job in jobs if job not in done]
+    made = {"commit": commit(), "cpu": cpu()}
     started = time.perf_counter()
     for number, (level, seed, label) in enumerate(todo):
         record, values = one(clean, level, seed, wanted[label], given.threads)
-        record = {"set": given.set, "level": level, "seed": seed, "line": label, "commit": commit(), **record}
+        record = {"set": given.set, "level": level, "seed": seed, "line": label, **made, **record}
         np.save(folder / array_name(level, seed, label), values)
         with open(folder / "runs.jsonl", "a") as file:
             file.write(json.dumps(record) + "\n")
@@ -235,7 +236,7 @@ def summary(name: str, folder: Path) -> dict[str, Any]:
             if not found:
                 continue
             entry: dict[str, Any] = {"level": level, "line": label, "seeds": len(found)}
-            entry["commit"] = ", ".join(dict.fromkeys(r["commit"] for r in found))
+            entry |= {key: ", ".join(dict.fromkeys(r[key] for r in found)) for key in ("commit", "cpu")}
             for key in (
                 "ndcg@20",
                 "recall@20",
@@ -265,10 +266,10 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """The new record with the lines of the old one that were not run again."""
     if old["setting"] != new["setting"]:
         raise SystemExit(f"the record has another setting: {old['setting']}, not {new['setting']}")
-    by = {(line["level"], line["line"]): line for line in new["lines"]}
-    kept = [{"commit": old["machine"]["commit"], **line} for line in old["lines"]]
-    kept = [line for line in kept if (line["level"], line["line"]) not in by]
-    for level in sorted({level for level, label in by if re.match(TESTED, label)}):
+    ran = {(line["level"], line["line"]) for line in new["lines"]}
+    made = {key: old["machine"][key] for key in ("commit", "cpu")}
+    kept = [made | line for line in old["lines"] if (line["level"], line["line"]) not in ran]
+    for level in sorted({level for level, label in ran if re.match(TESTED, label)}):
         missing = [line["line"] for line in kept if line["level"] == level and re.match(TESTED, line["line"])]
         if missing:
             raise SystemExit(f"with {level:g} false positives these are tested together with what was run: {missing}")

@@ -9,18 +9,27 @@ SL, BSL, BPR = "sl, blocks of 4", "bsl, tau_pos 1, blocks of 4", "bpr"
 
 
 def record(commit: str, *lines: tuple[float, str, float]) -> dict:
-    found = [{"level": level, "line": line, "ndcg@20": value, "commit": commit} for level, line, value in lines]
-    return {"set": "debian", "setting": {"tau": 0.1}, "machine": {"commit": commit}, "lines": found}
+    found = [
+        {"level": level, "line": line, "ndcg@20": value, "commit": commit, "cpu": f"cpu of {commit}"}
+        for level, line, value in lines
+    ]
+    return {
+        "set": "debian",
+        "setting": {"tau": 0.1},
+        "machine": {"commit": commit, "cpu": f"cpu of {commit}"},
+        "lines": found,
+    }
 
 
-def test_what_was_not_run_is_kept_with_its_commit() -> None:
+def test_what_was_not_run_is_kept_with_its_commit_and_processor() -> None:
     old = record("a", (0.0, SL, 0.3), (0.0, BSL, 0.31), (0.0, BPR, 0.2))
     for line in old["lines"]:
-        del line["commit"]
+        del line["commit"], line["cpu"]
     found = merged(old, record("b", (0.0, BPR, 0.21), (0.1, SL, 0.28)))
     assert [(r["level"], r["line"], r["ndcg@20"], r["commit"]) for r in found["lines"]] == [
         (0.0, SL, 0.3, "a"), (0.0, BSL, 0.31, "a"), (0.0, BPR, 0.21, "b"), (0.1, SL, 0.28, "b"),
     ]  # fmt: skip
+    assert [r["cpu"] for r in found["lines"]] == ["cpu of a", "cpu of a", "cpu of b", "cpu of b"]
 
 
 def test_lines_tested_together_are_not_divided() -> None:
