@@ -14,12 +14,6 @@ MF: dict[str, Any] = {
     "user_dropout": 0.1, "epochs": 20, "patience": 20,
 }  # fmt: skip
 FAST = "ten times the authors' learning rate, falling to 0 over 20 epochs: their figure in a tenth of the epochs"
-LIGHTGCN: dict[str, Any] = {
-    "backbone": "lightgcn", "loss": "sl:0.116", "negatives": "in-batch:diagonal", "order": "shuffled",
-    "rank_score": "dot", "batch_size": 2048, "lr": 1e-3, "lr_schedule": "linear", "l2": 0.1, "user_dropout": 0.1,
-    "epochs": 20, "patience": 20,
-}  # fmt: skip
-HALVES = {"backbone": {"storage": "float16"}}
 
 
 def yelp2018_mf_fast() -> Recipe:
@@ -38,21 +32,6 @@ def movielens_1m_mf_fast() -> Recipe:
     """MF + BSL (mode ``multi``) on MovieLens-1M in 20 epochs."""
     fields = MF | {"loss": "bsl-authors-multi:0.17:1.06", "l2": 1e-3, "batch_size": 2048, "user_dropout": 0.0}
     return Recipe("movielens-1m", fields, claim=FAST, beside="movielens-1m-mf-bsl", usual_epochs=20)
-
-
-def yelp2018_lightgcn_fast() -> Recipe:
-    """LightGCN-3 + SL, negatives from the batch, on Yelp2018 in 20 epochs; layers between hops in halves."""
-    claim = "Adap-tau's setting with a constant temperature and a rate that falls to 0"
-    beside = "yelp2018-lightgcn-adap-tau-0"
-    return Recipe("yelp2018", LIGHTGCN, claim=claim, beside=beside, usual_epochs=20, settings=HALVES)
-
-
-def gowalla_lightgcn_fast() -> Recipe:
-    """LightGCN-1 + SL, negatives from the batch, on Gowalla in 20 epochs."""
-    claim = "the BSL authors' setting with a rate that falls to 0 over 20 epochs"
-    fields = LIGHTGCN | {"loss": "sl:0.12", "l2": 1e-5, "user_dropout": 0.0}
-    one_hop = {"backbone": {"layers": 1}}
-    return Recipe("gowalla", fields, claim=claim, beside="gowalla-lightgcn-sl", usual_epochs=20, settings=one_hop)
 
 
 def electronics_mf_blocks() -> Recipe:
