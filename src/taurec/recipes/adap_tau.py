@@ -10,11 +10,11 @@ from typing import Any
 from taurec.recipes.recipe import Published, Recipe
 
 LOG = "log in the repository junkangwu/Adap_tau (outputs)"
-COMMON: dict[str, Any] = {"loss": "adap-tau", "order": "shuffled", "epochs": 1000, "patience": 50}
+COMMON: dict[str, Any] = {"loss": "adap-tau", "order": "shuffled", "epochs": 1000, "patience": 51, "batch_size": 2048}
 LIGHTGCN = COMMON | {
-    "backbone": "lightgcn", "negatives": "in-batch:diagonal", "rank_score": "dot", "batch_size": 2048, "lr": 1e-3,
+    "backbone": "lightgcn", "negatives": "in-batch:diagonal", "rank_score": "dot", "lr": 1e-3,
 }  # fmt: skip
-MF = COMMON | {"negatives": "uniform:1024", "batch_size": 1024, "lr": 1e-4, "user_dropout": 0.1}
+MF = COMMON | {"negatives": "uniform:1024", "lr": 1e-4, "user_dropout": 0.1}
 TABLES = "L2 on the tables, where theirs is on the vectors of all layers"
 
 
@@ -49,11 +49,16 @@ def gowalla_lightgcn_adap_tau_0() -> Recipe:
 
 def yelp2018_mf_adap_tau() -> Recipe:
     """MF + Adap-tau on Yelp2018, 1,024 uniform negatives."""
-    published, loss = Published(0.07155, 0.05866, LOG), {"middle": "mean", "beta": 1.0}
-    return Recipe("yelp2018", MF | {"l2": 1e-3}, published, usual_epochs=200, settings={"loss": loss})
+    published, loss = Published(0.07155, 0.05866, LOG, 102), {"middle": "mean", "beta": 1.0}
+    return Recipe("yelp2018", MF | {"l2": 1e-3}, published, usual_epochs=153, settings={"loss": loss})
 
 
 def gowalla_mf_adap_tau() -> Recipe:
-    """MF + Adap-tau on Gowalla, 1,024 uniform negatives."""
-    published, loss = Published(0.1839, 0.1507, LOG), {"middle": "quantile", "quantile": 0.9, "beta": 0.25}
-    return Recipe("gowalla", MF | {"l2": 1e-9}, published, usual_epochs=200, settings={"loss": loss})
+    """MF + Adap-tau on Gowalla, 1,024 uniform negatives.
+
+    With ``quantile`` and this ``beta`` most users have the least tau there is, so the loss rises and falls from epoch
+    to epoch, in their log too: Recall@20 is .144 after 9 epochs, below that for the next 40, and past .18 only once
+    the gap is measured, after epoch 100.
+    """
+    published, loss = Published(0.1839, 0.1507, LOG, 315), {"middle": "quantile", "quantile": 0.9, "beta": 0.25}
+    return Recipe("gowalla", MF | {"l2": 1e-9}, published, usual_epochs=366, settings={"loss": loss})
