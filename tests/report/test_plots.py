@@ -147,3 +147,14 @@ def test_plots_are_small():
     bars = bar_plot([str(n) for n in values], many, x_label="group", y_label="recall")
     curves = line_plot([Series(n, v, v, v, v) for n, v in many.items()], x_label="x", y_label="y")
     assert max(len(bars), len(curves)) < 60_000
+
+
+def test_a_long_legend_does_not_take_its_rows_from_the_axes():
+    def height(n):
+        """Points from the bottom to the top of the axes."""
+        names = [f"a name that has a row to itself, {i}" for i in range(n)]
+        svg = line_plot([Series(name, [0, 1], [0, 1]) for name in names], x_label="x", y_label="y")
+        frame = re.search(r'patch_2">\s*<path d="M \S+ (\S+) \nL \S+ \S+ \nL \S+ (\S+)', svg)
+        return float(frame[1]) - float(frame[2])
+
+    assert height(8) == pytest.approx(height(2), rel=0.05)

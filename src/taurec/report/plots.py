@@ -32,6 +32,8 @@ HATCHES = ("", "///", "---", "xxx", "\\\\\\", "|||", "+++")
 
 WIDTH = 5.2
 """Inches: letters of 10 points stay readable where a phone shows the plot at 360 pixels."""
+LEGEND_ROW = 0.19
+"""Inches of a row of the legend."""
 
 
 @dataclass(frozen=True)
@@ -262,6 +264,8 @@ def _legend_below(figure: Any, axes: Any, n: int) -> None:
         handles, names = axes.get_legend_handles_labels()
         longest = max(len(name) for name in names)
         columns = max(1, min(n, 4, 52 // (longest + 6)))
+        # further rows make the figure higher, not the axes lower: these must hold the name of y
+        figure.set_figheight(figure.get_figheight() + LEGEND_ROW * (math.ceil(n / columns) - 1))
         figure.legend(
             handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=9, handlelength=3
         )
