@@ -65,8 +65,8 @@ def few() -> list[str]:
         for n in (10, 100, 800)
         if (pair := beside(name, n, pace))
     ]
-    head = "| set | negatives | training | CCL, Recall@20 | MML | | CCL, NDCG@20 | MML | | epochs of each | seeds |"
-    said = "Published settings, the epoch chosen on the test part (protocol `paper`):"
+    head = "| set | negatives | training | CCL, Recall@20 | MML | | CCL, NDCG@20 | MML | | epochs | seeds |"
+    said = "Published settings, the epoch chosen on the test part (protocol `paper`); epochs and seeds of CCL, of MML:"
     return [said, "", head, f"|---|---:|---|{'---:|' * 8}", *lines, ""] if lines else []
 
 
@@ -80,7 +80,8 @@ def beside(name: str, n: int, pace: str) -> str:
     ccl, mml = (record["measured"] for record in records)
     cells = [f"{ccl[m]:.4f} | {mml[m]:.4f} | {100 * (mml[m] / ccl[m] - 1):+.1f} %" for m in METRICS]
     epochs = ", ".join(str(record["seeds"][0]["epochs"]) + ("" if record["finished"] else " …") for record in records)
-    return f"{' | '.join(cells)} | {epochs} | {min(len(record['seeds']) for record in records)} |"
+    seeds = ", ".join(str(len(record["seeds"])) for record in records)
+    return f"{' | '.join(cells)} | {epochs} | {seeds} |"
 
 
 def chosen(settings: dict[str, Any]) -> str:
