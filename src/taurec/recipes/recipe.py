@@ -24,7 +24,7 @@ class Published:
     Attributes:
         recall, ndcg: Recall@20 and NDCG@20 on the test part, as shares.
         source: where it stands.
-        best_epoch: the epoch it belongs to; 0 where that is not known.
+        best_epoch: the epoch it belongs to, the first being 1; 0 where that is not known.
     """
 
     recall: float
