@@ -46,8 +46,7 @@ def summary() -> str:
     ]
     if short:
         lines.append(f"Short of it: {', '.join(f'`{name}`' for name in short)}.")
-    waits = [n for n, f in RECIPES.items() if n in published or "model" in f().fields]
-    open_rows = [name for name in waits if (name, "paper") not in records()]
+    open_rows = [name for name in RECIPES if (name, "paper") not in records()]
     return "\n".join([*lines, "", *waiting(open_rows)])
 
 
