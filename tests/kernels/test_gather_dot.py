@@ -127,6 +127,32 @@ def test_one_table_frozen(kernel, frozen):
 
 
 @pytest.mark.skipif("numba" not in KERNELS, reason="numba does not work here")
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.49])
+def test_pairs_that_no_hinge_moves_are_left_out_to_the_same_bits(share, poisoned, monkeypatch):
+    for seed in range(40):
+        user, item, ids, upstream = case(seed)
+        moved = torch.rand(upstream.shape, generator=torch.Generator().manual_seed(seed)) < share
+        given = user, item, ids, torch.where(moved, upstream, 0.0)
+        few = run(lambda *a: kernels.gather_dot(*a, kernel="numba"), *given)
+        with monkeypatch.context() as patched:
+            patched.setattr(torch, "count_nonzero", lambda values: torch.tensor(values.numel()))
+            every = run(lambda *a: kernels.gather_dot(*a, kernel="numba"), *given)
+        assert all(torch.equal(a, b) for a, b in zip(few, every, strict=True))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_gradient_of_a_graph_kept_for_another(kernel):
+    user, item, ids, upstream = case(4)
+    user.requires_grad_()
+    neg = kernels.gather_dot(user, item, ids, kernel=kernel)
+    few = torch.where(upstream > 1.5, upstream, 0.0)
+    for weight in (few, upstream, few):
+        (got,) = torch.autograd.grad(neg, user, weight, retain_graph=True)
+        (again,) = torch.autograd.grad(kernels.gather_dot(user, item, ids, kernel=kernel), user, weight)
+        assert torch.equal(got, again)
+
+
+@pytest.mark.skipif("numba" not in KERNELS, reason="numba does not work here")
 @pytest.mark.parametrize("wrong", [-1, 5, 1 << 40])
 def test_ids_out_of_range_are_refused(wrong):
     ids = torch.tensor([[0, wrong, 4]])

@@ -218,16 +218,29 @@ def forward(user, table, dim, n_items, ids, shift, lo, hi, pair, start, ordered,
     return True
 
 
-def backward_user(table, dim, pair, start, shift, lo, hi, d_neg, weight, d_user):
-    """Rows lo..hi-1: ``d_user[b] = sum_n d_neg[b, n] item[ids[b, n]]``; also writes ``weight``, d_neg by block.
-
-    With ``d_user`` empty only ``weight`` [B, N] is written.
-    """
+def weigh(pair, lo, hi, d_neg, weight):
+    """Rows lo..hi-1: ``weight`` [B, N] written, d_neg by block."""
     for b in range(lo, hi):
         for s in range(pair.shape[1]):
             weight[b, s] = d_neg[b, pair[b, s] & COLUMN]
-    if len(d_user) == 0:
-        return
+
+
+def weigh_few(pair, start, lo, hi, d_neg, kept, begin, weight):
+    """As :func:`weigh`, for the pairs alone whose d_neg is not 0: ``kept`` and ``begin`` are their pair and start."""
+    for b in range(lo, hi):
+        at = np.uint64(0)
+        for k in range(start.shape[0] - 1):
+            begin[k, b] = at
+            for s in range(np.uint64(start[k, b]), np.uint64(start[k + 1, b])):
+                x = d_neg[b, pair[b, s] & COLUMN]
+                kept[b, at], weight[b, at] = pair[b, s], x
+                if x != 0:
+                    at += np.uint64(1)
+        begin[start.shape[0] - 1, b] = at
+
+
+def backward_user(table, dim, pair, start, shift, lo, hi, weight, d_user):
+    """Rows lo..hi-1: ``d_user[b] = sum of weight * item`` over the row's pairs."""
     d_user[lo * dim : hi * dim] = 0
     wide, narrow = zeros(64), zeros(16)
     for k in range(start.shape[0] - 1):
@@ -277,6 +290,8 @@ _N, _P2 = types.int64, types.uint32[:, ::1]
 #: kernel -> its one signature
 SIGNATURES = {
     forward: types.boolean(_F1, _F1, _N, _N, _L2, _N, _N, _N, _P2, _I2, _F2, _F2),
-    backward_user: types.void(_F1, _N, _P2, _I2, _N, _N, _N, _F2, _F2, _F1),
+    weigh: types.void(_P2, _N, _N, _F2, _F2),
+    weigh_few: types.void(_P2, _I2, _N, _N, _F2, _P2, _I2, _F2),
+    backward_user: types.void(_F1, _N, _P2, _I2, _N, _N, _N, _F2, _F1),
     backward_item: types.void(_F1, _N, _N, _P2, _I2, _N, _N, _F2, _F1),
 }

@@ -3,6 +3,9 @@
 The ids of each row are sorted by block of items first. Scores and user gradients then walk the item table
 block by block, so that a block and its reuse over many rows stay in the second-level cache; the item gradient
 of a block is summed by one thread into that block, with no atomics and no copy of the table for each thread.
+
+Where less than half of the scores have a gradient, as with the hinges of CCL and MML, the others are left out of both
+sums, to the same bits.
 """
 
 from __future__ import annotations
@@ -67,9 +70,22 @@ class GatherDot(torch.autograd.Function):
         d_user = torch.empty_like(user) if ctx.needs_input_grad[0] else None
         d_item = torch.empty_like(item) if ctx.needs_input_grad[1] else ctx.into
         rows, table, given = _flat(user), _flat(item), d_neg.contiguous().numpy()
-        out = np.empty(0, np.float32) if d_user is None else _flat(d_user)
         by_rows, by_items, spans = kernel("backward_user"), kernel("backward_item"), _spans(len(user))
-        pool.run(lambda t: by_rows(table, dim, pairs, start, shift, *spans[t], given, weight, out), len(spans))
+        few = 2 * int(torch.count_nonzero(d_neg)) < d_neg.numel()
+        every, begin = pairs, start
+        if few:
+            pairs, start = np.empty_like(every), np.empty_like(begin)
+        weigh = kernel("weigh_few" if few else "weigh")
+
+        def task(t: int) -> None:
+            if few:
+                weigh(every, begin, *spans[t], given, pairs, start, weight)
+            else:
+                weigh(every, *spans[t], given, weight)
+            if d_user is not None:
+                by_rows(table, dim, pairs, start, shift, *spans[t], weight, _flat(d_user))
+
+        pool.run(task, len(spans))
         if d_item is not None:
             into = _flat(d_item)
             pool.run(lambda k: by_items(rows, dim, n_items, pairs, start, shift, k, weight, into), len(start) - 1)
