@@ -56,23 +56,21 @@ def margins() -> str:
 
 
 def few() -> list[str]:
-    """MML and CCL by number of negatives, at the rate of their source and in 20 epochs of ten times that rate."""
-    paces = {"": "at the rate of the source", "-fast": "20 epochs of ten times that rate"}
+    """MML and CCL by number of negatives."""
     lines = [
-        f"| {title} | {n} | {words} | {pair}"
-        for pace, words in paces.items()
+        f"| {title} | {n} | {pair}"
         for name, title in (("yelp2018", "Yelp2018"), ("gowalla", "Gowalla"))
         for n in (10, 100, 800)
-        if (pair := beside(name, n, pace))
+        if (pair := beside(name, n))
     ]
-    head = "| set | negatives | training | CCL, Recall@20 | MML | | CCL, NDCG@20 | MML | | epochs | seeds |"
+    head = "| set | negatives | CCL, Recall@20 | MML | | CCL, NDCG@20 | MML | | epochs | seeds |"
     said = "Published settings, the epoch chosen on the test part (protocol `paper`); epochs and seeds of CCL, of MML:"
-    return [said, "", head, f"|---|---:|---|{'---:|' * 8}", *lines, ""] if lines else []
+    return [said, "", head, f"|---|---:|{'---:|' * 8}", *lines, ""] if lines else []
 
 
-def beside(name: str, n: int, pace: str) -> str:
+def beside(name: str, n: int) -> str:
     """CCL and MML with n negatives as cells; empty where one was not run. At 800 CCL is its authors' own row."""
-    rows = (f"{name}-mf-ccl" if n == 800 else f"{name}-ccl-{n}{pace}", f"{name}-mml-{n}{pace}")
+    rows = (f"{name}-mf-ccl" if n == 800 else f"{name}-ccl-{n}", f"{name}-mml-{n}")
     paths = [DOCS / "results" / f"{row}.paper.json" for row in rows]
     if not all(path.exists() for path in paths):
         return ""

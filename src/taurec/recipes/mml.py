@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from taurec.recipes.ours import MF
 from taurec.recipes.recipe import Recipe
 
-FAST = "the settings of the loss from its source, ten times the rate, falling to 0 over 20 epochs"
 CLAIM = "MML is up to 20 % better than CCL at 10 and 100 negatives, on a par at 800"
 SOURCE = (
     "settings: configuration files and notebooks of the repository mgulcin/mmcl; stopping after 5 epochs without a "
@@ -36,15 +34,6 @@ def _mml(data: str, n: int) -> Recipe:
 def _ccl(data: str, n: int) -> Recipe:
     """The CCL of that study: margin .9, weight 150."""
     return _row(data, n, "ccl", CCL)
-
-
-def _fast(data: str, n: int, loss: str) -> Recipe:
-    """The same loss in 20 epochs, trained as the fast rows of MF are (:mod:`taurec.recipes.ours`)."""
-    settings = YELP if data == "yelp2018" else GOWALLA
-    nested = {"loss": settings if loss == "mml" else CCL, "backbone": INIT}
-    fields = MF | {"loss": loss, "negatives": f"uniform:{n}", "user_dropout_on": "unit", "clip_norm": 10.0}
-    beside = f"{data}-mf-ccl"
-    return Recipe(data, fields, claim=f"{CLAIM}; {FAST}", beside=beside, usual_epochs=20, settings=nested)
 
 
 def _row(data: str, n: int, loss: str, settings: dict[str, Any]) -> Recipe:
@@ -102,43 +91,3 @@ def gowalla_ccl_10() -> Recipe:
 def gowalla_ccl_100() -> Recipe:
     """MF + CCL on Gowalla, 100 negatives."""
     return _ccl("gowalla", 100)
-
-
-def yelp2018_mml_10_fast() -> Recipe:
-    """MF + MML on Yelp2018, 10 negatives, in 20 epochs."""
-    return _fast("yelp2018", 10, "mml")
-
-
-def yelp2018_mml_100_fast() -> Recipe:
-    """MF + MML on Yelp2018, 100 negatives, in 20 epochs."""
-    return _fast("yelp2018", 100, "mml")
-
-
-def yelp2018_ccl_10_fast() -> Recipe:
-    """MF + CCL on Yelp2018, 10 negatives, in 20 epochs."""
-    return _fast("yelp2018", 10, "ccl")
-
-
-def yelp2018_ccl_100_fast() -> Recipe:
-    """MF + CCL on Yelp2018, 100 negatives, in 20 epochs."""
-    return _fast("yelp2018", 100, "ccl")
-
-
-def gowalla_mml_10_fast() -> Recipe:
-    """MF + MML on Gowalla, 10 negatives, in 20 epochs."""
-    return _fast("gowalla", 10, "mml")
-
-
-def gowalla_mml_100_fast() -> Recipe:
-    """MF + MML on Gowalla, 100 negatives, in 20 epochs."""
-    return _fast("gowalla", 100, "mml")
-
-
-def gowalla_ccl_10_fast() -> Recipe:
-    """MF + CCL on Gowalla, 10 negatives, in 20 epochs."""
-    return _fast("gowalla", 10, "ccl")
-
-
-def gowalla_ccl_100_fast() -> Recipe:
-    """MF + CCL on Gowalla, 100 negatives, in 20 epochs."""
-    return _fast("gowalla", 100, "ccl")
