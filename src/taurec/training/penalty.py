@@ -112,7 +112,6 @@ def fixed_sum(x: Tensor, width: int = 1024) -> Tensor:
     """The sum of all entries in fixed blocks: the same bits for any number of threads."""
     flat = x.reshape(-1)
     while flat.numel() > width:
-        left = flat.numel() % width
-        blocks, rest = flat.split([flat.numel() - left, left])
-        flat = torch.cat([blocks.view(-1, width).sum(1), rest.sum(0, keepdim=True)])
+        whole = flat.numel() - flat.numel() % width
+        flat = torch.cat([flat[:whole].view(-1, width).sum(1), flat[whole:].sum(0, keepdim=True)])
     return flat.sum()
