@@ -64,7 +64,9 @@ def few() -> list[str]:
         if (pair := beside(name, n))
     ]
     head = "| set | negatives | CCL, Recall@20 | MML | | CCL, NDCG@20 | MML | | epochs | seeds |"
-    said = "Published settings, the epoch chosen on the test part (protocol `paper`); epochs and seeds of CCL, of MML:"
+    said = (
+        "Published settings, the epoch chosen on the test part (`paper`); epochs of seed 0, and seeds, of CCL, of MML:"
+    )
     return [said, "", head, f"|---|---:|{'---:|' * 8}", *lines, ""] if lines else []
 
 
