@@ -35,25 +35,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine
-from taurec.baselines import BASELINES
+from benchmarks.fits import Fits, divided, fitted, judged
 from taurec.data.noise import Noisy, add_false_positives
-from taurec.data.source import open_source
-from taurec.data.split import Split, split
-from taurec.evaluation.metrics import parse
-from taurec.evaluation.ranking import Evaluation
+from taurec.data.split import Split
 from taurec.evaluation.significance import compare_paired, holm
-from taurec.provenance import commit, cpu
 from taurec.ranker import EmbeddingRanker
 from taurec.recommender import Recommender
 from taurec.sampling import ORDERS
-from taurec.training.presets import resolve
 
 TAU = {"ml-100k": 0.2, "debian": 0.1, "movielens-1m": 0.2, "amazon-electronics": 0.2}
 FIELDS: dict[str, Any] = {
     "negatives": "uniform:128", "lr": 1e-2, "batch_size": 1024, "epochs": 30, "patience": 4, "metric": "ndcg@20",
 }  # fmt: skip
 POINTWISE: dict[str, Any] = {"epochs": 40, "patience": 5, "metric": "ndcg@20", "batch_size": 1024}
-METRICS = ["ndcg@20", "recall@20"]
 LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4)
 BLOCKS = (1, 2, 4, 8)
 TAU_POS = (0.1, 0.2, 0.5, 1.0)
@@ -105,12 +99,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/bilateral"), help="one line and one array a run")
     parser.add_argument("--summary", type=Path, help="put what was run into the record there, and run nothing")
     given = parser.parse_args()
-    folder = given.folder / given.set
-    folder.mkdir(parents=True, exist_ok=True)
+    fits = Fits(given.folder / given.set)
     if given.summary is not None:
         given.summary.mkdir(parents=True, exist_ok=True)
         path = given.summary / f"{given.set}.json"
-        record = summary(given.set, folder)
+        record = summary(given.set, fits)
         if path.exists():
             record = merged(json.loads(path.read_text()), record)
         path.write_text(json.dumps(record, indent=1) + "\n")
@@ -124,52 +117,27 @@ def main() -> None:
         for level in map(float, given.levels.split(","))
         for label in wanted
     ]
-    done = {(r["level"], r["seed"], r["line"]) for r in rows(folder)}
+    done = {(r["level"], r["seed"], r["line"]) for r in fits.records()}
     todo = [job for job in jobs if job not in done]
-    made = {"commit": commit(), "cpu": cpu()}
     started = time.perf_counter()
     for number, (level, seed, label) in enumerate(todo):
-        record, values = one(clean, level, seed, wanted[label], given.threads)
-        record = {"set": given.set, "level": level, "seed": seed, "line": label, **made, **record}
-        np.save(folder / array_name(level, seed, label), values)
-        with open(folder / "runs.jsonl", "a") as file:
-            file.write(json.dumps(record) + "\n")
+        record = fits.add(level, seed, label, *one(clean, level, seed, wanted[label], given.threads))
         left = (time.perf_counter() - started) / (number + 1) * (len(todo) - number - 1)
         print(json.dumps({k: record[k] for k in ("level", "seed", "line", "ndcg@20", "epochs", "seconds")}), end=" ")
         print(f"{number + 1}/{len(todo)}, {left / 60:.0f} min left", flush=True)
 
 
-def divided(name: str) -> Split:
-    """The parts of a set, with seed 0."""
-    opened = open_source(name)
-    return opened.split(0.1, 0) if opened.given else split(opened.everything(), "ratio", seed=0)
-
-
 def one(
     clean: Split, level: float, seed: int, fields: Mapping[str, Any], threads: int
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """One fit: its record, and the NDCG@20 of every user of the test part."""
+    """One fit on the log with noise: its record, and the NDCG@20 of every user of the test part."""
     noisy = add_false_positives(clean.train, level, seed, forbidden=[clean.valid, clean.test])
     parts = Split(noisy.log, clean.valid, clean.test, clean.how)
-    started = time.perf_counter()
-    if "model" in fields:
-        tried = []
-        for point in getattr(BASELINES[fields["model"]], "GRID", ({},)):
-            run = resolve(model=fields["model"], settings={"model": dict(point)}, seed=seed, threads=threads)
-            model = Recommender.from_run(run).fit(parts)
-            tried.append((model.metrics["valid"]["ndcg@20"], len(tried), model))
-        model = max(tried, key=lambda t: t[:2])[2]
-    else:
-        model = Recommender.from_run(resolve(**fields, seed=seed, threads=threads)).fit(parts)
-    seconds = time.perf_counter() - started
-    found: Evaluation = model.evaluate("test", METRICS)
-    record: dict[str, Any] = {m: round(v, 6) for m, v in found.means().items()}
-    record |= {"valid": round(model.metrics["valid"]["ndcg@20"], 6), "seconds": round(seconds, 1)}
-    record |= {"epochs": model.best.epoch if model.best and "model" not in fields else 0}
+    model, record, values = fitted(parts, fields, seed, threads)
     loss = model.run.loss.settings if "model" not in fields else {}
     if level and "tau_pos" in loss:
         record |= weights(model, noisy, float(loss["tau_pos"]), parts)
-    return record, found.per_user("ndcg@20").astype(np.float32)
+    return record, values
 
 
 def weights(model: Recommender, noisy: Noisy, tau_pos: float, parts: Split) -> dict[str, float]:
@@ -196,36 +164,12 @@ def weights(model: Recommender, noisy: Noisy, tau_pos: float, parts: Split) -> d
     return {"weight_injected": round(bad.mean(), 4), "weight_genuine": round(good.mean(), 4), "auc": round(auc, 4)}
 
 
-def array_name(level: float, seed: int, label: str) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", f"{label}.{level:g}.{seed}") + ".npy"
-
-
-def rows(folder: Path) -> list[dict[str, Any]]:
-    """What was run; a last line that was cut by a kill is left out."""
-    path = folder / "runs.jsonl"
-    found = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        if line.endswith("}"):
-            found.append(json.loads(line))
-    return found
-
-
-def judged(values: np.ndarray) -> Evaluation:
-    """Values of users as an evaluation, for the paired test."""
-    terms = values.astype(np.float64)[:, None]
-    return Evaluation((parse("ndcg@20"),), np.arange(len(values)), terms, np.ones_like(terms), 0, 0)
-
-
-def summary(name: str, folder: Path) -> dict[str, Any]:
+def summary(name: str, fits: Fits) -> dict[str, Any]:
     """Means and spreads over seeds, and the tests, of everything that was run."""
-    all_rows, content = rows(folder), list[dict[str, Any]]()
+    all_rows, content = fits.records(), list[dict[str, Any]]()
     for level in sorted({r["level"] for r in all_rows}):
         of_level = {label: [r for r in all_rows if (r["level"], r["line"]) == (level, label)] for label in lines(name)}
-        users = {
-            label: np.mean([np.load(folder / array_name(level, r["seed"], label)) for r in found], axis=0)
-            for label, found in of_level.items()
-            if found
-        }
+        users = {label: np.mean([fits.values(r) for r in found], axis=0) for label, found in of_level.items() if found}
         p_values: dict[str, float] = {}
         for label in users:
             other = control(label)

@@ -1,6 +1,6 @@
 """MML against CCL with few negatives: does the sum of several margins make up for them, and which margins?
 
-    python -m benchmarks margins SET [--negatives 10,100] [--out FILE.json]
+    python -m benchmarks margins SET [--negatives 10,100] [--folder runs/margins] [--out FILE.json]
 
 The design, fixed before its results: MF, width 64, cosine scores, uniform negatives, batches of 1,024, learning rate
 .01, at most 40 epochs, patience 4. Every setting of a loss is fitted once with seed 0; NDCG@20 on the validation part
@@ -21,10 +21,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine
-from benchmarks.bilateral import TAU, divided, judged
+from benchmarks.bilateral import TAU
+from benchmarks.fits import METRICS, Fits, divided, fitted, judged
 from taurec.evaluation.significance import compare_paired
-from taurec.recommender import Recommender
-from taurec.training.presets import resolve
 
 FIELDS: dict[str, Any] = {
     "lr": 1e-2,
@@ -32,7 +31,6 @@ FIELDS: dict[str, Any] = {
     "epochs": 40,
     "patience": 4,
     "metric": "ndcg@20",
-    "threads": 1,
 }
 STRENGTHS, LOWER = (5.0, 20.0, 80.0), (0.5, 1.0, 2.0)
 SHARES = (0.05, 0.15, 0.2, 0.6)
@@ -63,26 +61,30 @@ def main() -> None:
     parser.add_argument("set", choices=list(TAU))
     parser.add_argument("--negatives", default="10,100")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, default=Path("runs/margins"), help="one line and one array a fit")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    parts, lines, users = divided(given.set), list[dict[str, Any]](), dict[tuple[int, str], np.ndarray]()
+    parts, fits = divided(given.set), Fits(given.folder / given.set)
+    done = {(r["seed"], r["line"]): r for r in fits.records()}
+    lines, users = list[dict[str, Any]](), dict[tuple[int, str], np.ndarray]()
     chosen_on: dict[tuple[int, str], float] = {}
+
+    def fit(point: dict[str, Any], seed: int) -> dict[str, Any]:
+        line = json.dumps(point, sort_keys=True)
+        if (seed, line) not in done:
+            done[seed, line] = fits.add(0.0, seed, line, *fitted(parts, FIELDS | point, seed)[1:])
+        return done[seed, line]
+
     for n, (family, grid) in itertools.product(map(int, given.negatives.split(",")), FAMILIES.items()):
-        tried = []
-        for point in grid:
-            model = Recommender.from_run(resolve(**FIELDS, **point, negatives=f"uniform:{n}", seed=0)).fit(parts)
-            tried.append((model.metrics["valid"]["ndcg@20"], -len(tried), point, model))
-        best = max(tried, key=lambda t: t[:2])
-        models, chosen_on[n, family] = [best[3]], best[0]
-        for seed in range(1, given.seeds):
-            models.append(Recommender.from_run(best[3].run.but(seed=seed)).fit(parts))
-        found = [model.evaluate("test", ["ndcg@20", "recall@20"]) for model in models]
-        users[n, family] = np.mean([f.per_user("ndcg@20") for f in found], axis=0)
-        means = [f.means() for f in found]
-        line = {"negatives": n, "line": family, "valid": round(best[0], 5), "tried": len(grid), "seeds": len(found)}
-        line |= {m: round(float(np.mean([v[m] for v in means])), 5) for m in ("ndcg@20", "recall@20")}
-        line["spread"] = round(float(np.std([v["ndcg@20"] for v in means], ddof=1)), 5) if len(found) > 1 else None
-        line["chosen"] = best[2]["settings"]["loss"]
+        points = [point | {"negatives": f"uniform:{n}"} for point in grid]
+        tried: list[float] = [fit(point, 0)["valid"] for point in points]
+        best = points[tried.index(max(tried))]
+        found = [fit(best, seed) for seed in range(given.seeds)]
+        users[n, family], chosen_on[n, family] = np.mean([fits.values(r) for r in found], axis=0), max(tried)
+        line = {"negatives": n, "line": family, "valid": round(max(tried), 5), "tried": len(grid), "seeds": len(found)}
+        line |= {m: round(float(np.mean([r[m] for r in found])), 5) for m in METRICS}
+        line["spread"] = round(float(np.std([r["ndcg@20"] for r in found], ddof=1)), 5) if len(found) > 1 else None
+        line["chosen"] = best["settings"]["loss"]
         if family.startswith("mml"):
             other = max(("ccl", "ccl, lower weights"), key=lambda name: chosen_on[n, name])
             paired = compare_paired(judged(users[n, family]), judged(users[n, other]), "ndcg@20")

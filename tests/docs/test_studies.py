@@ -1,9 +1,13 @@
-"""What was run is put into the record of the bilateral study without mixing what was tested apart."""
+"""A study keeps its fits as they end; its record does not mix what was tested apart."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 from benchmarks.bilateral import merged
+from benchmarks.fits import Fits
 
 SL, BSL, BPR = "sl, blocks of 4", "bsl, tau_pos 1, blocks of 4", "bpr"
 
@@ -41,3 +45,16 @@ def test_lines_tested_together_are_not_divided() -> None:
 def test_another_setting_is_refused() -> None:
     with pytest.raises(SystemExit, match="another setting"):
         merged(record("a"), record("b") | {"setting": {"tau": 0.2}})
+
+
+def test_fits_are_read_again_without_one_that_a_kill_cut(tmp_path: Path) -> None:
+    fits = Fits(tmp_path / "debian")
+    kept = fits.add(0.1, 2, BSL, {"valid": 0.25}, np.array([0.5, 1.0], dtype=np.float32))
+    with open(tmp_path / "debian/runs.jsonl", "a") as file:
+        file.write('{"set": "debian", "level": 0.1, "se')
+    again = Fits(tmp_path / "debian")
+    assert again.records() == [kept]
+    assert [kept[key] for key in ("set", "level", "seed", "line", "valid")] == ["debian", 0.1, 2, BSL, 0.25]
+    assert again.values(kept).tolist() == [0.5, 1.0]
+    more = again.add(0.1, 3, BSL, {"valid": 0.5}, np.zeros(1))
+    assert again.records() == [kept, more]
