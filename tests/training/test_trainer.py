@@ -72,6 +72,16 @@ def test_a_graph_step_at_the_rows_needed_has_the_gradients_of_the_whole(fields, 
         torch.testing.assert_close(part, whole, rtol=1e-5, atol=1e-6 * float(whole.abs().max()))
 
 
+@pytest.mark.parametrize("backbone", ["lightgcn", "simplex"])
+def test_l2_of_whole_tables_as_a_decay_takes_the_steps_of_its_gradient(backbone) -> None:
+    fields = {"backbone": backbone, "loss": "sl", "epochs": 2, "l2": 1e-2, "l2_mode": "tables"}
+    runs = fields | {"kernel": "torch"}, fields | {"kernel": "auto"}, fields | {"kernel": "auto", "l2": 0.0}
+    whole, mine, without = (train(**run).ranker for run in runs)
+    for a, b, c in zip(*([r.user, r.item] for r in (whole, mine, without)), strict=True):
+        assert np.quantile(np.abs(a - b), 0.99) <= 1e-5 * np.abs(a).max()
+        assert np.quantile(np.abs(a - c), 0.5) > 1e-3 * np.abs(a).max()
+
+
 @pytest.mark.parametrize("l2", [0.0, 1e-2])
 @pytest.mark.parametrize("negatives", ["uniform:8", "in-batch", "shared:8"])
 def test_a_pairwise_backbone_leaves_the_item_of_a_row_out_of_its_history(negatives, l2, monkeypatch) -> None:

@@ -33,6 +33,11 @@ def by_counts(run: Run) -> bool:
     return run.l2 > 0 and run.l2_mode in ("gathered", "sum") and run.l2_on == "ego"
 
 
+def decays(run: Run) -> bool:
+    """Whether that gradient is every row of the tables, times the strength."""
+    return run.l2 > 0 and run.l2_mode == "tables" and run.l2_on == "ego" and run.kernel != "torch"
+
+
 def strength(run: Run, batch: Batch) -> float:
     """What that count is multiplied by."""
     return run.l2 / (len(batch.user) if run.l2_mode == "gathered" else 1)

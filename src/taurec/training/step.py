@@ -22,8 +22,8 @@ from taurec.scoring import batch_scores, catalogue_scores, streams
 from taurec.training.adam import Adam
 from taurec.training.clipping import clip
 from taurec.training.objective import NONE, Objective
-from taurec.training.penalty import count
-from taurec.training.plain import PlainTables, Taken, by_counts, strength
+from taurec.training.penalty import Counted, count
+from taurec.training.plain import PlainTables, Taken, by_counts, decays, strength
 from taurec.training.side import side_of
 from taurec.types import Batch, Embeddings, NegativeIds
 
@@ -119,9 +119,13 @@ class Step:
     def _take(self, embeddings: Embeddings, batch: Batch) -> Taken:
         """What the step works on: the rows of its batch, where the backbone yields its tables themselves."""
         if embeddings.user is not embeddings.ego_user or embeddings.item is not embeddings.ego_item:
-            counted = None
-            if by_counts(self.run) and self._holds(embeddings.ego_user) and self._holds(embeddings.ego_item):
-                counted = count(batch, len(embeddings.ego_user), len(embeddings.ego_item))
+            counted, tables = None, (embeddings.ego_user, embeddings.ego_item)
+            if all(self._holds(table) for table in tables):
+                if by_counts(self.run):
+                    counted = count(batch, *map(len, tables))
+                elif decays(self.run):
+                    user, item = (table.new_ones(len(table)) for table in tables)
+                    counted = Counted(user, item, decayed=True)
             return Taken(embeddings, batch, counted=counted)
         if self.tables is None:
             self.tables = PlainTables(self.run, embeddings, self.optimizer, batch)
