@@ -48,7 +48,7 @@ def margins() -> str:
             f"|---|{'---:|---|' * len(numbers)}",
         ]
         for label in labels:
-            cells = [(entry(at[n, label]), chosen(at[n, label]["chosen"])) for n in numbers]
+            cells = [(entry(at[n, label]), chosen(at[n, label])) for n in numbers]
             told.append(f"| {label} | {' | '.join(f'{value} | {setting}' for value, setting in cells)} |")
         told.append("")
     told += few()
@@ -84,10 +84,13 @@ def beside(name: str, n: int) -> str:
     return f"{' | '.join(cells)} | {epochs} | {seeds} |"
 
 
-def chosen(settings: dict[str, Any]) -> str:
+def chosen(line: dict[str, Any]) -> str:
     """What validation chose, without what the line's name says."""
-    names = {"tau": "tau", "margin": "margin", "neg_weight": "weight"}
-    return ", ".join(f"{word} {settings[name]:g}" for name, word in names.items() if name in settings)
+    settings, names = line["chosen"], {"tau": "tau", "margin": "margin", "neg_weight": "weight"}
+    told = [f"{word} {settings[name]:g}" for name, word in names.items() if name in settings]
+    if "margins" in settings and "margins" not in line["line"]:
+        told.insert(0, f"margins {settings['margins'][0]:g} to {settings['margins'][-1]:g}")
+    return ", ".join(told)
 
 
 def section(record: dict[str, Any], title: str) -> str:
