@@ -16,7 +16,7 @@ from taurec.errors import UsageError
 from taurec.training.presets import resolve
 from taurec.training.trainer import Trainer
 
-AGGREGATORS = ("mean", "user_attention", "self_attention")
+AGGREGATORS = ("mean", "user_attention", "self_attention", "user_attention padded", "self_attention padded")
 LOG = Interactions.from_pairs([0, 0, 0, 1, 3, 3], [0, 2, 4, 1, 0, 3])
 """User 2 has no pair, user 1 a single one."""
 
@@ -33,14 +33,20 @@ def naive(model: SimpleX, user: int, without: int | None = None) -> Tensor:
         query = own if model.aggregator == "user_attention" else model.query
         logits = [torch.tanh(table[i] @ model.keys + model.key_bias) @ query for i in items]
         total = sum(math.exp(x.item()) for x in logits)
+        total += max(int(LOG.user_counts.max()) - 1 - len(items), 0) if model.padded else 0
         weights = [math.exp(x.item()) / total for x in logits]
     for i, w in zip(items, weights, strict=True):
         pooled = pooled + w * table[i]
     return model.gamma * own + (1 - model.gamma) * pooled @ model.values
 
 
+def how(aggregator: str) -> dict:
+    name, *padded = aggregator.split()
+    return {"aggregator": name, "padded": bool(padded)}
+
+
 def built(aggregator: str, **settings) -> SimpleX:
-    model = SimpleX(LOG, dim=3, gamma=0.7, aggregator=aggregator, init="normal:1", seed=2, **settings).double()
+    model = SimpleX(LOG, dim=3, gamma=0.7, init="normal:1", seed=2, **how(aggregator), **settings).double()
     if aggregator != "mean":
         with torch.no_grad():
             model.key_bias.copy_(torch.tensor([0.3, -0.2, 0.1]))
@@ -103,7 +109,7 @@ def test_bits_do_not_depend_on_threads(aggregator) -> None:
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            model = SimpleX(log, dim=16, aggregator=aggregator, init="normal:1")
+            model = SimpleX(log, dim=16, init="normal:1", **how(aggregator))
             e = model.embed_pairs(user, item)
             e.user.square().sum().backward()
             found.append([e.user.detach(), *(p.grad for p in model.parameters() if p.grad is not None)])
@@ -166,3 +172,5 @@ def test_settings_are_checked() -> None:
         SimpleX(LOG, gamma=1.5)
     with pytest.raises(UsageError, match="user_attention"):
         SimpleX(LOG, aggregator="user-attention")
+    with pytest.raises(UsageError, match="padded is about the softmax"):
+        SimpleX(LOG, padded=True)

@@ -29,6 +29,11 @@ class SimpleX(Backbone):
         user_attention   w_ui = softmax over H_u of <tanh(K q_i + b), e_u>
         self_attention   w_ui = softmax over H_u of <tanh(K q_i + b), c>
 
+    With ``padded`` the sum of either softmax also has a 1 for each place by which the history is shorter than the
+    longest of all, so that a short history weighs less than a long one:
+
+        w_ui = exp(x_ui) / (sum_{j in H_u} exp(x_uj) + L - |H_u|)
+
     H_u are the user's training items. In training the item that a row is about is left out of the history of that
     row, so that it is not explained by itself; a history that is then empty adds nothing. With ``gamma=1`` it is MF.
 
@@ -46,15 +51,16 @@ class SimpleX(Backbone):
         gamma: weight of the user's own vector, 0..1.
         aggregator: how a history becomes a vector, see above.
         shared: whether the q_i are the item table itself, or a table of their own.
+        padded: see above; L is the longest history of a training row, so one less than the longest of a user.
         biases: whether scores have biases, see above; such a backbone takes ``dot`` scores and no other.
         init: of the tables; the authors draw `normal:0.0001`, which goes with a rate of 1e-4 to 1e-3. V, K and c are
             xavier-uniform, the b of K and the shared bias start at 0, other biases as the tables do.
         seed: of the tables, the biases and the matrices.
     Returns: of ``embed``: h_u [U, dim] with whole histories, and the item table; with ``biases`` both [., dim + 2].
     Source: Mao et al., CIKM 2021, arXiv 2109.12613, section 3.2; the authors' code in RecZoo.
-    Differs from the authors' code in: the softmax runs over the history alone, where theirs counts a 1 for each place
-    that padding leaves empty; histories are whole, where theirs may be cut at a length; K, V, c and b have other
-    initial draws; no dropout on the weights; biases have no L2.
+    Differs from the authors' code in: the softmax runs over the history alone, as in the paper, unless ``padded``;
+    histories are whole, where theirs may be cut at a length; K, V, c and b have other initial draws; no dropout on the
+    weights; biases have no L2.
 
     >>> model = SimpleX(Interactions.from_pairs([0, 0, 1], [0, 1, 1]), dim=2, gamma=0.5)
     >>> whole, row = model.embed(), model.embed_pairs(torch.tensor([0]), torch.tensor([1]))
@@ -77,6 +83,7 @@ class SimpleX(Backbone):
         gamma: float = 0.5,
         aggregator: Aggregator = "mean",
         shared: bool = True,
+        padded: bool = False,
         biases: bool = False,
         init: str = "xavier_uniform",
         seed: int = 0,
@@ -88,6 +95,10 @@ class SimpleX(Backbone):
             raise UsageError(f"unknown aggregator {aggregator!r}{did_you_mean(aggregator, get_args(Aggregator))}")
         self.gamma = gamma
         self.aggregator = aggregator
+        if padded and aggregator == "mean":
+            raise UsageError("padded is about the softmax of an attention, and aggregator='mean' has none")
+        self.padded = padded
+        self._longest = int(train.user_counts.max(initial=1)) - 1
         self.values = nn.Parameter(init_table("xavier_uniform", seed, "values", dim, dim))
         if aggregator != "mean":
             self.keys = nn.Parameter(init_table("xavier_uniform", seed, "keys", dim, dim))
@@ -155,8 +166,12 @@ class SimpleX(Backbone):
         query = F.embedding(row, own) if self.aggregator == "user_attention" else self.query
         logit = (key * query).sum(1).masked_fill(there == 0, -torch.inf)
         top = logit.detach().new_full((len(own),), -torch.inf).scatter_reduce(0, row, logit.detach(), "amax")
-        raised = (logit - top.masked_fill(top == -torch.inf, 0.0).index_select(0, row)).exp()
+        top = top.masked_fill(top == -torch.inf, 0.0)
+        top = top.clamp(min=0) if self.padded else top
+        raised = (logit - top.index_select(0, row)).exp()
         total = _sums(raised, row, len(own))
+        if self.padded:
+            total = total + (self._longest - _sums(there, row, len(own))).clamp(min=0) * (-top).exp()
         return raised / total.masked_fill(total == 0, 1.0).index_select(0, row)
 
     @property
