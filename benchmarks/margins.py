@@ -5,7 +5,8 @@
 The design, fixed before its results: MF, width 64, cosine scores, uniform negatives, batches of 1,024, learning rate
 .01, at most 40 epochs, patience 4. Every setting of a loss is fitted once with seed 0; NDCG@20 on the validation part
 chooses one for each loss, family of margins and number of negatives; the chosen ones are fitted with three seeds and
-judged once on the test part, with a paired sign-flip test over users of MML against CCL. SL stands beside them.
+judged on the test part, with a paired sign-flip test over users of MML against CCL. SL stands beside them. What the
+others have on the test part is kept in the folder of fits and looked at nowhere.
 Added after the first results, since CCL chose the lowest of its weights on MovieLens-100K, and both losses the highest
 on debian: lower and higher ones, as lines of their own. MML is tested against CCL's line that is best on validation.
 """

@@ -32,7 +32,7 @@ class SimpleX(Backbone):
     With ``padded`` the sum of either softmax also has a 1 for each place by which the history is shorter than the
     longest of all, so that a short history weighs less than a long one:
 
-        w_ui = exp(x_ui) / (sum_{j in H_u} exp(x_uj) + L - |H_u|)
+        w_ui = exp(x_ui) / (sum_{j in H_u} exp(x_uj) + max(0, L - |H_u|))
 
     H_u are the user's training items. In training the item that a row is about is left out of the history of that
     row, so that it is not explained by itself; a history that is then empty adds nothing. With ``gamma=1`` it is MF.
@@ -58,7 +58,7 @@ class SimpleX(Backbone):
         seed: of the tables, the biases and the matrices.
     Returns: of ``embed``: h_u [U, dim] with whole histories, and the item table; with ``biases`` both [., dim + 2].
     Source: Mao et al., CIKM 2021, arXiv 2109.12613, section 3.2; the authors' code in RecZoo.
-    Differs from the authors' code in: the softmax runs over the history alone, as in the paper, unless ``padded``;
+    Differs from the authors' code in: the softmax runs over the history alone, unless ``padded``;
     histories are whole, where theirs may be cut at a length; K, V, c and b have other initial draws; no dropout on the
     weights; biases have no L2.
 

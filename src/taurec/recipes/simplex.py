@@ -11,13 +11,13 @@ COMMON: dict[str, Any] = {
     "order": "shuffled", "epochs": 100, "patience": 3, "lr": 1e-4, "lr_schedule": "plateau", "l2_mode": "tables",
     "user_dropout": 0.1, "user_dropout_on": "unit", "clip_norm": 10.0,
 }  # fmt: skip
-ON = "where validation brings nothing better the run goes on from where it is, theirs from its best weights"
+PLATEAU = "where validation brings nothing better the run goes on from where it is, theirs from its best weights"
 INIT = {"backbone": {"init": "normal:0.0001"}}
 
 
 def _row(data: str, margin: float, weight: float, n: int, batch: int, l2: float, recall: float, ndcg: float) -> Recipe:
     fields = COMMON | {"loss": f"ccl:{margin}:{weight}", "negatives": f"uniform:{n}", "batch_size": batch, "l2": l2}
-    differs = f"{NEVER_SAME}; {ON}"
+    differs = f"{NEVER_SAME}; {PLATEAU}"
     return Recipe(data, fields, Published(recall, ndcg, LOG), differs, usual_epochs=60, settings=INIT)
 
 
@@ -59,7 +59,7 @@ def _history(
 ) -> Recipe:
     """SimpleX with the weight .8 on the user's own vector, its epoch chosen by NDCG@20."""
     settings = {"backbone": {"init": "normal:0.0001", "gamma": 0.8, **backbone}}
-    differs = f"{NEVER_SAME}; no L2 on a table of histories; {ON}"
+    differs = f"{NEVER_SAME}; no L2 on a table of histories; {PLATEAU}"
     differs += f"; {more}" if more else ""
     fields = fields | {"backbone": "simplex"}
     return Recipe(data, fields, published, differs, usual_epochs=last, select="ndcg@20", settings=settings)

@@ -34,8 +34,8 @@ def by_counts(run: Run) -> bool:
 
 
 def decays(run: Run) -> bool:
-    """Whether that gradient is every row of the tables, times the strength."""
-    return run.l2 > 0 and run.l2_mode == "tables" and run.l2_on == "ego" and run.kernel != "torch"
+    """Whether the gradient of the L2 term is every row times its strength: a decay, for whoever moves the tables."""
+    return run.l2 > 0 and run.l2_mode == "tables"
 
 
 def strength(run: Run, batch: Batch) -> float:
@@ -62,7 +62,7 @@ def ways(run: Run, layout: Layout, n_negatives: int, n_users: int, n_items: int,
         item = "late"
     elif layout == "per_row" and run.train_score == "cosine" and kernel == "numba" and mode != "unsquared":
         item = "unit"
-    if mode == "tables" and "whole" in (user, item):
+    if decays(run) and "whole" in (user, item):
         return whole
     return Ways(user, item)
 
@@ -104,7 +104,7 @@ class PlainTables:
         elif ids is not None:
             n = len(ids)
         self.ways = ways(run, batch.negatives.layout, n, len(embeddings.user), len(embeddings.item), kernel)
-        self.decays = run.l2 > 0 and run.l2_mode == "tables" and "whole" not in self.ways
+        self.decays = decays(run) and "whole" not in self.ways
         decay = run.l2 if self.decays else adam.weight_decay
         self.user: LateTable | None = None
         self.item: LateTable | UnitTable | None = None

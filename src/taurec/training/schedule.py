@@ -19,7 +19,8 @@ def share(schedule: LrSchedule, done: float, waits: int = 0) -> float:
     All steps are those of ``epochs`` epochs, also if the run stops earlier.
 
     Source: Loshchilov and Hutter, ICLR 2017, arXiv 1608.03983, eq. 5 (cosine, one cycle); the training code of
-    SimpleX (plateau, whose floor is a rate of 1e-6: the same for its rate of 1e-4).
+    SimpleX (plateau, whose floor is a rate of 1e-6: the same for its rate of 1e-4). Differs from that code in: the
+    weights stay as they are when the step size falls, where theirs go back to the best so far.
 
     >>> [share("linear", 0.25), round(share("cosine", 0.5), 3), share("constant", 0.9), share("plateau", 0.5, waits=1)]
     [0.75, 0.5, 1.0, 0.1]

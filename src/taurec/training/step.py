@@ -123,7 +123,7 @@ class Step:
             if all(self._holds(table) for table in tables):
                 if by_counts(self.run):
                     counted = count(batch, *map(len, tables))
-                elif decays(self.run):
+                elif decays(self.run) and self.run.l2_on == "ego" and self.run.kernel != "torch":
                     user, item = (table.new_ones(len(table)) for table in tables)
                     counted = Counted(user, item, decayed=True)
             return Taken(embeddings, batch, counted=counted)
