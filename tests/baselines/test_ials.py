@@ -36,14 +36,20 @@ def test_a_half_step_by_hand() -> None:
 
 
 @pytest.mark.parametrize("nu", [0.0, 0.5, 1.0])
-def test_a_half_step_solves_the_dense_normal_equations(nu) -> None:
+@pytest.mark.parametrize("alpha", [0.0, 0.2])
+@pytest.mark.parametrize("dim", [1, 6, 8, 19])
+def test_a_half_step_solves_the_dense_normal_equations(dim, alpha, nu) -> None:
+    """Users have 0 to 23 items: more than dim, as many, and fewer, where a smaller system is solved."""
     x = random_x()
-    h = np.random.default_rng(1).standard_normal((23, 6))
-    w = IALS(dim=6, alpha=0.2, l2=0.05, nu=nu).half_step(csr_array(x), h)
+    for n in range(24):
+        x[n] = np.arange(23) < n
+    h = np.random.default_rng(1).standard_normal((23, dim))
+    w = IALS(dim=dim, alpha=alpha, l2=0.05, nu=nu).half_step(csr_array(x), h)
     for u, row in enumerate(x):
-        ridge = 0.05 * (row.sum() + 0.2 * 23) ** nu
-        a = h.T @ (h * (row + 0.2)[:, None]) + ridge * np.eye(6)
-        np.testing.assert_allclose(w[u], np.linalg.solve(a, h.T @ row), rtol=1e-10, atol=1e-12)
+        ridge = 0.05 * (row.sum() + alpha * 23) ** nu
+        a = h.T @ (h * (row + alpha)[:, None]) + ridge * np.eye(dim)
+        expected = np.linalg.solve(a, h.T @ row) if row.any() else np.zeros(dim)
+        np.testing.assert_allclose(w[u], expected, rtol=1e-10, atol=1e-12)
 
 
 def test_the_objective_falls_and_its_gradient_vanishes_for_users() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
@@ -12,10 +11,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from taurec import draw
-from taurec.baselines.ials_solve import solve_rows
 from taurec.baselines.protocol import State, fitted
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
+from taurec.kernels.compile import kernel
 from taurec.ranker import Float
 
 Double = NDArray[np.float64]
@@ -31,7 +30,8 @@ class IALS:
         w_u = ( sum_{i in I_u} h_i h_i^T + alpha H^T H + l2 (|I_u| + alpha I)^nu )^-1 sum_{i in I_u} h_i
 
     Each iteration solves the items given the users, then the users given the items, in float64; so
-    the vector of a known user is what :meth:`from_history` finds for the same items. User vectors
+    the vector of a known user is what :meth:`from_history` finds for the same items. A row with fewer
+    items than ``dim`` has the same solution from a system of its items, which is smaller. User vectors
     start from N(0, 0.01 / dim). Bits do not depend on the number of threads of the solver.
 
     Args:
@@ -87,11 +87,12 @@ class IALS:
         """[r, dim] float64: the exact solution for each row of a binary [r, n] matrix, given the n others."""
         ridge = self.l2 * (np.diff(rows.indptr) + self.alpha * rows.shape[1]) ** self.nu
         out = np.empty((rows.shape[0], self.dim))
-        base = self.alpha * _gram(other)
+        spread, axes = np.linalg.eigh(self.alpha * _gram(other))
+        spread, along = np.maximum(spread, 0.0), np.ascontiguousarray(other @ axes)
         indptr, indices = rows.indptr.astype(np.int64), rows.indices.astype(np.int64)
         chunks = [np.arange(a, min(a + _CHUNK, len(out))) for a in range(0, len(out), _CHUNK)]
-        solve = _compiled()
-        _parallel(lambda chunk: solve(chunk, indptr, indices, other, base, ridge, out), chunks)
+        solve, axes = kernel("solve_rows"), np.ascontiguousarray(axes.T)
+        _parallel(lambda chunk: solve(chunk, indptr, indices, along, spread, axes, ridge, out), chunks)
         return out
 
     @property
@@ -142,15 +143,3 @@ def _parallel(task: Callable[[NDArray[np.int64]], object], chunks: list[NDArray[
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for done in [pool.submit(task, chunk) for chunk in chunks]:
             done.result()
-
-
-@functools.cache
-def _compiled() -> Callable[..., None]:
-    """The solver as machine code, kept on disk where there is a place for it."""
-    from numba import njit
-
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-    try:
-        return njit(cache=True, **options)(solve_rows)
-    except RuntimeError:  # numba found no folder that it may write to
-        return njit(**options)(solve_rows)

@@ -22,9 +22,18 @@ def kernel(name: str) -> Callable[..., Any]:
     """The compiled form of a loop of one of the ``*_loops`` modules or of ``cpu_tables``."""
     from numba import njit
 
-    from taurec.kernels import catalogue_loops, cpu_loops, cpu_tables, draw_loops, half_loops, hop_loops, topk_loops
+    from taurec.kernels import (
+        catalogue_loops,
+        cpu_loops,
+        cpu_tables,
+        draw_loops,
+        half_loops,
+        hop_loops,
+        ials_loops,
+        topk_loops,
+    )
 
-    loops = (cpu_loops, cpu_tables, draw_loops, catalogue_loops, hop_loops, half_loops, topk_loops)
+    loops = (cpu_loops, cpu_tables, draw_loops, catalogue_loops, hop_loops, half_loops, ials_loops, topk_loops)
     loop, signature = next((f, s) for m in loops for f, s in m.SIGNATURES.items() if f.__name__ == name)
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
     try:
