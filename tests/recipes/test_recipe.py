@@ -41,3 +41,10 @@ def test_seeds_and_protocols_make_different_runs_of_the_same_setting() -> None:
     one, other = recipe.run("paper", 0), recipe.run("paper", 1)
     assert one != other
     assert one.but(seed=1) == other
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name.endswith(("-ngcf-sl", "-ngcf-bsl"))])
+def test_a_row_of_ngcf_differs_from_that_of_lightgcn_in_the_backbone_alone(name: str) -> None:
+    ngcf, lightgcn = (RECIPES[row]().run("paper", 0) for row in (name, name.replace("ngcf", "lightgcn")))
+    assert ngcf.backbone.name == "ngcf"
+    assert ngcf.but(backbone=lightgcn.backbone) == lightgcn

@@ -101,40 +101,37 @@ def movielens_1m_lightgcn_bsl() -> Recipe:
     return _lightgcn("movielens-1m", 1, 0.15, 1.10, 1024, 123, 175, 0.2790, 0.2605, **by)
 
 
-def _ngcf(data: str, tau: float, k: float) -> Recipe:
+def _ngcf(lightgcn: Recipe) -> Recipe:
     """NGCF with the settings of the BSL authors' LightGCN row; their NGCF is not in the code they published."""
-    fields = COMMON | {
-        "backbone": "ngcf", "loss": f"bsl-authors-reweight:{tau}:{k}", "negatives": "in-batch:diagonal",
-        "batch_size": 2048, "lr": 1e-3, "l2": 1e-5,
-    }  # fmt: skip
-    return Recipe(data, fields, claim="NGCF beside MF and LightGCN; a row of our own", usual_epochs=100)
+    fields = dict(lightgcn.fields) | {"backbone": "ngcf"}
+    return Recipe(lightgcn.data, fields, claim="NGCF beside MF and LightGCN; a row of our own", usual_epochs=100)
 
 
 def yelp2018_ngcf_sl() -> Recipe:
     """NGCF + SL on Yelp2018, a row of our own."""
-    return _ngcf("yelp2018", 0.15, 1.0)
+    return _ngcf(yelp2018_lightgcn_sl())
 
 
 def yelp2018_ngcf_bsl() -> Recipe:
     """NGCF + BSL on Yelp2018, a row of our own."""
-    return _ngcf("yelp2018", 0.15, 1.12)
+    return _ngcf(yelp2018_lightgcn_bsl())
 
 
 def gowalla_ngcf_sl() -> Recipe:
     """NGCF + SL on Gowalla, a row of our own."""
-    return _ngcf("gowalla", 0.12, 1.0)
+    return _ngcf(gowalla_lightgcn_sl())
 
 
 def gowalla_ngcf_bsl() -> Recipe:
     """NGCF + BSL on Gowalla, a row of our own."""
-    return _ngcf("gowalla", 0.12, 0.84)
+    return _ngcf(gowalla_lightgcn_bsl())
 
 
 def movielens_1m_ngcf_sl() -> Recipe:
     """NGCF + SL on MovieLens-1M, a row of our own."""
-    return _ngcf("movielens-1m", 0.15, 1.0)
+    return _ngcf(movielens_1m_lightgcn_sl())
 
 
 def movielens_1m_ngcf_bsl() -> Recipe:
     """NGCF + BSL on MovieLens-1M, a row of our own."""
-    return _ngcf("movielens-1m", 0.15, 1.10)
+    return _ngcf(movielens_1m_lightgcn_bsl())
