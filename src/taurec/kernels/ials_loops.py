@@ -25,52 +25,66 @@ def solve_rows(rows, indptr, indices, factors, spread, axes, ridge, out):
     """
     d = factors.shape[1]
     a, scaled = np.empty((d, d)), np.empty((d, d))
-    x, inverse_root = np.empty(d), np.empty(d)
+    x, diagonal, weight = np.empty(d), np.empty(d), np.empty(d)
     for r in rows:
         items = indices[indptr[r] : indptr[r + 1]]
-        n = len(items)
-        out[r] = 0.0
-        if n == 0:
-            continue
-        size = min(n, d)
-        a[:size, :size] = 0.0
-        if n >= d:
-            for p in range(d):
-                a[p, p] = spread[p] + ridge[r]
-            x[:] = 0.0
-            for at in range(0, n // 8 * 8, 8):
-                h = items[at : at + 8]
-                _add_eight(a, factors, h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7], d)
-            for at in range(n // 8 * 8, n):
-                _add_one(a, factors[items[at]], d)
-            for at in range(n):
-                h = factors[items[at]]
-                for p in range(d):
-                    x[p] += h[p]
-        else:
-            for p in range(d):
-                inverse_root[p] = 1.0 / np.sqrt(spread[p] + ridge[r])
-                for j in range(n):
-                    scaled[p, j] = factors[items[j], p] * inverse_root[p]
-            for j in range(n):
-                a[j, j] = 1.0
-                x[j] = 1.0
-            for p in range(0, d // 8 * 8, 8):
-                _add_eight(a, scaled, p, p + 1, p + 2, p + 3, p + 4, p + 5, p + 6, p + 7, n)
-            for p in range(d // 8 * 8, d):
-                _add_one(a, scaled[p], n)
-        _solve(a, x, size)
         y = out[r]
+        y[:] = 0.0
+        if len(items) == 0:
+            continue
         for p in range(d):
-            along = x[p]
-            if n < d:
-                along = 0.0
-                for j in range(n):
-                    along += scaled[p, j] * x[j]
-                along *= inverse_root[p]
-            axis = axes[p]
+            diagonal[p] = spread[p] + ridge[r]
+        if len(items) >= d:
+            _by_columns(a, x, factors, items, diagonal)
+        else:
+            _by_items(a, x, factors, items, diagonal, scaled, weight)
+        for p in range(d):
+            along, axis = x[p], axes[p]
             for q in range(d):
                 y[q] += along * axis[q]
+
+
+@njit(inline="always")
+def _by_columns(a, x, factors, items, diagonal):
+    """``x = (D + H^T H)^-1 H^T 1`` with D of ``diagonal``."""
+    n, d = len(items), len(diagonal)
+    a[:] = 0.0
+    x[:] = 0.0
+    for p in range(d):
+        a[p, p] = diagonal[p]
+    for at in range(0, n // 8 * 8, 8):
+        h = items[at : at + 8]
+        _add_eight(a, factors, h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7], d)
+    for at in range(n // 8 * 8, n):
+        _add_one(a, factors[items[at]], d)
+    for item in items:
+        h = factors[item]
+        for p in range(d):
+            x[p] += h[p]
+    _solve(a, x, d)
+
+
+@njit(inline="always")
+def _by_items(a, x, factors, items, diagonal, scaled, weight):
+    """The same x from the smaller system, in which ``scaled`` is ``(H D^-1/2)^T``."""
+    n, d = len(items), len(diagonal)
+    a[:n, :n] = 0.0
+    for p in range(d):
+        x[p] = 1.0 / np.sqrt(diagonal[p])
+        for j in range(n):
+            scaled[p, j] = factors[items[j], p] * x[p]
+    for j in range(n):
+        a[j, j] = weight[j] = 1.0
+    for p in range(0, d // 8 * 8, 8):
+        _add_eight(a, scaled, p, p + 1, p + 2, p + 3, p + 4, p + 5, p + 6, p + 7, n)
+    for p in range(d // 8 * 8, d):
+        _add_one(a, scaled[p], n)
+    _solve(a, weight, n)
+    for p in range(d):
+        total = 0.0
+        for j in range(n):
+            total += scaled[p, j] * weight[j]
+        x[p] *= total
 
 
 @njit(inline="always")
