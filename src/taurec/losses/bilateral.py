@@ -40,8 +40,8 @@ class BSL:
     tau_pos grows, the positive side becomes the plain mean of the user's positives.
 
     Args:
-        tau_pos: temperature of the positive side, in score units; the default is the better of .2 and 1 on
-            the validation parts of ml-100k and debian (docs/results.md).
+        tau_pos: temperature of the positive side, in score units; on clean logs a small one is mostly
+            harmful, on noisy ones .2 to 1 are worth a try (docs/bilateral.md).
         tau_neg: temperature of the negative side, in score units.
     Called with: pos [B], neg [B, N], group [B] int64, equal for rows of the same user; -inf marks an
     absent negative, and a row with none is left out of its group. Optional logq [B, N] or [N], the log
