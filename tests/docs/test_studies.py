@@ -10,6 +10,7 @@ from benchmarks.bilateral import merged
 from benchmarks.fits import Fits
 
 SL, BSL, BPR = "sl, blocks of 4", "bsl, tau_pos 1, blocks of 4", "bpr"
+AUTHORS = "bsl-authors-multi, k 1.1, blocks of 4"
 
 
 def record(commit: str, *lines: tuple[float, str, float]) -> dict:
@@ -38,8 +39,20 @@ def test_what_was_not_run_is_kept_with_its_commit_and_processor() -> None:
 
 def test_lines_tested_together_are_not_divided() -> None:
     old = record("a", (0.0, SL, 0.3), (0.0, BSL, 0.31))
-    with pytest.raises(SystemExit, match=r"these are tested together .*bsl, tau_pos 1, blocks of 4"):
-        merged(old, record("b", (0.0, SL, 0.29)))
+    with pytest.raises(SystemExit, match=r"bsl, tau_pos 1, blocks of 4' is tested together"):
+        merged(old, record("b", (0.0, "bsl, tau_pos 0.2, blocks of 4", 0.29)))
+    found = merged(old, record("b", (0.1, "bsl, tau_pos 0.2, blocks of 4", 0.29)))
+    assert len(found["lines"]) == 3, "another level is another family"
+
+
+def test_the_lines_of_the_authors_code_join_where_sl_comes_out_as_it_was() -> None:
+    old = record("a", (0.0, SL, 0.3), (0.0, BSL, 0.31))
+    found = merged(old, record("b", (0.0, SL, 0.3), (0.0, AUTHORS, 0.32)))
+    assert [(r["line"], r["ndcg@20"], r["commit"]) for r in found["lines"]] == [
+        (SL, 0.3, "b"), (BSL, 0.31, "a"), (AUTHORS, 0.32, "b"),
+    ]  # fmt: skip
+    with pytest.raises(SystemExit, match=r"tested against 'sl, blocks of 4', which has come out otherwise"):
+        merged(old, record("b", (0.0, SL, 0.29), (0.0, AUTHORS, 0.32)))
 
 
 def test_another_setting_is_refused() -> None:
