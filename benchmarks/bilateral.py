@@ -54,8 +54,6 @@ POINTWISE: dict[str, Any] = {"epochs": 40, "patience": 5, "metric": "ndcg@20", "
 LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4)
 BLOCKS = (1, 2, 4, 8)
 TAU_POS = (0.1, 0.2, 0.5, 1.0)
-FAMILIES = (r"bsl, ", r"bsl-authors-")
-"""Labels of the lines whose tests are corrected together."""
 
 
 def lines(name: str) -> dict[str, dict[str, Any]]:
@@ -82,6 +80,12 @@ def lines(name: str) -> dict[str, dict[str, Any]]:
     for baseline in ("popularity", "itemknn", "ease", "ials"):
         found[baseline] = {"model": baseline}
     return found
+
+
+def family(label: str) -> str | None:
+    """What the tests of lines that are corrected together have in common; None of a line that is not tested."""
+    found = re.match("bsl-authors|bsl", label)
+    return found.group() if found else None
 
 
 def control(label: str) -> str | None:
@@ -179,8 +183,8 @@ def summary(name: str, fits: Fits) -> dict[str, Any]:
             if other in users:
                 p_values[label] = compare_paired(judged(users[label]), judged(users[other]), "ndcg@20").p_value
         corrected: dict[str, float] = {}
-        for family in FAMILIES:
-            tested = {label: p for label, p in p_values.items() if re.match(family, label)}
+        for together in {family(label) for label in p_values}:
+            tested = {label: p for label, p in p_values.items() if family(label) == together}
             corrected |= zip(tested, holm(list(tested.values())), strict=True)
         for label, found in of_level.items():
             if not found:
@@ -220,14 +224,17 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     had = {(line["level"], line["line"]): line["ndcg@20"] for line in old["lines"]}
     made = {key: old["machine"][key] for key in ("commit", "cpu")}
     kept = [made | line for line in old["lines"] if (line["level"], line["line"]) not in ran]
-    for line in kept:
-        level, label, other = line["level"], line["line"], control(line["line"])
-        family = next((family for family in FAMILIES if re.match(family, label)), None)
-        at = f"with {level:g} false positives {label!r} is tested"
-        if family and any(run == level and re.match(family, name) for run, name in ran):
-            raise SystemExit(f"{at} together with what was run: run it too")
-        if (level, other) in ran and ran[level, other] != had.get((level, other)):
-            raise SystemExit(f"{at} against {other!r}, which has come out otherwise than in the record: run it too")
+    tested = {(level, family(label)) for level, label in ran if family(label)}
+    changed = {line for line in ran if ran[line] != had.get(line)}
+    apart = [
+        f"{label} at {level:g}"
+        for level, label in ((line["level"], line["line"]) for line in kept)
+        if (level, family(label)) in tested or (level, control(label)) in changed
+    ]
+    if apart:
+        raise SystemExit(
+            f"tested together with what was run, or against a line of SL that came out otherwise: {apart}; run them too"
+        )
     known = list(lines(new["set"]))
     found = sorted([*kept, *new["lines"]], key=lambda line: (line["level"], known.index(line["line"])))
     return {**new, "lines": found}
