@@ -19,6 +19,7 @@ from taurec.evaluation.metrics import parse
 from taurec.evaluation.ranking import Evaluation
 from taurec.provenance import commit, cpu
 from taurec.recommender import Recommender
+from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve
 
 METRICS = ["ndcg@20", "recall@20"]
@@ -47,6 +48,7 @@ def fitted(
         model = max(tried, key=lambda t: t[:2])[2]
     else:
         model = Recommender.from_run(resolve(**fields, seed=seed, threads=threads)).fit(parts)
+        pass_on(model.stopped_by)
     seconds = time.perf_counter() - started
     found = model.evaluate("test", METRICS)
     record: dict[str, Any] = {m: round(v, 6) for m, v in found.means().items()}

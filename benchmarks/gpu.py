@@ -40,6 +40,7 @@ from taurec.kernels.catalogue import catalogue_reduce
 from taurec.kernels.hop import hop
 from taurec.kernels.tables import adam_step, unit_rows
 from taurec.ranker import EmbeddingRanker
+from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve
 from taurec.training.records import Progress
 from taurec.training.trainer import Trainer
@@ -142,6 +143,7 @@ def epochs(train: Interactions, test: Interactions, device: torch.device, n: int
                 found.append(progress.record)
 
         trained = Trainer(run, train, test, on_progress=note).fit()
+        pass_on(trained.stopped_by)
         # the first epoch compiles
         rest = found[1:] or found
         line = {"run": name, "epoch_s": round(float(np.median([r.train_seconds for r in rest])), 3)}

@@ -25,6 +25,7 @@ from taurec.evaluation.significance import bootstrap, compare_paired
 from taurec.recommender import Recommender
 from taurec.run import Run
 from taurec.training.auto_temperature import find_temperature
+from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve
 
 GRID = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4)
@@ -96,6 +97,7 @@ class _Fit:
     def __init__(self, run: Run, parts: Split):
         self.run, started = run, time.perf_counter()
         self.model = Recommender.from_run(run).fit(parts)
+        pass_on(self.model.stopped_by)
         self.seconds = time.perf_counter() - started
         self.rows = len(self.model.records) * len(parts.train)
         best = self.model.best

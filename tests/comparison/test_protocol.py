@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 
 import pytest
 
@@ -60,23 +59,6 @@ def test_the_same_number_of_settings_for_all() -> None:
     assert {row.label: row.tried for row in rows} == {"mf:sl": 2, "popularity": 1, "itemknn": 2, "ease": 2, "ials": 2}
     with pytest.raises(UsageError, match="tries must be at least 1"):
         compare(LOG, ["ease"], tries=0)
-
-
-def test_a_signal_during_one_fit_ends_the_comparison(monkeypatch) -> None:
-    fit = Recommender.fit
-
-    def stopped(self, *given, **named):
-        fit(self, *given, **named)
-        self.stopped_by = signal.SIGINT
-        return self
-
-    monkeypatch.setattr(Recommender, "fit", stopped)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            compare(LOG, ["ease"], tune="none")
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def test_a_value_that_was_given_is_not_varied() -> None:

@@ -141,13 +141,11 @@ def log(
 def _weights(rows: Interactions, opened: Opened, run: Run, say: Any) -> NDArray[Any]:
     """BSL trained on a training part, its epoch chosen on validation; then every row of the log is weighed."""
     from taurec.data.source import split_source
-    from taurec.diagnostics.audit.weights import bsl_weights
-    from taurec.recommender import Recommender
+    from taurec.diagnostics.audit.recovery import implied
 
     say("bsl: training")
     parts, _ = split_source(opened, run)
-    model = Recommender.from_run(run).fit(parts)
-    return bsl_weights(model.ranker, rows, float(run.loss.settings["tau_pos"]))
+    return implied(rows, parts, run)
 
 
 def _recovery(opened: Opened, rate: float, seeds: int, judge: str | None, given: dict[str, Any], say: Any) -> Recovery:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +28,7 @@ from taurec.ranker import Ranker
 from taurec.recommender import Recommender
 from taurec.run import Run
 from taurec.training.forecast import Sizes
+from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve
 from taurec.training.records import EpochRecord
 from taurec.training.trainer import Trainer
@@ -159,7 +159,7 @@ class _Work:
         resume = contest.path(i) if contest.pool.share == 1 else None
         model = Recommender.from_run(run)
         model.fit(self.parts, resume=resume, seconds=max(0.0, left - epoch))
-        _leave_if_stopped(model.stopped_by)
+        pass_on(model.stopped_by)
         return model
 
     def _judged(
@@ -241,7 +241,7 @@ class _Contest:
         except NonFiniteError as error:
             self.notes.append(f"{run.label} {setting_text(run)} failed: {error}")
             return -np.inf, True
-        _leave_if_stopped(trained.stopped_by)
+        pass_on(trained.stopped_by)
         self.records[i] = trained.records
         if self._last:
             self.rankers[i] = trained.ranker
@@ -291,9 +291,3 @@ def _try(model: Recommender) -> Try:
     run = model.run
     spent = len(model.records), model.fit_seconds, model.finished
     return Try(run.label, setting_text(run), run, "whole", valid_of(model), *spent)
-
-
-def _leave_if_stopped(signum: int) -> None:
-    """A signal that ended a training early ends the search too."""
-    if signum:
-        signal.raise_signal(signum)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from taurec.evaluation.ranking import Evaluation
 from taurec.evaluation.significance import bootstrap, compare_paired, holm, over_seeds
 from taurec.recommender import Recommender
 from taurec.run import Run
+from taurec.training.interrupt import pass_on
 from taurec.training.records import Progress
 
 
@@ -173,8 +173,7 @@ def _fit(
 def _fit_once(run: Run, parts: Split, what: str, say: Callable[[str], None]) -> Recommender:
     """A fitted model; a signal that ended its training early ends the comparison too."""
     model = Recommender.from_run(run).fit(parts, on_progress=_epochs(what, say))
-    if model.stopped_by:
-        signal.raise_signal(model.stopped_by)
+    pass_on(model.stopped_by)
     return model
 
 

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM end a run at the next step, with its state whole; a second one ends it at once."""
+"""Ctrl-C and SIGTERM end a run at the next step, with its state whole; a second one ends it at once.
+
+Work of several fits hands the signal on with :func:`pass_on`: a fit that it ended is not one to go on with.
+"""
 
 from __future__ import annotations
 
@@ -43,3 +46,9 @@ def stop_on_signal() -> Iterator[StopRequest]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+def pass_on(signum: int) -> None:
+    """Raise again the signal that ended one fit of many, so that it ends all of them; 0, for none, does nothing."""
+    if signum:
+        signal.raise_signal(signum)

@@ -21,6 +21,7 @@ from taurec.evaluation.ranking import Evaluation, evaluate_ranker
 from taurec.evaluation.significance import Paired, compare_paired
 from taurec.recommender import Recommender
 from taurec.run import OF_TRAINED_MODELS, Run
+from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve
 
 FEW = 0.02
@@ -232,7 +233,9 @@ class _Trial:
             out = self._random(run.seed + k) if drawn else self.removed if arm == ARMS[1] else None
             train = self.parts.train if out is None else self.parts.train.take(~out)
             parts = Split(train, self.parts.valid, self.parts.test, self.parts.how)
-            fitted.append(Recommender.from_run(run.but(seed=run.seed + k)).fit(parts))
+            model = Recommender.from_run(run.but(seed=run.seed + k)).fit(parts)
+            pass_on(model.stopped_by)
+            fitted.append(model)
         return fitted
 
     def judge(self, fitted: Sequence[Recommender], part: str) -> Evaluation:

@@ -21,6 +21,7 @@ from taurec.errors import UsageError
 from taurec.evaluation.significance import Interval
 from taurec.recommender import Recommender
 from taurec.run import Run
+from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve
 
 TAU_POS = (0.2, 1.0)
@@ -142,6 +143,7 @@ def recovery(
 def implied(log: Interactions, parts: Split, run: Run) -> NDArray[np.float64]:
     """[P] the weights of a BSL model trained by ``run`` on these parts, for the rows of ``log``."""
     model = Recommender.from_run(run).fit(parts)
+    pass_on(model.stopped_by)
     return bsl_weights(model.ranker, log, float(run.loss.settings["tau_pos"]))
 
 
