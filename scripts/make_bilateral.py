@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pages import fill
+from pages import fill, table
 
 from taurec.report.plots import Series, line_plot
 
@@ -20,6 +20,7 @@ SETS = {"ml-100k": "MovieLens-100K", "debian": "debian", "amazon-electronics": "
 SETS |= {"movielens-1m": "MovieLens-1M"}
 CURVES = ["sl, blocks of 1", "bsl, tau_pos 1, blocks of 4", "bsl, tau_pos 0.2, blocks of 4", "bpr", "t-ce", "r-ce"]
 CURVES += ["ease", "ials"]
+KINDS = {"sl": "sl,", "bsl": "bsl, tau_pos", "exponent": "bsl-authors-reweight"}
 
 
 def main() -> None:
@@ -31,7 +32,35 @@ def main() -> None:
     for name in known:
         (plots / f"{name}.svg").write_text(plot(found[name]), encoding="utf-8")
     made = "\n".join(section(found[name], SETS[name]) for name in known)
-    fill(DOCS / "bilateral.md", tables=made, margins=margins())
+    fill(DOCS / "bilateral.md", choice=choices([found[name] for name in known]), tables=made, margins=margins())
+
+
+def choices(records: list[dict[str, Any]]) -> str:
+    """For each set and level the line that is best on validation, of SL, of BSL and of the exponent alone."""
+    rows = list[list[object]]()
+    for record in records:
+        for level in sorted({line["level"] for line in record["lines"]}):
+            at = [line for line in record["lines"] if line["level"] == level]
+            of = {name: [line for line in at if re.match(start, line["line"])] for name, start in KINDS.items()}
+            sl, bsl, exponent = (max(lines, key=lambda r: r["valid"], default=None) for lines in of.values())
+            row: list[object] = [SETS[record["set"]], f"{level:.0%}", value(sl), told(sl)]
+            row += [value(bsl), gain(bsl, sl), told(bsl), value(exponent), gain(exponent, sl)]
+            rows.append([*row, *(value(next((r for r in at if r["line"] == name), None)) for name in ("ease", "ials"))])
+    head = ["log", "false positives", "SL", "its setting", "BSL", "", "its setting", "exponent", "", "EASE", "iALS"]
+    return table(head, rows, words=1)
+
+
+def value(line: dict[str, Any] | None) -> str:
+    return f"{line['ndcg@20']:.4f}" if line else ""
+
+
+def gain(line: dict[str, Any] | None, over: dict[str, Any] | None) -> str:
+    return f"{100 * (line['ndcg@20'] / over['ndcg@20'] - 1):+.1f} %" if line and over else ""
+
+
+def told(line: dict[str, Any] | None) -> str:
+    """What a line's name says after its loss."""
+    return line["line"].partition(", ")[2].replace("blocks of 1", "shuffled") if line else ""
 
 
 def margins() -> str:
@@ -179,7 +208,7 @@ def weight(line: dict[str, Any] | None) -> str:
 
 
 def plot(record: dict[str, Any]) -> str:
-    """NDCG@20 by level, one curve a line that was run at three levels or more."""
+    """NDCG@20 by level, one curve a line that was run at two levels or more."""
     series = []
     for label in CURVES:
         found = sorted((r for r in record["lines"] if r["line"] == label), key=lambda r: r["level"])
