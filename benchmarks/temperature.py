@@ -68,6 +68,7 @@ def main() -> None:
             _say("chosen", seed, fit.run.loss.settings[name], fit)
         started = time.perf_counter()
         found = find_temperature(auto.but(seed=seed), parts.train, parts.valid)
+        pass_on(found.stopped_by)
         seconds = time.perf_counter() - started
         fit = _Fit(found.run, parts)
         of_auto.append(fit.judge())

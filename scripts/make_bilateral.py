@@ -20,7 +20,7 @@ SETS = {"ml-100k": "MovieLens-100K", "debian": "debian", "amazon-electronics": "
 SETS |= {"movielens-1m": "MovieLens-1M"}
 CURVES = ["sl, blocks of 1", "bsl, tau_pos 1, blocks of 4", "bsl, tau_pos 0.2, blocks of 4", "bpr", "t-ce", "r-ce"]
 CURVES += ["ease", "ials"]
-KINDS = {"sl": "sl,", "bsl": "bsl, tau_pos", "exponent": "bsl-authors-reweight"}
+CHOOSING = ("sl,", "bsl, tau_pos", "bsl-authors-reweight")
 
 
 def main() -> None:
@@ -41,24 +41,26 @@ def choices(records: list[dict[str, Any]]) -> str:
     for record in records:
         for level in sorted({line["level"] for line in record["lines"]}):
             at = [line for line in record["lines"] if line["level"] == level]
-            of = {name: [line for line in at if re.match(start, line["line"])] for name, start in KINDS.items()}
-            sl, bsl, exponent = (max(lines, key=lambda r: r["valid"], default=None) for lines in of.values())
-            row: list[object] = [SETS[record["set"]], f"{level:.0%}", value(sl), told(sl)]
-            row += [value(bsl), gain(bsl, sl), told(bsl), value(exponent), gain(exponent, sl)]
-            rows.append([*row, *(value(next((r for r in at if r["line"] == name), None)) for name in ("ease", "ials"))])
+            sl, bsl, exponent = (
+                max((r for r in at if r["line"].startswith(start)), key=lambda r: r["valid"], default=None)
+                for start in CHOOSING
+            )
+            ease, ials = (next((r for r in at if r["line"] == name), None) for name in ("ease", "ials"))
+            row = [SETS[record["set"]], f"{level:.0%}", value(sl), setting(sl), value(bsl), gain(bsl, sl), setting(bsl)]
+            rows.append([*row, value(exponent), gain(exponent, sl), value(ease), value(ials)])
     head = ["log", "false positives", "SL", "its setting", "BSL", "", "its setting", "exponent", "", "EASE", "iALS"]
-    return table(head, rows, words=1)
+    return table(head, rows)
 
 
 def value(line: dict[str, Any] | None) -> str:
     return f"{line['ndcg@20']:.4f}" if line else ""
 
 
-def gain(line: dict[str, Any] | None, over: dict[str, Any] | None) -> str:
-    return f"{100 * (line['ndcg@20'] / over['ndcg@20'] - 1):+.1f} %" if line and over else ""
+def gain(line: dict[str, Any] | None, over: dict[str, Any] | None, metric: str = "ndcg@20") -> str:
+    return f"{100 * (line[metric] / over[metric] - 1):+.1f} %" if line and over else ""
 
 
-def told(line: dict[str, Any] | None) -> str:
+def setting(line: dict[str, Any] | None) -> str:
     """What a line's name says after its loss."""
     return line["line"].partition(", ")[2].replace("blocks of 1", "shuffled") if line else ""
 
@@ -107,7 +109,7 @@ def beside(name: str, n: int) -> str:
         return ""
     records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     ccl, mml = (record["measured"] for record in records)
-    cells = [f"{ccl[m]:.4f} | {mml[m]:.4f} | {100 * (mml[m] / ccl[m] - 1):+.1f} %" for m in METRICS]
+    cells = [f"{ccl[m]:.4f} | {mml[m]:.4f} | {gain(mml, ccl, m)}" for m in METRICS]
     epochs = ", ".join(str(record["seeds"][0]["epochs"]) + ("" if record["finished"] else " …") for record in records)
     seeds = ", ".join(str(len(record["seeds"])) for record in records)
     return f"{' | '.join(cells)} | {epochs} | {seeds} |"

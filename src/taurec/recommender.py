@@ -127,6 +127,9 @@ class Recommender:
     ) -> Recommender:
         """Fit to a log.
 
+        Ctrl-C and SIGTERM end a training at its next step, with the best epoch so far; ``stopped_by`` is then the
+        signal, and 0 otherwise, which a loop over fits must ask to end too.
+
         Args:
             data: a named set, a path, a frame, a scipy matrix, :class:`Interactions`, or a
                 :class:`Split`; None takes the run's ``source``, which must still be the same data if

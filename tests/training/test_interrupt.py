@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 from collections.abc import Callable, Iterator
 
 import pytest
 from benchmarks.fits import fitted
 
-from taurec.comparison.protocol import compare
+from taurec.comparison import compare, probe
 from taurec.data.planted import planted
 from taurec.data.split import split
 from taurec.diagnostics.audit.fix import fix
 from taurec.diagnostics.audit.recovery import implied
-from taurec.recommender import Recommender
 from taurec.training.interrupt import pass_on, stop_on_signal
 from taurec.training.presets import resolve
+from taurec.training.records import Trained
+from taurec.training.trainer import Trainer
 
 PARTS = split(planted(n_users=60, n_items=40, noise=0.3, seed=3).log, "ratio", seed=0)
 QUICK = {"epochs": 1, "threads": 1, "settings": {"backbone": {"dim": 4}}}
@@ -23,17 +25,14 @@ QUICK = {"epochs": 1, "threads": 1, "settings": {"backbone": {"dim": 4}}}
 
 @pytest.fixture
 def fits(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The labels of the trained models' fits; every one of these is ended by Ctrl-C."""
-    found, fit = list[str](), Recommender.fit
+    """The labels of the models that were trained; every training is ended by Ctrl-C."""
+    found, fit = list[str](), Trainer.fit
 
-    def stopped(self: Recommender, *given: object, **named: object) -> Recommender:
-        fit(self, *given, **named)  # type: ignore[arg-type]
-        if self.run.model is None:
-            found.append(self.run.label)
-            self.stopped_by = signal.SIGINT
-        return self
+    def stopped(self: Trainer, *given: object, **named: object) -> Trained:
+        found.append(self.run.label)
+        return dataclasses.replace(fit(self, *given, **named), stopped_by=signal.SIGINT)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Recommender, "fit", stopped)
+    monkeypatch.setattr(Trainer, "fit", stopped)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     yield found
     signal.signal(signal.SIGINT, before)
@@ -43,11 +42,12 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     "work",
     [
         lambda: compare(PARTS, ["mf:sl"], seeds=2, tune="none", fields=QUICK),
+        lambda: probe(PARTS, 4.0, ["mf:sl"], fields={"threads": 1}),
         lambda: fix(PARTS, ("mf:sl",), seeds=2, judge="itemknn", fields=QUICK),
         lambda: implied(PARTS.train, PARTS, resolve(loss="bsl", **QUICK)),
         lambda: fitted(PARTS, {"loss": "sl", "epochs": 1}, 0),
     ],
-    ids=["compare", "audit fix", "the weights of BSL", "a study of the benchmarks"],
+    ids=["compare", "a search within a time", "audit fix", "the weights of BSL", "a study of the benchmarks"],
 )
 def test_a_signal_during_one_fit_ends_the_work(work: Callable[[], object], fits: list[str]) -> None:
     with pytest.raises(KeyboardInterrupt):
