@@ -52,7 +52,7 @@ class Copied:
 
 def main() -> int:
     if sys.argv[1:2] == ["--out"] and len(sys.argv) > 2:
-        sys.stdout = Copied(Path(sys.argv[2]))  # type: ignore[assignment]
+        sys.stdout = Copied(Path(sys.argv[2]))
         del sys.argv[1:3]
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("--list", "--help", "-h"):

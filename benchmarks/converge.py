@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks import machine
 from taurec.data.source import open_source
 from taurec.errors import UsageError
+from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve
 from taurec.training.records import Progress
 from taurec.training.trainer import Trainer
@@ -86,7 +87,7 @@ def main() -> None:
             raise Reached
 
     try:
-        Trainer(run, parts.train, parts.test, on_progress=show).fit()
+        pass_on(Trainer(run, parts.train, parts.test, on_progress=show).fit().stopped_by)
     except Reached:
         print(json.dumps({"reached": given.until, "peak_mb": machine.peak_mb()}))
 

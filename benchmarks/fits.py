@@ -41,7 +41,8 @@ def fitted(
     started = time.perf_counter()
     if "model" in fields:
         tried = list[tuple[float, int, Recommender]]()
-        for point in getattr(BASELINES[fields["model"]], "GRID", ({},)):
+        grid: tuple[dict[str, Any], ...] = getattr(BASELINES[fields["model"]], "GRID", ({},))
+        for point in grid:
             run = resolve(model=fields["model"], settings={"model": dict(point)}, seed=seed, threads=threads)
             fit = Recommender.from_run(run).fit(parts)
             tried.append((fit.metrics["valid"]["ndcg@20"], len(tried), fit))

@@ -8,8 +8,8 @@ in plain torch on the GPU, at Yelp2018's size, by CUDA events. Then epochs of tr
 factorisation with 800 sampled negatives a row, the same over the whole catalogue, LightGCN with three layers. The log
 is Yelp2018's if TAUREC_DATA names a folder, else a random one of its size.
 
-``--interpret`` runs the tests alone, without a GPU, in Triton's interpreter. ``--small`` goes through all of the
-command on tiny sizes and on whatever device there is; its times mean nothing.
+``--interpret`` runs the tests alone, without a GPU, in Triton's interpreter. ``--small`` goes through all that follows
+the tests on tiny sizes, on the GPU or in the interpreter; its times mean nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from taurec.kernels.tables import adam_step, unit_rows
 from taurec.ranker import EmbeddingRanker
 from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve
-from taurec.training.records import Progress
+from taurec.training.records import EpochRecord, Progress
 from taurec.training.trainer import Trainer
 
 TAU, ROWS, NEGATIVES, DIM = 0.11, 1024, 800, 64
@@ -61,7 +61,9 @@ def tests(interpret: bool) -> int:
     files = [str(path) for path in sorted(TESTS.glob("test_gpu_*.py"))]
     if not files:
         sys.exit(f"the kernels' tests are not at {TESTS}; run this from a clone of the repository")
-    env = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"} | ({"TRITON_INTERPRET": "1"} * interpret)
+    env = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    if interpret:
+        env["TRITON_INTERPRET"] = "1"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *files]
     return subprocess.run(command, env=env, cwd=TESTS.parents[1], stdout=sys.stderr).returncode
 
@@ -121,7 +123,7 @@ def timed(call: Callable[[], object], rounds: int, device: torch.device) -> dict
     seconds = []
     for _ in range(rounds):
         if device.type == "cuda":
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
             start.record()
             call()
             end.record()
@@ -136,9 +138,10 @@ def timed(call: Callable[[], object], rounds: int, device: torch.device) -> dict
 
 def epochs(train: Interactions, test: Interactions, device: torch.device, n: int, changed: dict[str, Any]) -> None:
     for name, fields in EPOCHS.items():
-        run, found = resolve(**RUN | fields | changed | {"epochs": n, "device": str(device)}), []
+        run = resolve(**RUN | fields | changed | {"epochs": n, "device": str(device)})
+        found = list[EpochRecord]()
 
-        def note(progress: Progress, found: list[Any] = found) -> None:
+        def note(progress: Progress, found: list[EpochRecord] = found) -> None:
             if progress.record is not None:
                 found.append(progress.record)
 
@@ -167,6 +170,8 @@ def main() -> None:
         sys.exit(3)
     if not given.small and tests(interpret=False):
         sys.exit("a kernel's test failed on this GPU; nothing is timed")
+    if not here:
+        os.environ["TRITON_INTERPRET"] = "1"
     device = torch.device("cuda" if here else "cpu")
     train, test, name = (random_log(60, 90, 800), random_log(60, 90, 300), "tiny") if given.small else yelp2018()
     facts = {"case": "gpu", "gpu": torch.cuda.get_device_name() if here else "none", "log": name}

@@ -60,7 +60,7 @@ class World:
 
     @functools.cached_property
     def coo(self) -> Tensor:
-        return self.csr.torch(len(self.csr.indptr) - 1).to_sparse_coo().coalesce()
+        return self.csr.torch(len(self.csr.indptr) - 1).to_sparse_coo().coalesce()  # type: ignore[no-untyped-call]
 
     def batch(self) -> tuple[Tensor, Tensor, Tensor]:
         """Users [B], items [B], and [B, B]: where a column's item is the row's own."""
@@ -93,10 +93,10 @@ def plain(world: World, name: str, finish: bool = True) -> list[Tensor]:
     ego = F.embedding(user, users).square().sum() + F.embedding(item, items).square().sum()
     loss = softmax_loss((u * v).sum(1), (u @ v.T).masked_fill(own, -torch.inf)) + L2 * ego / (2 * len(user))
     world.adam.zero_grad()
-    loss.backward()
+    torch.autograd.backward(loss)
     if finish:
         world.adam.step()
-    return [w.grad for w in world.tables]
+    return [w.grad for w in world.tables if w.grad is not None]
 
 
 def ours(world: World, name: str, finish: bool = True) -> list[Tensor]:
@@ -136,7 +136,8 @@ def _halves(world: World, x: Tensor) -> Callable[[], object]:
 
 def _gradient(world: World, x: Tensor) -> Callable[[], Tensor]:
     rows = world.some_rows()
-    return lambda at=x[rows]: spread(world.csr, at, rows, len(x))
+    at = x[rows]
+    return lambda: spread(world.csr, at, rows, len(x))
 
 
 def check() -> float:

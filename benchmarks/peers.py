@@ -41,6 +41,7 @@ from benchmarks.logs import yelp2018
 from taurec.baselines import BASELINES
 from taurec.evaluation.ranking import evaluate_ranker
 from taurec.ranker import EmbeddingRanker
+from taurec.training.interrupt import StopRequest, pass_on
 from taurec.training.presets import resolve
 from taurec.training.trainer import Trainer
 
@@ -89,8 +90,10 @@ class Worker:
 
     def __init__(self, command: list[str], threads: int, home: Path = ROOT):
         pools = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "OPENBLAS", "MKL")}
-        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        self._process = subprocess.Popen(command, **pipes, text=True, cwd=home, env={**os.environ, **pools})
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=home,
+            env={**os.environ, **pools},
+        )  # fmt: skip
         self._read()
 
     def ask(self) -> dict[str, Any]:
@@ -133,9 +136,17 @@ def ours(task: str, path: str, threads: int) -> None:
     elif task == "bpr epoch":
         run = resolve(**OURS[task] | {"epochs": 10, "threads": threads})
         trainer = Trainer(run, train)
-        ranker = trainer.fit().ranker
+        trained = trainer.fit()
+        pass_on(trained.stopped_by)
+        ranker = trained.ranker
         np.savez(path + ".ours.npz", user=ranker.user, item=ranker.item)
-        call = lambda: trainer._epoch(11, _Never(), None).train_seconds  # noqa: E731
+
+        def epoch() -> float:
+            record = trainer._epoch(11, StopRequest(), None)
+            assert record is not None, "no one asked to stop"
+            return record.train_seconds
+
+        call = epoch
     else:
         trainer = Trainer(resolve(**OURS[task] | {"threads": threads}), train)
         batches = (batch for epoch in range(1, 1000) for batch in trainer.batches(epoch))
@@ -155,15 +166,6 @@ def ours(task: str, path: str, threads: int) -> None:
         print(json.dumps({"seconds": call(), "values": values}), flush=True)
 
 
-class _Never:
-    """No one asks to stop."""
-
-    signum = 0
-
-    def __bool__(self) -> bool:
-        return False
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("peers", nargs="*", choices=[*INSTALLS, []], help="all by default")
@@ -174,7 +176,8 @@ def main() -> None:
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve:
-        ours(*given.serve, given.threads)
+        task, data = given.serve
+        ours(task, data, given.threads)
         return
     train, test, name = yelp2018()
     size = {"log": name, "users": train.n_users, "items": train.n_items, "pairs": len(train)}

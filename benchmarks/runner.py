@@ -107,7 +107,13 @@ def _timed(group: str, paths: Mapping[str, Path], threads: int, given: Given) ->
     lines: list[dict[str, Any]] = []
     for name in paths:
         wall, cpu = (machine.summary([t for reply in replies[name] for t in reply[kind]]) for kind in ("wall", "cpu"))
-        line = {"group": group, "path": name, "threads": threads, **wall, "cpu_median_ms": cpu["median_ms"]}
+        line: dict[str, Any] = {
+            "group": group,
+            "path": name,
+            "threads": threads,
+            **wall,
+            "cpu_median_ms": cpu["median_ms"],
+        }
         line["times"] = round((lines[0] if lines else line)["median_ms"] / line["median_ms"], 1)
         lines.append(line | {"peak_mb": replies[name][-1]["peak_mb"]})
     return lines

@@ -32,6 +32,7 @@ from taurec.data.generated import generated
 from taurec.data.interactions import Interactions
 from taurec.training.calibrate import cost
 from taurec.training.forecast import Sizes, memory
+from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve
 from taurec.training.records import EpochRecord
 from taurec.training.tables import LateTable
@@ -39,7 +40,13 @@ from taurec.training.trainer import Trainer
 
 WORLD = {"users": 2_000_000, "items": 1_000_000, "pairs": 20_000_000}
 YELP = {"users": 31_668, "items": 38_048, "pairs": 1_237_259}
-RUN = {"loss": "sl:0.11", "negatives": "uniform:800", "order": "shuffled", "batch_size": 1024, "user_dropout": 0.1}
+RUN: dict[str, Any] = {
+    "loss": "sl:0.11",
+    "negatives": "uniform:800",
+    "order": "shuffled",
+    "batch_size": 1024,
+    "user_dropout": 0.1,
+}
 RUN |= {"lr": 1e-4, "l2": 1e-3, "backbone": "mf:64"}
 CURVES: dict[str, list[dict[str, Any]]] = {
     "items": [YELP | {"items": n} for n in (38_048, 300_000, 1_000_000)],
@@ -60,6 +67,7 @@ def check() -> float:
         for kernel in ("torch", "numba"):
             changed = {"negatives": negatives, "batch_size": 64, "lr": 0.01, "epochs": 2, "kernel": kernel}
             trained = Trainer(resolve(**fields(1, **changed)), log).fit()
+            pass_on(trained.stopped_by)
             found.append([trained.ranker.user, trained.ranker.item])
         for whole, rows in zip(*found, strict=True):
             # entries whose gradient cancels to rounding take steps of either sign, so not the very largest

@@ -101,10 +101,10 @@ def torch_path(world: World, finish: bool = True) -> list[Tensor]:
 
 def _torch_finish(world: World, loss: Tensor, finish: bool) -> list[Tensor]:
     world.adam.zero_grad()
-    loss.backward()
+    torch.autograd.backward(loss)
     if finish:
         world.adam.step()
-    return [w.grad for w in world.tables]
+    return [w.grad for w in world.tables if w.grad is not None]
 
 
 def numba_path(world: World, finish: bool = True) -> list[Tensor]:
@@ -113,7 +113,7 @@ def numba_path(world: World, finish: bool = True) -> list[Tensor]:
     all_ids = torch.cat([item[:, None], ids], 1)
     u = unit_rows(F.embedding(user, users) * kept)
     scores = gather_dot(u, unit_rows(items), all_ids, kernel="numba")
-    pos, neg = scores.split([1, ids.shape[1]], 1)
+    pos, neg = torch.split(scores, [1, ids.shape[1]], 1)
     gradients = torch.autograd.grad(softmax_loss(pos[:, 0], neg), world.tables)
     counts = [torch.bincount(i.view(-1), minlength=len(w)) for i, w in zip((user, all_ids), world.tables, strict=True)]
     if not finish:

@@ -11,6 +11,7 @@ one division of the log. Cost is seconds and training pairs looked at, probes an
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
 from typing import Any
@@ -122,9 +123,8 @@ class _Cost:
 
 def _over_seeds(results: list[Evaluation]) -> Evaluation:
     """Each user's terms averaged over seeds."""
-    terms = [np.mean([getattr(r, side) for r in results], axis=0) for side in ("numerator", "denominator")]
-    first = results[0]
-    return Evaluation(first.metrics, first.users, *terms, first.n_left_out, first.n_cold)
+    above, below = (np.mean([getattr(r, side) for r in results], axis=0) for side in ("numerator", "denominator"))
+    return dataclasses.replace(results[0], numerator=above, denominator=below)
 
 
 def _say(what: str, seed: int, tau: float, fit: _Fit, **more: Any) -> None:

@@ -27,7 +27,9 @@ from taurec.recommender import Recommender
 from taurec.training.adam import Adam
 from taurec.training.calibrate import cost
 from taurec.training.forecast import Sizes
+from taurec.training.interrupt import pass_on
 from taurec.training.plain import PlainTables
+from taurec.training.step import Step
 from taurec.training.trainer import Trainer
 
 RUN = {"loss": "sl:0.11", "negatives": "uniform:800", "order": "shuffled", "batch_size": 1024, "user_dropout": 0.1}
@@ -81,7 +83,7 @@ def main() -> None:
         parts, _ = split_source(opened, run)
     with clock.part("forecast"):
         cost(run, Sizes.of(parts.train, parts.valid))
-    clock.around(Trainer, "step", "forward and loss")
+    clock.around(Step, "__call__", "forward and loss")
     clock.around(Trainer, "_validate", "validation")
     clock.around(Trainer, "_keep", "keeping the best weights")
     clock.around(torch.Tensor, "backward", "backward")
@@ -96,11 +98,11 @@ def main() -> None:
                 return
             yield batch
 
-    Trainer.batches = drawn  # type: ignore[method-assign]
+    Trainer.batches = drawn  # type: ignore[assignment,method-assign]
     clock.around(PlainTables, "move", "Adam")
     clock.around(Adam, "step", "Adam")
     with clock.part("progress, checks, the rest of an epoch"):
-        recommender.fit(parts)
+        pass_on(recommender.fit(parts).stopped_by)
     with clock.part("ranking the test part"):
         means = recommender.evaluate("test", DEFAULT_METRICS).means()
     with tempfile.TemporaryDirectory() as folder, clock.part("saving"):

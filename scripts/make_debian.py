@@ -92,8 +92,8 @@ def core(found: set[tuple[str, str]], k: int = CORE) -> Interactions:
     """The k-core as a log with both vocabularies in alphabetical order."""
     frame = pl.DataFrame(sorted(found), schema=["user", "item"], orient="row")
     ids = {column: frame[column].unique().sort() for column in ("user", "item")}
-    index = [frame[c].cast(pl.Enum(ids[c])).to_physical().cast(pl.Int64).to_numpy() for c in ("user", "item")]
-    log = Interactions.from_pairs(*index, Vocabulary(ids["user"]), Vocabulary(ids["item"]))
+    user, item = (frame[c].cast(pl.Enum(ids[c])).to_physical().cast(pl.Int64).to_numpy() for c in ("user", "item"))
+    log = Interactions.from_pairs(user, item, Vocabulary(ids["user"]), Vocabulary(ids["item"]))
     return log.k_core(k)
 
 
