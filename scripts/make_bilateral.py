@@ -128,7 +128,8 @@ def section(record: dict[str, Any], title: str) -> str:
     """One set: its size, the plot, a table a level."""
     fixed, lines = record["setting"], record["lines"]
     name = record["set"]
-    commits = dict.fromkeys(line.get("commit", record["machine"]["commit"]) for line in lines)
+    made = [line.get("commit", record["machine"]["commit"]) for line in lines]
+    commits = dict.fromkeys(commit for of in made for commit in of.split(", "))
     told = [
         f"### {title}",
         "",
