@@ -27,10 +27,10 @@ from benchmarks.bilateral import TAU
 from taurec.data.noise import add_false_positives
 from taurec.data.planted import planted
 from taurec.data.source import open_source
-from taurec.diagnostics.audit.crossfit import cross_fit
-from taurec.diagnostics.audit.recovery import recovery
-from taurec.diagnostics.audit.shares import shares
 from taurec.errors import UsageError
+from taurec.studies.audit.log.crossfit import cross_fit
+from taurec.studies.audit.log.recovery import recovery
+from taurec.studies.audit.log.shares import shares
 
 NOISE = (0.0, 0.05, 0.1, 0.2, 0.3)
 SKEW = (0.0, 0.5, 1.0)

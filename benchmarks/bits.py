@@ -61,7 +61,7 @@ def fitted(name: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--against", type=Path, help="what an earlier call wrote with --out; exit 1 where hashes differ")
+    parser.add_argument("--against", type=Path, help="a file written by --out earlier; exit 1 where hashes differ")
     given = parser.parse_args()
     before = {}
     if given.against is not None:

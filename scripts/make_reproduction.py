@@ -11,7 +11,7 @@ from typing import Any
 
 from pages import fill, table
 
-from taurec.recipes import RECIPES
+from taurec.studies.recipes import RECIPES
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SETS = {"yelp2018": "Yelp2018", "gowalla": "Gowalla", "movielens-1m": "MovieLens-1M"}

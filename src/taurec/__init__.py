@@ -22,8 +22,8 @@ _PUBLIC = {
     "read_interactions": "taurec.data.readers",
     "split": "taurec.data.split",
     "planted": "taurec.data.planted",
-    "compare": "taurec.comparison",
-    "probe": "taurec.comparison",
+    "compare": "taurec.studies.compare",
+    "probe": "taurec.studies.search",
     "LOSSES": "taurec.losses",
     "BACKBONES": "taurec.backbones",
     "BASELINES": "taurec.baselines",
@@ -58,7 +58,6 @@ __all__ = [
 if TYPE_CHECKING:
     from taurec.backbones import BACKBONES
     from taurec.baselines import BASELINES
-    from taurec.comparison import compare, probe
     from taurec.data.interactions import Interactions
     from taurec.data.planted import planted
     from taurec.data.readers import read_interactions
@@ -68,6 +67,8 @@ if TYPE_CHECKING:
     from taurec.recommender import Recommendations, Recommender
     from taurec.run import Run
     from taurec.sampling import NEGATIVES, ORDERS
+    from taurec.studies.compare import compare
+    from taurec.studies.search import probe
 
 
 def __getattr__(name: str) -> Any:

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from taurec.recipes import Published, Recipe
-from taurec.recipes import reproduce as engine
+from taurec.studies import reproduce as engine
+from taurec.studies.recipes import Published, Recipe
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def rows(monkeypatch):
         """The second row."""
         return Recipe("planted", {"model": "popularity"}, claim="a baseline")
 
-    monkeypatch.setattr("taurec.recipes.RECIPES", {"one-mf": first, "one-pop": second})
+    monkeypatch.setattr("taurec.studies.recipes.RECIPES", {"one-mf": first, "one-pop": second})
 
 
 def test_the_list_has_every_row_with_its_figure(run) -> None:

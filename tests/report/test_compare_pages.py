@@ -7,15 +7,16 @@ import re
 
 import pytest
 
-from taurec.comparison import compare, probe
 from taurec.data.interactions import Interactions
 from taurec.data.planted import planted
 from taurec.data.vocabulary import Vocabulary
-from taurec.diagnostics.fairness import fairness
 from taurec.report.compare_pages import compare_page, shown_models
 from taurec.report.page import Details, Figure, Lists, Table, TryIt, render
 from taurec.report.private import Hashed
 from taurec.report.probe_pages import probe_page
+from taurec.studies.audit.fairness.measures import fairness
+from taurec.studies.compare import compare
+from taurec.studies.search import probe
 
 if importlib.util.find_spec("matplotlib") is None or importlib.util.find_spec("jinja2") is None:
     pytest.skip("matplotlib or jinja2 is not installed", allow_module_level=True)

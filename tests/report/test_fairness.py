@@ -4,12 +4,12 @@ import pytest
 
 from taurec.data.planted import planted
 from taurec.data.split import split
-from taurec.diagnostics.fairness_audit import audit_fairness
-from taurec.diagnostics.groups import attribute_groups
 from taurec.recommender import Recommender
 from taurec.report import fairness as shown
 from taurec.report.fairness_pages import fairness_page
 from taurec.report.page import render
+from taurec.studies.audit.fairness.audit import audit_fairness
+from taurec.studies.audit.fairness.groups import attribute_groups
 
 PARTS = split(planted(n_users=120, n_items=60, seed=2, skew=1.0).log, seed=1)
 MODELS = ("popularity", "itemknn", "ease", "ials")

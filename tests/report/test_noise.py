@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from taurec.diagnostics.curves import Curve, Difference, NoiseCurves, Point, estimate, slope
-from taurec.diagnostics.noise_fits import Step
 from taurec.report.noise import curves_table, level_text, step_text, verdict
 from taurec.report.noise_pages import noise_page
 from taurec.report.page import render
+from taurec.studies.audit.noise.curves import Curve, Difference, NoiseCurves, Point, estimate, slope
+from taurec.studies.audit.noise.fits import Step
 
 LEVELS = (0.0, 0.2)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from taurec.comparison.probe_results import Try
 from taurec.evaluation.significance import Interval, Paired
 from taurec.report.probe import best_of_each, probe_words
+from taurec.studies.search.results import Try
 from taurec.training.presets import resolve
 
 EASE, SL = resolve(model="ease"), resolve(loss="sl")

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from taurec.data.planted import planted
 from taurec.data.split import split
-from taurec.diagnostics.temperature_audit import TemperatureAudit, audit_training
 from taurec.report.temperature import by_tau, curve_head, curve_rows, rows, sentence, temperature_tables
+from taurec.studies.audit.temperature.audit import TemperatureAudit, audit_training
 from taurec.training.presets import resolve
 
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from benchmarks.fits import fitted
 
-from taurec.comparison import compare, probe
 from taurec.data.planted import planted
 from taurec.data.split import split
-from taurec.diagnostics.audit.fix import fix
-from taurec.diagnostics.audit.recovery import implied
+from taurec.studies.audit.fix import fix
+from taurec.studies.audit.log.recovery import implied
+from taurec.studies.compare import compare
+from taurec.studies.search import probe
 from taurec.training.interrupt import pass_on, stop_on_signal
 from taurec.training.presets import resolve
 from taurec.training.records import Trained

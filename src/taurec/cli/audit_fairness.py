@@ -14,10 +14,10 @@ from taurec.errors import UsageError
 
 if TYPE_CHECKING:
     from taurec.cli.output import Output
-    from taurec.diagnostics.fairness_audit import FairnessAudit
-    from taurec.diagnostics.groups import Groups
     from taurec.recommender import Recommender
     from taurec.run import Run
+    from taurec.studies.audit.fairness.audit import FairnessAudit
+    from taurec.studies.audit.fairness.groups import Groups
 
 MODELS = "popularity,ease,mf:bpr,mf:sl,mf:bsl,mf:mml"
 
@@ -75,9 +75,9 @@ def fairness(
     from taurec.cli.output import Output, plain
     from taurec.cli.settings import run_fields, split_names, tune_of
     from taurec.cli.typed import typed_command
-    from taurec.comparison.candidates import candidates
-    from taurec.diagnostics.fairness_audit import audit_fairness
     from taurec.report.private import Hashed
+    from taurec.studies.audit.fairness.audit import audit_fairness
+    from taurec.studies.compare.candidates import candidates
     from taurec.training.device import pick_device
 
     fields = run_fields(assign, epochs=epochs, split=split, seed=seed, device=device, threads=threads)
@@ -148,8 +148,8 @@ def _load(folders: list[Path], output: Output, taken: list[str]) -> dict[str, Re
 def _fit(runs: dict[str, list[Run]], output: Output) -> dict[str, Recommender]:
     """Every model on one division, with progress; of several settings the one that is best on validation."""
     from taurec.cli.fitting import fit, leave_if_stopped, open_and_split
-    from taurec.comparison.protocol import valid_of
     from taurec.recommender import Recommender
+    from taurec.studies.compare.protocol import valid_of
 
     fitted: dict[str, Recommender] = {}
     opened = parts = None
@@ -176,8 +176,8 @@ def _fit(runs: dict[str, list[Run]], output: Output) -> dict[str, Recommender]:
 def _divisions(
     fitted: dict[str, Recommender], file: Path | None, attributes: list[str], user: str | None, output: Output
 ) -> list[Groups]:
-    from taurec.diagnostics.attributes import read_attribute
-    from taurec.diagnostics.groups import attribute_groups
+    from taurec.studies.audit.fairness.attributes import read_attribute
+    from taurec.studies.audit.fairness.groups import attribute_groups
 
     train = next(iter(fitted.values())).split.train
     made = []

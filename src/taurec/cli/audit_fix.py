@@ -54,15 +54,14 @@ def fix(
     measured on the test part, beside removing as many rows at random. Rows of the validation and test parts stay in
     the cleaned log, for nothing was decided about them; of data that come divided, the training part is written.
     """
-    from taurec.cli.compare import progress_line
     from taurec.cli.data import to_frame
     from taurec.cli.files import check_target, write_text
-    from taurec.cli.output import Output, plain
+    from taurec.cli.output import Output, plain, progress_line
     from taurec.cli.settings import run_fields, split_names
     from taurec.data.source import open_source
-    from taurec.diagnostics.audit.fix import fix as clean
     from taurec.evaluation.metrics import parse_all
     from taurec.report.audit import fix_tables
+    from taurec.studies.audit.fix import fix as clean
     from taurec.training.device import use_threads
 
     shown = [str(m) for m in parse_all(metrics)]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from taurec.data.interactions import Interactions
     from taurec.data.source import Opened
-    from taurec.diagnostics.audit.recovery import Recovery
     from taurec.run import Run
+    from taurec.studies.audit.log.recovery import Recovery
 
 TABLES = (".csv", ".tsv", ".parquet")
 SHOWN = 10
@@ -64,14 +64,13 @@ def log(
     reading: Reading,
 ) -> None:
     """Look for duplicates, bursts, bot-like users and ids that look alike, and estimate how many rows are chance."""
-    from taurec.cli.compare import progress_line
     from taurec.cli.files import check_target, write_text
-    from taurec.cli.output import Output, plain
+    from taurec.cli.output import Output, plain, progress_line
     from taurec.cli.settings import run_fields
     from taurec.data.source import open_source
-    from taurec.diagnostics.audit.log import audit_log
     from taurec.report.audit import log_tables, recovery_sentence, recovery_table, suspect_frame
     from taurec.report.private import Hashed
+    from taurec.studies.audit.log.audit import audit_log
     from taurec.training.device import use_threads
     from taurec.training.presets import resolve
 
@@ -141,7 +140,7 @@ def log(
 def _weights(rows: Interactions, opened: Opened, run: Run, say: Any) -> NDArray[Any]:
     """BSL trained on a training part, its epoch chosen on validation; then every row of the log is weighed."""
     from taurec.data.source import split_source
-    from taurec.diagnostics.audit.recovery import implied
+    from taurec.studies.audit.log.recovery import implied
 
     say("bsl: training")
     parts, _ = split_source(opened, run)
@@ -149,7 +148,7 @@ def _weights(rows: Interactions, opened: Opened, run: Run, say: Any) -> NDArray[
 
 
 def _recovery(opened: Opened, rate: float, seeds: int, judge: str | None, given: dict[str, Any], say: Any) -> Recovery:
-    from taurec.diagnostics.audit.recovery import recovery
+    from taurec.studies.audit.log.recovery import recovery
 
     return recovery(opened, rate, seeds=seeds, judge=judge, fields=given, on_progress=say)
 

@@ -14,8 +14,8 @@ from taurec.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from taurec.cli.output import Output
-    from taurec.diagnostics.curves import NoiseCurves
-    from taurec.diagnostics.noise_fits import Step
+    from taurec.studies.audit.noise.curves import NoiseCurves
+    from taurec.studies.audit.noise.fits import Step
 
 KINDS = ("positives", "negatives", "negatives-held-out")
 
@@ -63,15 +63,14 @@ def noise(
 
     Validation and test are cut first and stay clean. With --journal an interrupted command goes on where it was.
     """
-    from taurec.cli.compare import progress_line
     from taurec.cli.failures import Stopped
     from taurec.cli.files import check_target, write_text
-    from taurec.cli.output import Output, plain
+    from taurec.cli.output import Output, plain, progress_line
     from taurec.cli.settings import run_fields, split_names, tune_of
     from taurec.cli.typed import typed_command
-    from taurec.diagnostics.noise_fits import Interrupted
-    from taurec.diagnostics.robustness import noise_curves
     from taurec.report.noise import step_text
+    from taurec.studies.audit.noise.fits import Interrupted
+    from taurec.studies.audit.noise.robustness import noise_curves
     from taurec.training.device import pick_device
 
     if kind not in KINDS:

@@ -15,7 +15,7 @@ from taurec.errors import UsageError
 
 if TYPE_CHECKING:
     from taurec.cli.output import Output
-    from taurec.diagnostics.temperature_audit import TemperatureAudit
+    from taurec.studies.audit.temperature.audit import TemperatureAudit
 
 _MODEL = "The model that is trained"
 
@@ -115,8 +115,8 @@ def temperature(
 
 
 def _of_saved(folder: Path, taus: list[float], users: int) -> TemperatureAudit:
-    from taurec.diagnostics.temperature_audit import audit_saved
     from taurec.recommender import Recommender
+    from taurec.studies.audit.temperature.audit import audit_saved
 
     return audit_saved(Recommender.load(folder), taus, users)
 
@@ -125,8 +125,8 @@ def _of_training(fields: dict[str, Any], taus: list[float], users: int, output: 
     import dataclasses
 
     from taurec.cli.fitting import open_and_split, settings_lines
-    from taurec.diagnostics.temperature_audit import audit_training, tau_of
     from taurec.report.progress import show
+    from taurec.studies.audit.temperature.audit import audit_training, tau_of
     from taurec.training.device import pick_device
     from taurec.training.presets import resolve
 

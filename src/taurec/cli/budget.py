@@ -10,7 +10,7 @@ from taurec.errors import UsageError
 
 if TYPE_CHECKING:
     from taurec.cli.output import Output
-    from taurec.comparison import Probe
+    from taurec.studies.search import Probe
 
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(h|m|s)(?:in|ours?|inutes?|ec|econds?)?\s*")
@@ -41,8 +41,8 @@ def search(
     output: Output,
 ) -> Probe:
     """Search within the time, which counts from the start of the command, with progress."""
-    from taurec.cli.compare import progress_line
-    from taurec.comparison import probe
+    from taurec.cli.output import progress_line
+    from taurec.studies.search import probe
 
     with progress_line(output) as say:
         return probe(source, seconds, models, metrics=metrics, fields=fields, on_progress=say, started=started)

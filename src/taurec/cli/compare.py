@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 from time import monotonic
@@ -17,7 +16,7 @@ from taurec.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from taurec.comparison import Comparison
+    from taurec.studies.compare import Comparison
 
 MODELS = "popularity,itemknn,ease,ials,mf:bpr,mf:sl,mf:bsl,mf:mml"
 METRICS = "recall@20,ndcg@20"
@@ -68,11 +67,11 @@ def compare(
     from taurec.cli import budget as within
     from taurec.cli.compare_page import check_page, write_comparison, write_search
     from taurec.cli.files import check_target
-    from taurec.cli.output import Output
+    from taurec.cli.output import Output, progress_line
     from taurec.cli.settings import run_fields, split_names, tune_of
     from taurec.cli.typed import typed_command
-    from taurec.comparison import compare as compare_models
     from taurec.evaluation.metrics import parse_all
+    from taurec.studies.compare import compare as compare_models
     from taurec.training.device import pick_device
 
     shown = [str(m) for m in parse_all(metrics)]
@@ -101,7 +100,7 @@ def compare(
     check_page(html, private)
     output = Output(as_json, quiet)
     if seconds is not None:
-        from taurec.comparison.probe_pool import MODELS as pool
+        from taurec.studies.search.pool import MODELS as pool
 
         asked = list(pool) if models == MODELS else [m for m in split_names([models]) if ":" in m]
         searched = within.search(source, seconds, started, asked, shown, fields, output)
@@ -142,8 +141,8 @@ def _write(content: dict[str, Any], out: Path | None, output: Any) -> None:
 
 def document(found: Comparison) -> dict[str, Any]:
     """A comparison as plain values."""
-    from taurec.comparison import on_front
     from taurec.report.words import summary
+    from taurec.studies.compare import on_front
 
     versus = found.versus
     return {
@@ -186,13 +185,3 @@ def show(found: Comparison, metrics: list[str], say: Any, width: int) -> None:
     parts: list[RenderableType] = [comparison_table(found, metrics, width)]
     for part in [*parts, *(f"\n{line}" for line in summary(found))]:
         say(part)
-
-
-@contextlib.contextmanager
-def progress_line(output: Any) -> Any:
-    """A hook for lines of progress: one changing line on a terminal, lines in a log."""
-    if output.quiet or not output.err.is_terminal:
-        yield output.note
-        return
-    with output.err.status("") as status:
-        yield status.update

@@ -9,7 +9,8 @@ from taurec.errors import UsageError
 
 if TYPE_CHECKING:
     from taurec.cli.output import Output
-    from taurec.comparison import Comparison, Probe
+    from taurec.studies.compare import Comparison
+    from taurec.studies.search import Probe
 
 
 def check_page(html: Path | None, private: bool) -> None:
@@ -27,12 +28,12 @@ def check_page(html: Path | None, private: bool) -> None:
 
 def write_comparison(found: Comparison, html: Path, private: bool, command: str, output: Output) -> None:
     """The page of a comparison."""
-    from taurec.diagnostics.fairness import fairness
     from taurec.evaluation.metrics import parse
     from taurec.provenance import facts
     from taurec.report.compare_pages import compare_page, shown_models
     from taurec.report.page import write_page
     from taurec.report.private import Hashed
+    from taurec.studies.audit.fairness.measures import fairness
 
     output.note("writing the page")
     parts = found.split

@@ -32,12 +32,12 @@ def demo(
 
     The log says which binary packages each Debian source package depends on or recommends.
     """
-    from taurec.cli.compare import progress_line, show
-    from taurec.cli.output import Output
-    from taurec.comparison import compare
+    from taurec.cli.compare import show
+    from taurec.cli.output import Output, progress_line
     from taurec.data import debian
     from taurec.report.tables import count
     from taurec.saved import check_writable
+    from taurec.studies.compare import compare
 
     output = Output(quiet=quiet)
     check_writable(out, overwrite=True)

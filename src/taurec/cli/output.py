@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import sys
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -57,6 +58,16 @@ class Output:
         """The whole result for machines; nothing unless in JSON mode."""
         if self.as_json:
             print(json.dumps(plain(content), indent=2, ensure_ascii=False), file=sys.stdout)
+
+
+@contextlib.contextmanager
+def progress_line(output: Output) -> Iterator[Callable[[str], None]]:
+    """A hook for lines of progress: one changing line on a terminal, lines in a log."""
+    if output.quiet or not output.err.is_terminal:
+        yield output.note
+        return
+    with output.err.status("") as status:
+        yield status.update
 
 
 class _Notes(logging.Handler):

@@ -13,7 +13,7 @@ from taurec.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from taurec.cli.output import Output
-    from taurec.recipes import Protocol, Recipe
+    from taurec.studies.recipes import Protocol, Recipe
 
 ASKED = ("paper", "honest", "both")
 
@@ -52,7 +52,7 @@ def reproduce(
     A run that was stopped or killed goes on from where it was; one that has ended is not run again.
     """
     from taurec.cli.output import Output
-    from taurec.recipes import RECIPES
+    from taurec.studies.recipes import RECIPES
 
     output = Output(as_json, quiet)
     if protocol not in ASKED:
@@ -102,10 +102,10 @@ def _run(
 ) -> dict[str, Any] | None:  # fmt: skip
     """One seed of a row under a protocol; its record as it is now, or None where it was not begun."""
     from taurec.cli.failures import Stopped
-    from taurec.recipes import RECIPES
-    from taurec.recipes.reproduce import forecast, merge, parts_of, record_path, reproduce
     from taurec.report.progress import show
     from taurec.report.tables import seconds as text
+    from taurec.studies.recipes import RECIPES
+    from taurec.studies.reproduce import forecast, merge, parts_of, record_path, reproduce
 
     recipe = RECIPES[name]()
     path = record_path(out, name, protocol)
@@ -156,9 +156,9 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _list(names: list[str], out: Path, output: Output) -> None:
     """Every row with its published figure and what is on record."""
-    from taurec.recipes import PROTOCOLS, RECIPES
-    from taurec.recipes.reproduce import record_path
     from taurec.report.tables import number, table
+    from taurec.studies.recipes import PROTOCOLS, RECIPES
+    from taurec.studies.reproduce import record_path
 
     rows, told = [], []
     for name in names:
@@ -194,9 +194,9 @@ def _list(names: list[str], out: Path, output: Output) -> None:
 def _forecasts(names: list[str], protocols: list[Protocol], threads: int, output: Output) -> None:
     """What every row would take, measured on a few steps of each."""
     from taurec.provenance import facts
-    from taurec.recipes import RECIPES
-    from taurec.recipes.reproduce import forecast, parts_of
     from taurec.report.tables import seconds, table
+    from taurec.studies.recipes import RECIPES
+    from taurec.studies.reproduce import forecast, parts_of
 
     rows, told, opened = [], [], {}
     for name in names:

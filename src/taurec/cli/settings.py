@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from taurec.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from taurec.comparison.candidates import Tune
+    from taurec.studies.compare.candidates import Tune
 
 PARTS = ("loss", "backbone", "negatives", "order", "model")
 _NOT_SET = frozenset({"source", "reading", "data_hash", "found", *PARTS})

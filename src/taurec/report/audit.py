@@ -10,10 +10,10 @@ from rich.table import Table
 from taurec.report.tables import count, number, plus_minus, table
 
 if TYPE_CHECKING:
-    from taurec.diagnostics.audit.fix import Fix
-    from taurec.diagnostics.audit.log import LogAudit
-    from taurec.diagnostics.audit.recovery import Recovery
     from taurec.evaluation.significance import Interval, Paired
+    from taurec.studies.audit.fix import Fix
+    from taurec.studies.audit.log.audit import LogAudit
+    from taurec.studies.audit.log.recovery import Recovery
 
 SIGN_WORDS = {
     "activity": "far more rows than the others",

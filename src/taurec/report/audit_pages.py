@@ -21,10 +21,10 @@ from taurec.report.page import Block, Details, Figure, Page, Prose, Section, Tab
 from taurec.report.plots import Series, bar_plot, interval_plot, line_plot
 
 if TYPE_CHECKING:
-    from taurec.diagnostics.audit.fix import Fix
-    from taurec.diagnostics.audit.log import LogAudit
-    from taurec.diagnostics.audit.recovery import Recovery
-    from taurec.diagnostics.audit.suspects import Name
+    from taurec.studies.audit.fix import Fix
+    from taurec.studies.audit.log.audit import LogAudit
+    from taurec.studies.audit.log.recovery import Recovery
+    from taurec.studies.audit.log.suspects import Name
 
 SUSPECTS = 200
 """Suspect rows on a page; the CSV has all."""

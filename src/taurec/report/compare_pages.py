@@ -14,9 +14,9 @@ from taurec.report.tryit import try_it
 from taurec.report.words import summary
 
 if TYPE_CHECKING:
-    from taurec.comparison import Comparison, Row
-    from taurec.diagnostics.fairness import Fairness
     from taurec.ranker import Ranker
+    from taurec.studies.audit.fairness.measures import Fairness
+    from taurec.studies.compare import Comparison, Row
 
 SHOWN = 4
 """Models in the plots of groups and beside the histories."""
@@ -118,7 +118,7 @@ def _curves(found: Comparison) -> list[Block]:
 
 
 def _cost(found: Comparison) -> list[Block]:
-    from taurec.comparison.front import on_front
+    from taurec.studies.compare.front import on_front
 
     labels = [row.label for row in found.rows]
     means = [row.metrics[found.metric].mean for row in found.rows]

@@ -10,7 +10,7 @@ from rich.table import Table
 from taurec.report.tables import count, number, plus_minus, seconds, table
 
 if TYPE_CHECKING:
-    from taurec.comparison import Comparison, Row
+    from taurec.studies.compare import Comparison, Row
 
 LEVEL = 0.05
 """Of the paired test, after correction for the number of rows."""

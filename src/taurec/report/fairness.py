@@ -10,9 +10,9 @@ from rich.table import Table
 from taurec.report.tables import count, interval, number, table
 
 if TYPE_CHECKING:
-    from taurec.diagnostics.fairness_audit import Correlation, FairnessAudit
-    from taurec.diagnostics.served import UserDivision, UserGroup
     from taurec.evaluation.significance import Interval
+    from taurec.studies.audit.fairness.audit import Correlation, FairnessAudit
+    from taurec.studies.audit.fairness.served import UserDivision, UserGroup
 
 FEW = 4
 """Models that a correlation over models needs to be worth a sentence."""

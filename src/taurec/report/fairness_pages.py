@@ -10,7 +10,7 @@ from taurec.report.page import Block, Details, Figure, Page, Prose, Section, Tab
 from taurec.report.plots import Series, bar_plot, interval_plot, line_plot, scatter_plot
 
 if TYPE_CHECKING:
-    from taurec.diagnostics.fairness_audit import FairnessAudit, ModelFairness
+    from taurec.studies.audit.fairness.audit import FairnessAudit, ModelFairness
 
 DEFINITIONS = (
     ("ndcg, recall", "0 to 1", "mean over users with held-out items; the parts of the groups add up to it"),

@@ -10,8 +10,8 @@ from rich.table import Table
 from taurec.report.tables import count, number, plus_minus, seconds, table
 
 if TYPE_CHECKING:
-    from taurec.diagnostics.curves import Curve, Estimate, Kind, NoiseCurves
-    from taurec.diagnostics.noise_fits import Step
+    from taurec.studies.audit.noise.curves import Curve, Estimate, Kind, NoiseCurves
+    from taurec.studies.audit.noise.fits import Step
 
 LEVEL = 0.05
 """Of the paired tests, after correction."""

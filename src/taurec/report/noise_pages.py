@@ -10,7 +10,7 @@ from taurec.report.page import Block, Details, Figure, Page, Prose, Section, Tab
 from taurec.report.plots import Series, line_plot
 
 if TYPE_CHECKING:
-    from taurec.diagnostics.curves import Curve, Estimate, NoiseCurves, Point
+    from taurec.studies.audit.noise.curves import Curve, Estimate, NoiseCurves, Point
 
 PROTOCOL = {
     "positives": "The log was divided first. Then, in the training part alone, each user got ceil(level x own pairs) "

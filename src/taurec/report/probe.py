@@ -10,8 +10,8 @@ from taurec.report.comparison import LEVEL
 from taurec.report.tables import count, metric_table, number, seconds, table
 
 if TYPE_CHECKING:
-    from taurec.comparison import Probe, Try
     from taurec.evaluation.significance import Paired
+    from taurec.studies.search import Probe, Try
 
 STAGES = {"baseline": "baseline", "probe": "rounds", "whole": "whole"}
 SHOWN = 12

@@ -14,7 +14,7 @@ from taurec.report.tables import count, number
 from taurec.report.tryit import try_it
 
 if TYPE_CHECKING:
-    from taurec.comparison import Probe
+    from taurec.studies.search import Probe
 
 
 def probe_page(

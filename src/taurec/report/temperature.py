@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from taurec.diagnostics.temperature_audit import OverUsers, TemperatureAudit, View
+    from taurec.studies.audit.temperature.audit import OverUsers, TemperatureAudit, View
 
 HEAD = ("tau", "effective", "of all", "radius", "mean", "+ variance", "+ rest", "own")
 """Columns of a view; all are medians over users."""

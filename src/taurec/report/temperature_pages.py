@@ -11,7 +11,7 @@ from taurec.report.plots import Series, line_plot
 from taurec.report.temperature import HEAD, MEANINGS, by_tau, curve_head, curve_rows, rows, sentence
 
 if TYPE_CHECKING:
-    from taurec.diagnostics.temperature_audit import OverUsers, TemperatureAudit
+    from taurec.studies.audit.temperature.audit import OverUsers, TemperatureAudit
 
 BAND = "median over users, with the range of the middle 80 % of them"
 

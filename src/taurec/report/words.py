@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taurec.comparison.front import on_front
 from taurec.report.comparison import LEVEL, verdict
 from taurec.report.probe import versus_words
 from taurec.report.tables import count, number, seconds
+from taurec.studies.compare.front import on_front
 
 if TYPE_CHECKING:
-    from taurec.comparison import Comparison
+    from taurec.studies.compare import Comparison
 
 
 def summary(found: Comparison) -> list[str]:

@@ -1,1 +1,0 @@
-"""What a log and a model are like: noise, fairness, temperature. Results are plain values; ``report`` shows them."""

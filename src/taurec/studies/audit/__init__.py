@@ -1,0 +1,1 @@
+"""Audits: what is wrong with a log, who a model serves badly, what its temperature does."""

@@ -1,0 +1,1 @@
+"""Who is served how well, and what gets shown."""

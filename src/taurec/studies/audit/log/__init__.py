@@ -1,0 +1,1 @@
+"""What in a log looks wrong, and how much of it."""

@@ -1,0 +1,156 @@
+"""How plausible each row of a log is to a model that has not seen it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taurec import draw
+from taurec.baselines import BASELINES
+from taurec.data.interactions import Index, Interactions
+from taurec.errors import UsageError
+from taurec.ranker import Ranker
+from taurec.studies.audit.fairness.groups import popularity_groups
+
+LARGE = 5000
+"""From so many items on the judge is item-kNN, since EASE takes the cube of their number."""
+
+GROUPS = 5
+"""Groups of items of equal interaction mass, by popularity; rows are also placed within the group of their item."""
+
+ROWS_A_GROUP = 400
+"""On logs too small for it there are fewer groups."""
+
+_USERS_AT_ONCE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFit:
+    """The places of the rows of a log in the lists of models that have not seen them.
+
+    Attributes:
+        place: [P] the share of the user's unseen items that the judge puts above the row's item: near 0 for
+            what was to be expected, spread evenly over 0..1 for an item drawn at random; nan where it was not judged.
+        among_peers: [P] the same among the user's unseen items of the row's own popularity group alone.
+        group: [I] the popularity group of each item (:func:`taurec.studies.audit.fairness.groups.popularity_groups`).
+        middle: [P] as ``place``, with half of the items that score alike above, and nothing drawn: for ranking rows.
+        judge: the model, with its settings.
+        folds: how many parts the rows were dealt to.
+    """
+
+    place: NDArray[np.float64]
+    among_peers: NDArray[np.float64]
+    group: Index
+    middle: NDArray[np.float64]
+    judge: str
+    folds: int
+
+    @property
+    def judged(self) -> NDArray[np.bool_]:
+        """[P] whether the row could be judged."""
+        return ~np.isnan(self.place)
+
+
+def cross_fit(
+    log: Interactions,
+    judge: str | None = None,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    on_progress: Callable[[str], None] | None = None,
+) -> CrossFit:
+    """Deal the rows to folds; judge each fold by a model fitted to the others.
+
+    For a row (u, i) let N_u be the items u never met in the whole log that have a row outside the fold.
+
+        place = (#{j in N_u: s_uj > s_ui} + V (#{j in N_u: s_uj = s_ui} + 1)) / (|N_u| + 1),  V uniform on (0, 1)
+
+    An item drawn uniformly from N_u and i together is as likely to stand at each place, whatever the scores
+    are, so its place is uniform. A row is not judged (nan) if its item or its user has no row outside
+    the fold, or N_u is empty: no model could say anything about it.
+
+    Args:
+        judge: a baseline by name, with settings if wanted: ``ease:100``. None takes ``ease`` below
+            :data:`LARGE` items, else ``itemknn``. ``popularity`` is the control: it knows no tastes.
+        folds: 2 or more; each model learns from the other ``folds - 1`` parts.
+        seed: of the deal and of V.
+    Raises: UsageError for fewer than two folds, an empty log, or an unknown judge.
+
+    >>> from taurec.data.planted import planted
+    >>> fit = cross_fit(planted(n_users=40, n_items=40, seed=1).log)
+    >>> bool(fit.judged.all()), round(float(fit.place.mean()), 2)
+    (True, 0.03)
+    """
+    if folds < 2:
+        raise UsageError(f"folds must be at least 2, got {folds}; 5 is usual")
+    if len(log) < folds:
+        raise UsageError(f"a log of {len(log)} pairs cannot be dealt to {folds} folds")
+    text = judge or ("ease" if log.n_items < LARGE else "itemknn")
+    name, settings = BASELINES.parse(text)
+    say = on_progress or (lambda line: None)
+    fold = _deal(log, folds, seed)
+    within = draw.uniform(draw.key(seed, "crossfit-ties"), np.arange(len(log)))
+    groups = max(1, min(GROUPS, len(log) // ROWS_A_GROUP))
+    group = popularity_groups(log, groups).of if groups > 1 else np.zeros(log.n_items, dtype=np.int64)
+    places = np.full((3, len(log)), np.nan)
+    for k in range(folds):
+        say(f"{text}: fold {k + 1} of {folds}")
+        train = log.take(fold != k)
+        model = BASELINES.build(name, given=settings, seed=seed).fit(train)
+        _judge(model, log, train, np.flatnonzero(fold == k), within, group, places)
+    return CrossFit(places[0], places[1], group, places[2], text, folds)
+
+
+def _deal(log: Interactions, folds: int, seed: int) -> Index:
+    """[P] the fold of each pair: a user's pairs in a random order, dealt in turn from a random fold on."""
+    order = np.lexsort([draw.bits(draw.key(seed, "crossfit-deal"), np.arange(len(log))), log.user_of])
+    turn = np.arange(len(log)) - log.indptr[log.user_of]
+    start = draw.integers(draw.key(seed, "crossfit-start"), np.arange(log.n_users), folds)
+    fold = np.empty(len(log), dtype=np.int64)
+    fold[order] = (turn + start[log.user_of]) % folds
+    return fold
+
+
+def _judge(
+    model: Ranker,
+    log: Interactions,
+    train: Interactions,
+    rows: Index,
+    within: NDArray[np.float64],
+    group: Index,
+    places: NDArray[np.float64],
+) -> None:
+    """Fill in the places [3, P] of ``rows``, which ascend, and so do their users."""
+    cold = train.item_counts == 0
+    able = ~cold[log.indices[rows]] & (train.user_counts[log.user_of[rows]] > 0)
+    rows = rows[able]
+    members = [np.flatnonzero(group == g) for g in range(int(group.max()) + 1)]
+    users, starts = np.unique(log.user_of[rows], return_index=True)
+    ends = np.append(starts[1:], len(rows))
+    for first in range(0, len(users), _USERS_AT_ONCE):
+        part = slice(first, first + _USERS_AT_ONCE)
+        scores = model.block(users[part])
+        for line, user, start, end in zip(scores, users[part], starts[part], ends[part], strict=True):
+            mine = rows[start:end]
+            wanted = line[log.indices[mine]]
+            out = cold.copy()
+            out[log.items_of(int(user))] = True
+            # [G, 3, rows]: how many of each group's unseen items there are, stand above, score alike
+            each = np.stack([_counts(np.sort(line[items[~out[items]]]), wanted) for items in members])
+            n, above, equal = each.sum(axis=0)
+            if not n[0]:
+                continue
+            places[0, mine] = (above + within[mine] * (equal + 1)) / (n + 1)
+            places[2, mine] = (above + 0.5 * (equal + 1)) / (n + 1)
+            n, above, equal = each[group[log.indices[mine]], :, np.arange(len(mine))].T
+            places[1, mine] = np.where(n > 0, (above + within[mine] * (equal + 1)) / (n + 1), places[0, mine])
+
+
+def _counts(others: NDArray[np.float32], wanted: NDArray[np.float32]) -> Index:
+    """[3, rows] how many others there are, ascending scores, how many are above each wanted one, how many equal it."""
+    n = len(others)
+    above = n - np.searchsorted(others, wanted, side="right")
+    return np.stack([np.full(len(wanted), n), above, n - np.searchsorted(others, wanted, side="left") - above])

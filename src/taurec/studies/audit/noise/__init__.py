@@ -1,0 +1,1 @@
+"""How accuracy falls as noise is put into training."""

@@ -1,0 +1,251 @@
+"""One fit of an experiment with noise: what is disturbed, what is kept of it, and how long the rest takes."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from taurec.baselines import BASELINES
+from taurec.data.interactions import Interactions
+from taurec.data.noise import add_false_positives, hold_out_false_negatives
+from taurec.data.split import Split
+from taurec.errors import ArtefactError, TaurecError, UsageError
+from taurec.evaluation.ranking import evaluate_ranker
+from taurec.recommender import Recommender
+from taurec.run import Choice, Run
+from taurec.studies.audit.noise.curves import Kind
+from taurec.studies.audit.noise.journal import Journal
+from taurec.training.records import Progress
+
+HELD_OUT_SHARE = 0.1
+"""Of each user's training positives, for ``negatives-held-out``: the PSL paper's."""
+
+_NOT_OF_RESULTS = {"source", "reading", "data_hash", "threads"}
+"""Fields of a run that do not change what comes out, or are in the journal's head."""
+
+
+class Interrupted(TaurecError):
+    """A signal ended a fit; what was finished before is in the journal."""
+
+    def __init__(self, signum: int, done: int, total: int):
+        super().__init__(f"stopped by a signal after {done} of {total} fits")
+        self.signum, self.done, self.total = signum, done, total
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where the experiment is.
+
+    Attributes:
+        done, total: fits, those found in the journal among them.
+        label, level, seed: of the fit that begins or runs; ``level`` is None while settings are chosen.
+        seconds_left: estimated from the fits done; None before the first.
+        detail: within a fit, where it is.
+    """
+
+    done: int
+    total: int
+    label: str
+    level: float | None
+    seed: int
+    seconds_left: float | None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A fit to do: a run at a level, or, with no level, a setting to be judged on validation."""
+
+    label: str
+    run: Run
+    level: float | None
+    seed: int
+
+    @property
+    def identity(self) -> str:
+        """Equal for equal work."""
+        return json.dumps(self.key(), sort_keys=True)
+
+    def key(self) -> dict[str, Any]:
+        """What the result hangs on, beside the data."""
+        dump = self.run.but(seed=self.seed).model_dump(mode="json")
+        return {
+            "label": self.label,
+            "level": self.level,
+            "seed": self.seed,
+            "run": {k: v for k, v in dump.items() if k not in _NOT_OF_RESULTS},
+        }
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What is kept of a fit.
+
+    Attributes:
+        values: test metrics.
+        numerator, denominator: each evaluated user's terms of the first metric, for paired tests.
+        valid: the selection metric on validation; -1 where none was computed.
+        pairs: training pairs; injected: of these, false positives; short: pairs fewer than asked.
+        epochs: until the best one; 0 for a baseline.
+        seconds: to fit, validation included.
+    """
+
+    values: dict[str, float]
+    numerator: list[float]
+    denominator: list[float]
+    valid: float
+    pairs: int
+    injected: int
+    short: int
+    epochs: int
+    seconds: float
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any], metrics: Sequence[str]) -> Fit:
+        """From a line of the journal; ArtefactError where something is missing or not a number."""
+        try:
+            made = cls(**{**entry, "values": {m: entry["values"][m] for m in metrics}})
+            rest = [value for name, value in vars(made).items() if name not in ("values", "numerator", "denominator")]
+            numbers = [*made.values.values(), *made.numerator, *made.denominator, *rest]
+            whole = len(made.numerator) == len(made.denominator)
+        except (TypeError, KeyError):
+            whole = False
+        if not whole or not all(isinstance(x, int | float) and math.isfinite(x) for x in numbers):
+            raise ArtefactError("an entry of the journal is not that of a fit; remove the file to begin anew")
+        return made
+
+
+class Laboratory:
+    """Does fits, or finds them in the journal, and knows how long the rest takes."""
+
+    def __init__(
+        self, parts: Split, kind: Kind, metrics: Sequence[str], journal: Journal, say: Callable[[Step], None]
+    ) -> None:
+        self.parts, self.kind, self.metrics, self.journal, self.say = parts, kind, metrics, journal, say
+        self.done = self.total = 0
+        self._pending: list[Work] = []
+        self._seconds: dict[str, list[float]] = {}
+        self._known: dict[str, Fit] = {}
+
+    def expect(self, works: Iterable[Work]) -> None:
+        """Say which fits are to come, each once; those that are done are left out."""
+        once = {work.identity: work for work in works}
+        self._pending = [work for identity, work in once.items() if identity not in self._known]
+        self.total = self.done + len(self._pending)
+
+    def fit(self, work: Work) -> Fit:
+        """The fit of this work, done now unless it was done before."""
+        identity = work.identity
+        if identity in self._known:
+            return self._known[identity]
+        entry = self.journal.get(work.key())
+        if entry is None:
+            self._tell(work)
+            found = self._fit(work)
+            self.journal.add(work.key(), vars(found))
+        else:
+            found = Fit.of(entry, self.metrics)
+        self._seconds.setdefault(work.label, []).append(found.seconds)
+        self._known[identity] = found
+        self._pending = [w for w in self._pending if w.identity != identity]
+        self.done += 1
+        return found
+
+    def _fit(self, work: Work) -> Fit:
+        run = with_noise(work.run.but(seed=work.seed), self.kind, work.level)
+        given = _disturbed(self.parts, self.kind, work)
+        started = time.perf_counter()
+        model = Recommender.from_run(run)
+        model.fit(Split(given.train, self.parts.valid, self.parts.test, self.parts.how), on_progress=self._epochs(work))
+        if model.stopped_by:
+            raise Interrupted(model.stopped_by, self.done, self.total)
+        seconds = time.perf_counter() - started
+        result = evaluate_ranker(model.ranker, self.parts.test, given.seen.union(self.parts.valid), self.metrics)
+        best = model.best
+        return Fit(
+            result.means(),
+            numerator=[round(float(x), 6) for x in result.numerator[:, 0]],
+            denominator=[round(float(x), 6) for x in result.denominator[:, 0]],
+            valid=best.metrics[run.metric] if best and best.metrics else -1.0,
+            pairs=given.pairs,
+            injected=given.injected,
+            short=given.short,
+            epochs=best.epoch if best and run.model is None else 0,
+            seconds=seconds,
+        )
+
+    def _tell(self, work: Work, detail: str = "") -> None:
+        self.say(Step(self.done, self.total, work.label, work.level, work.seed, self._left(), detail))
+
+    def _left(self) -> float | None:
+        everything = [s for many in self._seconds.values() for s in many]
+        if not everything:
+            return None
+        means = {label: float(np.mean(many)) for label, many in self._seconds.items()}
+        return sum(means.get(w.label, float(np.mean(everything))) for w in self._pending)
+
+    def _epochs(self, work: Work, every: float = 5.0) -> Callable[[Progress], None]:
+        last = time.perf_counter()
+
+        def on_progress(progress: Progress) -> None:
+            nonlocal last
+            if progress.record is not None and time.perf_counter() - last >= every:
+                last = time.perf_counter()
+                self._tell(work, f"epoch {progress.epoch} of at most {progress.epochs}")
+
+        return on_progress
+
+
+def with_noise(run: Run, kind: Kind, level: float | None) -> Run:
+    """The run with noisy negatives, as many a row as it had."""
+    if level is None or kind == "positives" or run.model is not None:
+        return run
+    if run.negatives.name != "uniform":
+        raise UsageError(
+            f"noise of kind {kind!r} takes the place of uniform negatives, got {run.negatives.name!r}; "
+            f"leave the negatives to the presets, or give uniform with a number, such as uniform:256"
+        )
+    n = run.negatives.settings["n"]
+    if kind == "negatives":
+        return run.but(negatives=Choice(name="noisy", settings={"n": n, "noise": level}))
+    settings = {"n": n, "noise": level, "share": HELD_OUT_SHARE}
+    return run.but(negatives=Choice(name="noisy-held-out", settings=settings))
+
+
+@dataclass(frozen=True)
+class _Disturbed:
+    """What a model is handed, what its lists leave out, and how many pairs it learns from, of them injected, short."""
+
+    train: Interactions
+    seen: Interactions
+    pairs: int
+    injected: int = 0
+    short: int = 0
+
+
+def _disturbed(parts: Split, kind: Kind, work: Work) -> _Disturbed:
+    train = parts.train
+    if work.level is not None and kind == "positives":
+        noisy = add_false_positives(train, work.level, work.seed, (parts.valid, parts.test))
+        return _Disturbed(noisy.log, noisy.log, len(noisy.log), int(noisy.injected.sum()), noisy.short)
+    if work.level is not None and kind == "negatives-held-out":
+        left = hold_out_false_negatives(train, HELD_OUT_SHARE, work.seed).train
+        # A trained model's negatives hold the same pairs out, and need them.
+        return _Disturbed(train if work.run.model is None else left, train, len(left))
+    return _Disturbed(train, train, len(train))
+
+
+def canonical(work: Work, kind: Kind, lowest: float, first: int) -> Work:
+    """The one fit that stands for this one too, where the level or the seed cannot change it."""
+    if work.run.model is None:
+        return work
+    level = work.level if kind == "positives" else lowest
+    fixed = "seed" not in BASELINES.runtime(work.run.model.name)
+    clean = kind == "negatives" or (kind == "positives" and level == 0)
+    return Work(work.label, work.run, level, first if fixed and clean else work.seed)

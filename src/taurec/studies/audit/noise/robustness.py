@@ -1,0 +1,231 @@
+"""How accuracy falls as noise is put into training: every loss and the baselines, level by level, over seeds.
+
+The validation and test parts are cut first and stay clean. What is disturbed is the training part alone, and the
+graph of a graph backbone is built from it. Each model has the same settings at every level.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from taurec.baselines import BASELINES
+from taurec.data.source import split_source
+from taurec.data.split import data_hash
+from taurec.errors import ResourceError, UsageError, did_you_mean
+from taurec.evaluation.metrics import parse_all
+from taurec.evaluation.ranking import Evaluation
+from taurec.evaluation.significance import compare_paired, holm
+from taurec.run import Run
+from taurec.studies.audit.noise.curves import Curve, Difference, Estimate, Kind, NoiseCurves, Point, estimate, slope
+from taurec.studies.audit.noise.fits import Fit, Laboratory, Step, Work, canonical, with_noise
+from taurec.studies.audit.noise.journal import Journal
+from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates
+
+
+def noise_curves(
+    source: Any,
+    losses: Sequence[str] = ("bpr", "sl", "bsl", "mml"),
+    levels: Sequence[float] = (0.0, 0.1, 0.2, 0.3, 0.4),
+    *,
+    kind: Kind = "positives",
+    seeds: int = 3,
+    backbone: str = "mf",
+    baselines: Sequence[str] = BASELINES_ALWAYS,
+    tune: Tune = "baselines",
+    metrics: Sequence[str] = (),
+    fields: Mapping[str, Any] | None = None,
+    journal: Path | None = None,
+    on_progress: Callable[[Step], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> NoiseCurves:
+    """Fit losses and baselines at each level of noise, over seeds, and judge them on the clean test part.
+
+    Args:
+        source: as for :meth:`taurec.recommender.Recommender.fit`.
+        losses: by name, or with settings as texts: ``bsl:0.1:0.2``.
+        levels: of noise, meaning by ``kind``:
+
+            ``positives``: injected false positives for each pair of a user, see
+            :func:`taurec.data.noise.add_false_positives`.
+
+            ``negatives``: the weight of training positives among the negatives, see
+            :class:`taurec.sampling.negatives.Noisy`; 0 excludes them, 1 is uniform.
+
+            ``negatives-held-out``: the probability that a negative is a held-out positive, see
+            :class:`taurec.sampling.negatives.NoisyHeldOut`.
+        seeds: runs of initial values, draws and injected noise; the division stays that of the first seed.
+        backbone: of the losses.
+        baselines: fitted beside them; noise in the negatives cannot reach them.
+        tune: settings chosen once, on clean training data and validation: for ``all`` models, for ``baselines``,
+            or for ``none``, which then have their presets.
+        metrics: test metrics beside the run's selection metric, which comes first; recall@20 and ndcg@20 if none.
+        fields: run fields common to all models, such as ``epochs``, ``seed`` or ``split``.
+        journal: a file of finished fits; with the same file an interrupted experiment goes on.
+        on_progress: called before each fit and within it.
+        on_note: called with each remark.
+    Raises: UsageError for levels, names or settings that are not accepted, or a journal of something else;
+        Interrupted where a signal stopped a fit.
+
+    Items that were injected are filtered from the lists as a user's own are, as the papers' code does.
+
+    >>> from taurec.data.planted import planted
+    >>> log = planted(n_users=60, n_items=40, seed=1).log
+    >>> found = noise_curves(log, ["sl"], [0.0, 0.5], seeds=2, baselines=["popularity"], fields={"epochs": 2})
+    >>> [(curve.label, len(curve.points), curve.points[1].estimate.n) for curve in found.of("recall@20")]
+    [('mf:sl', 2, 2), ('popularity', 2, 2)]
+    """
+    wanted = _checked_levels(levels, kind)
+    if seeds < 1:
+        raise UsageError(f"seeds must be at least 1, got {seeds}")
+    if not losses:
+        raise UsageError("no losses to compare; name some, such as sl or bpr")
+    given = dict(fields or {})
+    first = int(given.pop("seed", 0))
+    given["seed"] = first
+    for label in baselines:
+        if label not in BASELINES:
+            raise UsageError(f"unknown baseline {label!r}{did_you_mean(label, BASELINES)}")
+    labels = dict.fromkeys([*(f"{backbone}:{loss}" for loss in losses), *baselines])
+    tried = {label: candidates(label, tune, given) for label in labels}
+    for run in itertools.chain.from_iterable(tried.values()):
+        with_noise(run, kind, wanted[0])  # refused before data is read
+    some = next(iter(tried.values()))[0]
+    parts, name = split_source(source, some)
+    if not len(parts.test) or not len(parts.valid):
+        raise UsageError(f"noise curves need a validation and a test part; the split {parts.how!r} has none")
+    judged = [str(m) for m in dict.fromkeys(map(str, parse_all([some.metric, *(metrics or ("recall@20", "ndcg@20"))])))]
+    notes: list[str] = []
+
+    def note(text: str) -> None:
+        notes.append(text)
+        (on_note or (lambda line: None))(text)
+
+    digest = data_hash(parts)
+    head = {"journal": "taurec noise curves", "version": 1, "data_hash": digest, "kind": kind, "metrics": judged}
+    kept = Journal(journal, head, on_note)
+    lab = Laboratory(parts, kind, judged, kept, on_progress or (lambda step: None))
+    seed_list = range(first, first + seeds)
+
+    def plan(runs: Mapping[str, Run]) -> dict[tuple[str, float, int], Work]:
+        places = itertools.product(runs, wanted, seed_list)
+        return {at: canonical(Work(at[0], runs[at[0]], *at[1:]), kind, wanted[0], first) for at in places}
+
+    chosen = _choose(tried, lab, first, note, plan({label: runs[0] for label, runs in tried.items()}).values())
+    works = plan(chosen)
+    lab.expect(works.values())
+    fits = {place: lab.fit(work) for place, work in works.items()}
+    curves = [
+        _curve(label, run, metric, kind, wanted, seed_list, works, fits)
+        for metric in judged
+        for label, run in chosen.items()
+    ]
+    trained = [label for label, run in chosen.items() if run.model is None]
+    differences = _differences(trained, wanted, seed_list, fits, judged[0], first)
+    n_users = len(next(iter(fits.values())).numerator)
+    return NoiseCurves(
+        name, parts.how, digest, kind, tuple(judged), wanted, seeds, n_users, tune,
+        tuple(curves), tuple(differences), tuple(notes),
+    )  # fmt: skip
+
+
+def _choose(
+    tried: Mapping[str, list[Run]], lab: Laboratory, seed: int, note: Callable[[str], None], later: Iterable[Work]
+) -> dict[str, Run]:
+    """The setting of each model with the best validation value on clean data; a baseline too large is left out.
+
+    ``later`` is as much work as will follow, for the estimate of the time.
+    """
+    level = 0.0 if lab.kind == "positives" else None  # no false positives is the clean log, and a level too
+    works = {
+        label: [Work(label, run, level, seed) for run in runs]
+        for label, runs in tried.items()
+        if len(runs) > 1 or runs[0].model is not None
+    }
+    lab.expect(itertools.chain(*works.values(), later))
+    chosen: dict[str, Run] = {}
+    for label, runs in tried.items():
+        try:
+            valid = [lab.fit(work).valid for work in works.get(label, [])]
+        except ResourceError as error:
+            if runs[0].model is None:
+                raise
+            note(f"warning: {label} is left out: {error}")
+            continue
+        chosen[label] = runs[int(np.argmax(valid))] if valid else runs[0]
+    return chosen
+
+
+def _checked_levels(levels: Sequence[float], kind: Kind) -> tuple[float, ...]:
+    if kind not in get_args(Kind):
+        raise UsageError(f"unknown kind of noise {kind!r}{did_you_mean(kind, get_args(Kind))}")
+    found = sorted({float(level) for level in levels})
+    below = 1.0 if kind == "negatives-held-out" else math.inf
+    if not found or not all(0 <= level < below for level in found):
+        accepted = "probabilities from 0 to below 1" if below == 1 else "0 or more, such as 0, 0.1, 0.2"
+        raise UsageError(f"levels of {kind} must be {accepted}, got {', '.join(map(str, levels)) or 'none'}")
+    return tuple(found)
+
+
+def _curve(
+    label: str,
+    run: Run,
+    metric: str,
+    kind: Kind,
+    levels: Sequence[float],
+    seeds: Sequence[int],
+    works: Mapping[tuple[str, float, int], Work],
+    fits: Mapping[tuple[str, float, int], Fit],
+) -> Curve:
+    points = []
+    for level in levels:
+        once = {works[label, level, seed].identity: fits[label, level, seed] for seed in seeds}
+        values = tuple(fit.values[metric] for fit in once.values())
+        mean = {
+            name: float(np.mean([getattr(fit, name) for fit in once.values()]))
+            for name in ("pairs", "injected", "short", "epochs", "seconds")
+        }
+        points.append(Point(level, values, estimate(values), **mean))
+    constant = run.model is not None and kind != "positives"
+    falling: Estimate | None = None
+    relative: Estimate | None = None
+    if len(levels) > 1 and not constant:
+        by_seed = [[fits[label, level, seed].values[metric] for level in levels] for seed in seeds]
+        unit = 1.0 if kind == "negatives" else 0.01
+        slopes = [unit * slope(levels, values) for values in by_seed]
+        falling = estimate(slopes)
+        if all(values[0] > 0 for values in by_seed):
+            relative = estimate([s / values[0] for s, values in zip(slopes, by_seed, strict=True)])
+    dump = run.model_dump(mode="json", exclude={"data_hash", "source", "seed"})
+    return Curve(label, metric, run.model is not None, constant, tuple(points), falling, relative, dump)
+
+
+def _differences(
+    labels: Sequence[str],
+    levels: Sequence[float],
+    seeds: Sequence[int],
+    fits: Mapping[tuple[str, float, int], Fit],
+    metric: str,
+    seed: int,
+) -> list[Difference]:
+    """All pairs of losses at all levels by the paired test over users, corrected together."""
+
+    def over_seeds(label: str, level: float) -> Evaluation:
+        some = [fits[label, level, s] for s in seeds]
+        numerator = np.mean([fit.numerator for fit in some], axis=0)[:, None]
+        denominator = np.mean([fit.denominator for fit in some], axis=0)[:, None]
+        return Evaluation(parse_all([metric]), np.arange(len(numerator)), numerator, denominator, 0, 0)
+
+    pairs = [(level, a, b) for level in levels for a, b in itertools.combinations(labels, 2)]
+    judged = {(level, label): over_seeds(label, level) for level in levels for label in labels} if pairs else {}
+    found = [compare_paired(judged[level, a], judged[level, b], metric, seed=seed) for level, a, b in pairs]
+    corrected = holm([result.p_value for result in found])
+    return [
+        Difference(level, a, b, result.difference.mean, result.difference.low, result.difference.high, p)
+        for (level, a, b), result, p in zip(pairs, found, corrected, strict=True)
+    ]

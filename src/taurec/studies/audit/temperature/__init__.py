@@ -1,0 +1,1 @@
+"""What the temperature of a model does to its negatives."""

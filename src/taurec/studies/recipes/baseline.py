@@ -1,0 +1,70 @@
+"""A baseline's row: every point of its grid on validation, then one fit. What was tried is kept as it is found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from taurec import provenance
+from taurec.baselines import BASELINES
+from taurec.data.interactions import Interactions
+from taurec.data.split import Split, data_hash
+from taurec.evaluation.ranking import evaluate_ranker
+from taurec.run import Run
+from taurec.studies.audit.noise.journal import Journal
+from taurec.studies.recipes.recipe import METRICS, Protocol, Recipe
+from taurec.studies.search.baselines import forecast as seconds_of_a_fit
+from taurec.training.device import use_threads
+
+
+def grid_of(run: Run) -> tuple[dict[str, Any], ...]:
+    """The settings that are tried on validation."""
+    assert run.model is not None
+    found: tuple[dict[str, Any], ...] = getattr(BASELINES[run.model.name], "GRID", ({},))
+    return found
+
+
+def forecast_baseline(run: Run, parts: Split) -> tuple[float, int]:
+    """Seconds of a fit with its evaluation, from a fit to a part of the log, and how many fits a row takes."""
+    return seconds_of_a_fit(run, parts), len(grid_of(run)) + 1
+
+
+def fit_baseline(
+    recipe: Recipe, protocol: Protocol, run: Run, parts: Split, honest: Split, tried: Path,
+    on_note: Callable[[str], None] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """A baseline at the setting that is best on the validation part of the honest division, on the test part.
+
+    Args:
+        parts: of the protocol; under ``paper`` the chosen setting is fitted to the whole training file.
+        tried: file in which the value of every setting is kept; both protocols share it, and go on from it.
+    Returns: a result as :func:`taurec.studies.reproduce.reproduce` has it; its seconds are those of the whole grid,
+        whenever it was run.
+    """
+    assert run.model is not None
+    use_threads(run.threads)
+    name, metric, grid = run.model.name, recipe.select, grid_of(run)
+    head = {"baseline": name, "metric": metric, "seed": run.seed, "data": data_hash(honest)}
+    journal, values, seconds = Journal(tried, head, on_note), list[float](), 0.0
+    for number, point in enumerate(grid, start=1):
+        entry, started = journal.get(point), time.perf_counter()
+        if entry is None:
+            ranker = BASELINES.build(name, given=point, seed=run.seed).fit(honest.train)
+            entry = evaluate_ranker(ranker, honest.valid, honest.train, [metric]).means()
+            entry["seconds"] = round(time.perf_counter() - started, 3)
+            journal.add(point, entry)
+        seconds += entry["seconds"]
+        values.append(entry[metric])
+        if on_note is not None and len(grid) > 1:
+            said = ", ".join(f"{k} {v:g}" for k, v in point.items())
+            on_note(f"{name}, {said}: {metric} {entry[metric]:.4f} on validation, {number} of {len(grid)}")
+    started = time.perf_counter()
+    chosen = grid[max(range(len(grid)), key=values.__getitem__)]
+    ranker = BASELINES.build(name, given=chosen, seed=run.seed).fit(parts.train)
+    seen = parts.train if protocol == "paper" else Interactions.union(parts.train, parts.valid)
+    found = evaluate_ranker(ranker, parts.test, seen, list(METRICS)).means()
+    seconds = round(seconds + time.perf_counter() - started, 1)
+    facts = {"settings": dict(chosen), "tried": len(grid), "seconds": seconds, "machine": provenance.facts()}
+    return {"seed": run.seed, **found, "epochs": 0, "best_epoch": 0, "finished": True, **facts}

@@ -1,0 +1,190 @@
+"""A row made again: forecast, run, record. What was begun goes on where it stopped.
+
+Protocols, never mixed in a table without being named:
+
+``paper``
+    Training on the whole training file; the epoch is chosen on the test part, as the sources did. A figure chosen on
+    test data flatters; it is here to be held against theirs.
+``honest``
+    A tenth of each user's training pairs is cut off for validation and chooses the epoch; the test part is looked at
+    once.
+
+A baseline's setting is chosen on that validation part under both; under ``paper`` it is then fitted to the whole
+training file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from taurec import provenance
+from taurec.data.interactions import Interactions
+from taurec.data.source import open_source
+from taurec.data.split import Split, data_hash, split_given
+from taurec.errors import ArtefactError, ResourceError, UsageError
+from taurec.evaluation.ranking import evaluate_ranker
+from taurec.studies.recipes.baseline import fit_baseline, forecast_baseline
+from taurec.studies.recipes.recipe import METRICS, Protocol, Recipe
+from taurec.training.calibrate import cost
+from taurec.training.device import use_threads
+from taurec.training.forecast import Sizes
+from taurec.training.records import Progress
+from taurec.training.trainer import Trainer
+
+TIERS = (("A", 15 * 60.0), ("B", 2 * 3600.0), ("C", float("inf")))
+"""What a run may take on this machine, in seconds: A is run three times under both protocols, B once, C waits."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run of a row will take on this machine.
+
+    Attributes:
+        epoch: seconds of an epoch with its validation; of a baseline, of a fit with its evaluation.
+        epochs: how many there are as a rule.
+        unit: what they are, ``epoch`` or ``fit``.
+    """
+
+    epoch: float
+    epochs: int
+    unit: Literal["epoch", "fit"] = "epoch"
+
+    @property
+    def seconds(self) -> float:
+        return self.epoch * self.epochs
+
+    @property
+    def tier(self) -> str:
+        return next(name for name, most in TIERS if self.seconds <= most)
+
+
+def parts_of(recipe: Recipe, protocol: Protocol) -> Split:
+    """The parts of a row's data: ``valid`` is what chooses the epoch, under ``paper`` the test part itself."""
+    opened = open_source(recipe.data)
+    if opened.train is None or opened.test is None:
+        raise UsageError(f"{recipe.data} does not come divided into training and test; a row needs a set that does")
+    if protocol == "paper":
+        return Split(opened.train, opened.test, opened.test, "files")
+    return split_given(opened.train, opened.test, valid=0.1, seed=0)
+
+
+def forecast(recipe: Recipe, parts: Split, protocol: Protocol, threads: int = 0) -> Forecast:
+    """The time a run will take on this machine."""
+    run = recipe.run(protocol, seed=0, threads=threads)
+    use_threads(threads)
+    if run.model is not None:
+        return Forecast(*forecast_baseline(run, parts), unit="fit")
+    found = cost(run, Sizes.of(parts.train, parts.valid))
+    return Forecast(found.epoch + found.validation / run.eval_every, min(recipe.usual_epochs, run.epochs))
+
+
+def reproduce(
+    row: str,
+    recipe: Recipe,
+    protocol: Protocol,
+    seed: int,
+    state: Path,
+    *,
+    parts: Split | None = None,
+    seconds: float | None = None,
+    threads: int = 0,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """One run of a row, as plain values for :func:`merge`.
+
+    Args:
+        row: its name.
+        state: folder in which the run keeps where it stands; the same call goes on from there. Of a baseline that is
+            what was tried on validation.
+        parts: :func:`parts_of` the recipe, where it is at hand.
+        seconds: stop after the epoch in which so many have passed.
+    Returns: seed, metrics on the test part, epochs, seconds of training, whether it came to its end, commit, machine.
+    """
+    parts = parts if parts is not None else parts_of(recipe, protocol)
+    run = recipe.run(protocol, seed, threads=threads)
+    if run.model is not None:
+        honest = parts if protocol == "honest" else parts_of(recipe, "honest")
+        tried = state / f"{row}.{seed}.grid.jsonl"
+        return fit_baseline(recipe, protocol, run, parts, honest, tried, on_note)
+    path = state / f"{row}.{protocol}.{seed}.checkpoint.safetensors"
+    trained = Trainer(run, parts.train, parts.valid, on_progress, on_note).fit(path, seconds=seconds)
+    seen = parts.train if protocol == "paper" else Interactions.union(parts.train, parts.valid)
+    records, best = trained.records, trained.best
+    return {
+        "seed": seed,
+        **evaluate_ranker(trained.ranker, parts.test, seen, list(METRICS)).means(),
+        "epochs": len(records),
+        "best_epoch": best.epoch if best is not None else 0,
+        "finished": trained.finished,
+        "seconds": round(sum(r.train_seconds + r.eval_seconds for r in records), 1),
+        "curve": [round(r.metrics[run.metric], 5) for r in records if r.metrics],
+        "kernels": trained.kernels,
+        "stopped_by": trained.stopped_by,
+        "machine": provenance.facts(),
+    }
+
+
+def record_path(folder: Path, row: str, protocol: Protocol) -> Path:
+    """The file that holds a row's record."""
+    return folder / f"{row}.{protocol}.json"
+
+
+def merge(folder: Path, row: str, recipe: Recipe, protocol: Protocol, parts: Split, result: Mapping[str, Any]) -> Path:
+    """Put one run into the row's record, in the place of an earlier one of its seed; the file is whole or unchanged.
+
+    Raises: ArtefactError where the file there is no record of this row.
+    """
+    path = record_path(folder, row, protocol)
+    seeds = {int(result["seed"]): dict(result)}
+    hashed = data_hash(_shown(parts, protocol))
+    if path.exists():
+        try:
+            there = json.loads(path.read_text(encoding="utf-8"))
+            if there["data"]["sha256"] == hashed:
+                seeds = {int(s["seed"]): s for s in there["seeds"]} | seeds
+        except (ValueError, KeyError, TypeError) as error:
+            raise ArtefactError(f"{path}: not a record of {row} ({error}); move it away") from None
+    runs = [seeds[seed] for seed in sorted(seeds)]
+    means = {m: statistics.fmean(r[m] for r in runs) for m in METRICS}
+    published = recipe.published
+    content = {
+        "row": row,
+        "protocol": protocol,
+        "chosen_on": "test" if protocol == "paper" and "model" not in recipe.fields else "validation",
+        "command": f"taurec reproduce {row} --protocol {protocol}" + (f" --seeds {len(runs)}" if len(runs) > 1 else ""),
+        "data": {"name": recipe.data, "sha256": hashed},
+        "published": None if published is None else {**published.values(), "source": published.source},
+        "measured": {m: round(value, 6) for m, value in means.items()},
+        "spread": {m: round(statistics.stdev(r[m] for r in runs), 6) for m in METRICS} if len(runs) > 1 else None,
+        "difference_percent": None
+        if published is None
+        else {m: round(100 * (means[m] / value - 1), 2) for m, value in published.values().items()},
+        "differs": recipe.differs,
+        "claim": recipe.claim,
+        "finished": all(r["finished"] for r in runs),
+        "time_seconds": round(statistics.fmean(r["seconds"] for r in runs), 1),
+        "run": json.loads(recipe.run(protocol, runs[0]["seed"]).to_json()),
+        "seeds": runs,
+    }
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        os.replace(beside, path)
+    except OSError as error:
+        raise ResourceError(f"{path}: cannot be written ({error.strerror}); choose another --out") from None
+    return path
+
+
+def _shown(parts: Split, protocol: Protocol) -> Split:
+    """The parts with nothing twice: under ``paper`` there is no validation part."""
+    if protocol == "honest":
+        return parts
+    return Split(parts.train, parts.train.take([]), parts.test, parts.how)

@@ -1,0 +1,129 @@
+"""Baselines by the clock: the defaults of all first, then their grids in turn, as long as there is time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from taurec import draw
+from taurec.baselines import BASELINES
+from taurec.data.interactions import Interactions
+from taurec.data.split import Split
+from taurec.errors import ResourceError
+from taurec.evaluation.ranking import evaluate_ranker
+from taurec.recommender import Recommender
+from taurec.run import Run
+from taurec.studies.compare.candidates import BASELINES_ALWAYS, candidates
+from taurec.studies.search.results import Try, setting_text
+
+FEW_USERS, FEW_ITEMS = 1000, 2000
+"""A forecast is made by a fit to so many users, for EASE to so many items."""
+
+
+SPARSE_SECONDS = 1e-9
+"""Of a product of a sparse matrix with a dense one, for each number it adds: from the matrix of users to EASE's
+weights, and from these to scores."""
+
+
+@dataclass
+class Baselines:
+    """The best model of each baseline, and what was tried on the way."""
+
+    best: dict[str, Recommender] = field(default_factory=dict)
+    tries: list[Try] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def fit_baselines(
+    parts: Split,
+    fields: Mapping[str, Any],
+    until: float,
+    clock: Callable[[], float],
+    say: Callable[[str], None],
+    labels: Iterable[str] = BASELINES_ALWAYS,
+) -> Baselines:
+    """Fit baselines to the training part until the clock says so; the cheapest is fitted in any case.
+
+    None is begun that would take longer than is left, by what it took the last time or by :func:`forecast`.
+    """
+    found, queue, took = Baselines(), _in_turns(labels, fields), dict[str, float]()
+    given_up = set[str]()
+    for run in queue:
+        label = run.label
+        if label in given_up:
+            continue
+        left = until - clock()
+        if label != "popularity":
+            if left <= 0:
+                given_up.add(label)
+                if label not in took:
+                    found.notes.append(f"{label} left out: no time")
+                continue
+            expected = took[label] if label in took else forecast(run, parts)
+            if expected > left:
+                given_up.add(label)
+                if label not in took:
+                    found.notes.append(f"{label} left out: about {expected:.0f} s by forecast, {left:.0f} s left")
+                continue
+        say(f"{label} {setting_text(run)}".strip())
+        started = clock()
+        try:
+            model = Recommender.from_run(run).fit(parts)
+        except ResourceError as error:
+            given_up.add(label)
+            found.notes.append(f"{label} left out: {error}")
+            continue
+        took[label] = clock() - started
+        assert model.best is not None
+        value = model.best.metrics[run.metric]
+        found.tries.append(Try(label, setting_text(run), run, "baseline", value, 0, took[label], True))
+        before = found.best.get(label)
+        if before is None or before.best is None or value > before.best.metrics[run.metric]:
+            found.best[label] = model
+    return found
+
+
+def forecast(run: Run, parts: Split) -> float:
+    """Seconds that a baseline will take on the training part and its validation, from a fit to a part of the log.
+
+    EASE is fitted to a log of few pairs, which is nothing but its inverse, and grows with the third power of users or
+    items, whichever are fewer; others are fitted to some users and grow with their number, which is an upper bound. A
+    small log needs no forecast: 0.
+    """
+    assert run.model is not None
+    train, valid = parts.train, parts.valid
+    ease, side = run.model.name == "ease", min(train.n_users, train.n_items)
+    if (side <= FEW_ITEMS) if ease else (train.n_users <= 2 * FEW_USERS):
+        return 0.0
+    if ease:
+        some = Interactions.from_pairs(np.arange(FEW_ITEMS), np.arange(FEW_ITEMS))
+        took = float("inf")
+        for _ in range(3):  # the cube makes a mountain of every hiccup: the least of three
+            started = time.perf_counter()
+            BASELINES.build("ease", given=run.model.settings).fit(some)
+            took = min(took, time.perf_counter() - started)
+        return took * (side / FEW_ITEMS) ** 3 + SPARSE_SECONDS * len(train) * (train.n_users + train.n_items)
+    drawn = draw.permutation(draw.key(run.seed, "probe forecast"), train.n_users)[:FEW_USERS]
+    some, held = (part.take(np.isin(part.user_of, drawn)) for part in (train, valid))
+    started = time.perf_counter()
+    ranker = BASELINES.build(run.model.name, given=run.model.settings, seed=run.seed).fit(some)
+    if len(held):
+        evaluate_ranker(ranker, held, some, [run.metric])
+    return (time.perf_counter() - started) * train.n_users / FEW_USERS
+
+
+def _in_turns(labels: Iterable[str], fields: Mapping[str, Any]) -> list[Run]:
+    """Every label's default, then a point of each label's grid in turn, points in a drawn order."""
+    defaults = list[Run]()
+    rest = list[tuple[int, int, Run]]()
+    for label in labels:
+        default = candidates(label, "none", fields)[0]
+        grid = [run for run in candidates(label, "baselines", fields) if run != default]
+        defaults.append(default)
+        order = draw.permutation(draw.key(default.seed, f"probe {label}"), len(grid))
+        rest += [(place, len(rest), grid[i]) for place, i in enumerate(order)]
+    return [*defaults, *(run for _, _, run in sorted(rest, key=lambda entry: entry[:2]))]

@@ -1,0 +1,93 @@
+"""What takes part in the rounds of a search, so that the first round fits into its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from taurec.errors import ResourceError
+from taurec.run import Run
+from taurec.studies.compare.candidates import candidates
+from taurec.studies.search.halving import sizes as round_sizes
+from taurec.training.calibrate import cost
+from taurec.training.forecast import Sizes, check_memory
+
+MODELS = ("mf:sl", "mf:bsl", "mf:mml", "mf:bpr", "lightgcn:sl")
+"""Tried if nothing else is asked for: the losses of the family and the pairwise one, and a graph."""
+FIRST_EPOCHS = 2
+"""Every contestant of the first round must be able to make so many."""
+SHARES = (1.0, 0.5, 0.25)
+"""Of the users; the first that makes the first round fit is taken."""
+TRIES = (None, 3, 2)
+"""Settings of each model, where no share of users is small enough."""
+SLOW = 2.0
+"""A model that takes so many times as long as the fastest goes first where some must go, else the one named last."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The contestants.
+
+    Attributes:
+        runs: one a setting.
+        epoch: label -> seconds of an epoch with its validation on all users, by forecast; 0 where there is none.
+        share: of the users that take part.
+        notes: what was left out, and why.
+    """
+
+    runs: list[Run]
+    epoch: dict[str, float]
+    share: float
+    notes: list[str]
+
+
+def make_pool(
+    models: Sequence[str],
+    fields: Mapping[str, Any],
+    sizes: Sizes,
+    rounds: float,
+    until: float,
+    clock: Callable[[], float],
+    say: Callable[[str], None],
+) -> Pool:
+    """Choose contestants, and a share of the users if all of them are too many for the time.
+
+    Args:
+        models: as ``backbone:loss``, those of most interest first.
+        fields: run fields common to all.
+        sizes: of the log.
+        rounds: seconds for all rounds.
+        until: when the clock says so no further model is measured; the first is in any case.
+    """
+    grids = {label: candidates(label, "all", fields) for label in models}
+    epoch, notes = dict[str, float](), list[str]()
+    for label, runs in grids.items():
+        if epoch and clock() > until:
+            notes.append(f"{label} left out: no time to measure what it takes")
+            continue
+        try:
+            check_memory(runs[0], sizes)
+        except ResourceError as error:
+            notes.append(f"{label} left out: {error}")
+            continue
+        epoch[label] = 0.0
+        if runs[0].device == "cpu":
+            say(f"measuring what {label} takes")
+            found = cost(runs[0], sizes)
+            epoch[label] = found.epoch + found.validation
+    labels = list(epoch)
+    while labels:
+        for tries in TRIES:
+            runs = [run for label in labels for run in candidates(label, "all", fields, tries)]
+            one = FIRST_EPOCHS * sum(epoch[run.label] for run in runs)
+            share = next((s for s in SHARES if s * one <= rounds / len(round_sizes(len(runs)))), None)
+            if share is not None:
+                return Pool(runs, epoch, share, notes)
+        if len(labels) == 1:
+            return Pool(runs, epoch, SHARES[-1], notes)
+        slowest = max(labels, key=lambda label: epoch[label])
+        gone = slowest if epoch[slowest] > SLOW * min(epoch[label] for label in labels) else labels[-1]
+        labels.remove(gone)
+        notes.append(f"{gone} left out: an epoch takes about {epoch[gone]:.1f} s, too long for this budget")
+    return Pool([], epoch, 1.0, notes)
