@@ -37,8 +37,8 @@ from taurec.data.interactions import Interactions
 from taurec.kernels.hop import Csr, hop, product, spread
 from taurec.kernels.hop_half import product as half_product
 from taurec.kernels.tables import adam_step
+from taurec.sampling import InBatchNegatives
 from taurec.scoring import batch_scores
-from taurec.types import NegativeIds
 
 TAU, L2, LR, LAYERS = 0.1, 1e-4, 1e-3, 3
 #: Error of a gradient allowed with layers in half precision, of its largest entry: four roundings to 11 bits.
@@ -104,7 +104,7 @@ def ours(world: World, name: str, finish: bool = True) -> list[Tensor]:
     world.model.storage = "float16" if name == "halves" else "float32"
     e = world.model.embed(None if name == "whole" else (user, item))
     user_at, item_at = e.at or (user, item)
-    pos, neg = batch_scores(F.embedding(user_at, e.user), e.item, item_at, NegativeIds("in_batch", absent=own))
+    pos, neg = batch_scores(F.embedding(user_at, e.user), e.item, item_at, InBatchNegatives(absent=own))
     gradients = torch.autograd.grad(softmax_loss(pos, neg), world.tables)
     counts = [torch.bincount(i, minlength=len(w)) for i, w in zip((user, item), world.tables, strict=True)]
     if not finish:

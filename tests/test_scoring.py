@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from taurec.losses.reduction import RowReduce
+from taurec.sampling import (
+    CatalogueNegatives,
+    InBatchNegatives,
+    Layout,
+    PerRowNegatives,
+    SharedNegatives,
+)
 from taurec.scoring import batch_scores, catalogue_scores
-from taurec.types import NegativeIds
 
 B, N, I, D = 5, 4, 9, 3
 
@@ -22,15 +29,15 @@ def tables() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return user, item, torch.randint(I, (B,), generator=g)
 
 
-def layouts(positive: torch.Tensor) -> dict[str, tuple[NegativeIds, list[list[int]]]]:
+def layouts(positive: torch.Tensor) -> dict[str, tuple[Layout, list[list[int]]]]:
     """Each layout with the item ids it stands for, row by row."""
     g = torch.Generator().manual_seed(1)
     ids = torch.randint(I, (B, N), generator=g)
     return {
-        "per_row": (NegativeIds("per_row", ids), ids.tolist()),
-        "shared": (NegativeIds("shared", ids[0]), [ids[0].tolist()] * B),
-        "in_batch": (NegativeIds("in_batch"), [positive.tolist()] * B),
-        "full": (NegativeIds("full"), [list(range(I))] * B),
+        "per_row": (PerRowNegatives(ids=ids), ids.tolist()),
+        "shared": (SharedNegatives(ids=ids[0]), [ids[0].tolist()] * B),
+        "in_batch": (InBatchNegatives(), [positive.tolist()] * B),
+        "full": (CatalogueNegatives(), [list(range(I))] * B),
     }
 
 
@@ -61,7 +68,7 @@ def test_absent_negatives_score_minus_infinity_and_have_no_gradient(tables, layo
     negatives, ids = layouts(positive)[layout]
     absent = torch.zeros(B, len(ids[0]), dtype=torch.bool)
     absent[2] = True
-    masked = NegativeIds(negatives.layout, negatives.ids, absent)
+    masked = replace(negatives, absent=absent)
     _, neg = batch_scores(user, item, positive, masked, "dot")
     assert torch.isneginf(neg[2]).all()
     torch.logsumexp(neg[[0, 1, 3, 4]], 1).sum().backward()
@@ -76,7 +83,7 @@ def test_catalogue_scores_are_the_reduction_of_all_scores(tables, kind: str, pai
     user, item, positive = tables
     absent = torch.sparse_coo_tensor([[0, 1], [3, 2]], [True, True], (B, I), check_invariants=True).coalesce()
     how = RowReduce("logsumexp", "softplus", pairwise, tau=0.3)
-    for negatives in (NegativeIds("full", absent=absent), NegativeIds("shared", torch.tensor([1, 8, 1, 0]))):
+    for negatives in (CatalogueNegatives(absent=absent), SharedNegatives(ids=torch.tensor([1, 8, 1, 0]))):
         pos, neg = batch_scores(user, item, positive, negatives, kind)
         got = catalogue_scores(user, item, positive, negatives, how, kind)
         for value, expected in zip(got, (pos, *how(pos, neg)), strict=True):

@@ -1,47 +1,121 @@
-"""What passes between the parts: a batch of rows, ids of negatives, embeddings. No behaviour."""
+"""What passes between the parts: a batch, its negatives, embeddings, the sizes of a step."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Protocol
 
+import torch
 from torch import Tensor
-
-Layout = Literal["per_row", "shared", "in_batch", "full"]
 
 
 @dataclass(frozen=True)
-class NegativeIds:
-    """The negatives of a batch.
+class StepShape:
+    """What one step reads of the items, from sizes alone; declared before anything is drawn.
 
     Attributes:
-        layout: ``per_row`` ids[B, N]; ``shared`` ids[N] for all rows; ``in_batch`` the batch's own
-            items, N = B; ``full`` the whole catalogue, N = I (ids is None for the last two).
-        absent: [B, N] bool, True where the row has no such negative; its score becomes -inf. Of ``full``
-            it is a coalesced sparse tensor, whose size is that of its True entries.
-        logq: log proposal probability, [B, N] or [N], where the source knows it.
+        columns: N, negatives of a row.
+        rows: item rows that a step reads, positives included; None for the whole table.
+        held: scores of negatives that a step holds at once.
+        gathered: whether each row's scores are gathered from the item table, which lets the kernel write the
+            gradient of the items itself.
     """
 
-    layout: Layout
-    ids: Tensor | None = None
-    absent: Tensor | None = None
-    logq: Tensor | None = None
+    columns: int
+    rows: int | None
+    held: int
+    gathered: bool = False
+
+
+class Negatives(Protocol):
+    """The negatives of a batch of B rows: N scores for each row.
+
+    How they are laid out (ids for each row, ids that all rows share, the batch's own items, the catalogue, vectors)
+    is known to the class alone; see :mod:`taurec.sampling.layouts` for the classes and a base class with defaults.
+
+    Attributes:
+        absent: [B, N] bool, True where a row has no such negative; its score becomes -inf. A coalesced sparse tensor
+            where the True entries are few.
+        logq: log of the probability with which each negative was proposed, [B, N] or [N]; None if not known.
+    """
+
+    @property
+    def absent(self) -> Tensor | None: ...
+
+    @property
+    def logq(self) -> Tensor | None: ...
+
+    def to(self, device: torch.device) -> Negatives:
+        """The same on another device."""
+        ...
+
+    def drawn(self) -> Tensor | None:
+        """[M] ids of the items that were drawn, repeats included: L2 counts them, and a step reads their rows.
+
+        None where no id was drawn (the batch's own items, the whole catalogue, vectors).
+        """
+        ...
+
+    def at(self, places: Tensor) -> Negatives:
+        """The same with every drawn id replaced by its place [M] in a smaller item table."""
+        ...
+
+    def rows_needed(self, item: Tensor, n_items: int) -> Tensor | None:
+        """Ids of all items whose final vectors the scores look at, repeats allowed; None where they may be any.
+
+        Args:
+            item: [B] the positives, which come first in the result; :meth:`drawn` ids follow.
+        """
+        ...
+
+    def narrow(self, item: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
+        """The item table that is scored, and the positives' places in it: fewer rows where only some are looked at."""
+        ...
+
+    def scores(
+        self, user: Tensor, item: Tensor, positive: Tensor, kernel: str, d_item: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Dot products ``pos[B]`` and ``neg[B, N]`` of user [B, D] with the positives and with the negatives.
+
+        Args:
+            item, positive: as :meth:`narrow` gave them.
+            kernel: how per-row scores are gathered.
+            d_item: where the gradient of the items goes, for a layout whose :class:`StepShape` is ``gathered``.
+        """
+        ...
+
+    def with_vectors(self, change: Callable[[Tensor], Tensor]) -> Negatives:
+        """The same with vectors that are no rows of the item table changed as the item table is (to length 1, say)."""
+        ...
+
+    def columns(self, item: Tensor) -> Tensor | None:
+        """[N, D] the vectors that all rows are scored against; None where each row has its own."""
+        ...
+
+    def streams(self, rows: int) -> bool:
+        """Whether the scores of so many rows are better reduced in tiles than held."""
+        ...
+
+    def scored_by(self, user: Tensor, item: Tensor, kernel: str, rows: int) -> str:
+        """The kernel that :meth:`scores` runs for so many rows."""
+        ...
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of observed pairs and where their negatives are.
+    """Rows of observed pairs and their negatives.
 
     Attributes:
         user, item: [B] int64 indices.
-        row: [B] int64, the pair's position in the training log: the identity its draws hang on.
+        row: [B] int64, the pair's position in the training log; draws are keyed by it.
         weight: [B] float32 or None for all ones.
     """
 
     user: Tensor
     item: Tensor
     row: Tensor
-    negatives: NegativeIds
+    negatives: Negatives
     weight: Tensor | None = None
 
 

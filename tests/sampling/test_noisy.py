@@ -14,7 +14,7 @@ from taurec.data.noise import hold_out_false_negatives
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import UsageError
 from taurec.evaluation.ranking import evaluate_ranker
-from taurec.sampling.negatives import Noisy, NoisyHeldOut
+from taurec.sampling import Noisy, NoisyHeldOut
 from taurec.training.presets import resolve
 from taurec.training.trainer import Trainer
 

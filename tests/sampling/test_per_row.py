@@ -14,8 +14,7 @@ from taurec.data.interactions import Interactions
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import UsageError
 from taurec.kernels import draws
-from taurec.sampling import per_row
-from taurec.sampling.negatives import Popularity, Uniform
+from taurec.sampling import PerRowNegatives, Popularity, Uniform, per_row
 
 I = 12
 
@@ -51,7 +50,7 @@ def test_first_draws_are_the_words_of_the_row():
     got = drawn(Uniform(4), (torch.tensor([0, 1]), torch.tensor([3, 0]), torch.tensor([0, 6])), seed=3, epoch=2)
     words = draw.bits(draw.key(3, "negatives", 2), [0, 6], 4).tolist()
     assert got.ids.tolist() == [[((w >> 32) * I) >> 32 for w in row] for row in words]
-    assert got.layout == "per_row"
+    assert isinstance(got, PerRowNegatives)
     assert got.absent is None
 
 

@@ -12,7 +12,8 @@ def test_it_takes_the_steps_of_torch(decay: float) -> None:
     shapes = [(7, 5), (3,), (2, 2, 2), (4, 1)]
     ours = [torch.nn.Parameter(torch.randn(s, generator=g, dtype=torch.float64)) for s in shapes]
     theirs = [torch.nn.Parameter(p.detach().clone()) for p in ours]
-    mine, torchs = Adam(ours, 0.1, decay), torch.optim.Adam(theirs, 0.1, weight_decay=decay)
+    named = ((str(n), p) for n, p in enumerate(ours))
+    mine, torchs = Adam(named, 0.1, decay), torch.optim.Adam(theirs, 0.1, weight_decay=decay)
     for number in range(5):
         for a, b in zip(ours, theirs, strict=True):
             gradient = torch.randn(a.shape, generator=g, dtype=torch.float64)

@@ -13,8 +13,9 @@ from taurec.data.catalog import load
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.losses import AdapTau
+from taurec.sampling import Layout
 from taurec.training.adap_tau import AdaptiveTau, principal
-from taurec.types import Batch, NegativeIds
+from taurec.types import Batch
 
 DATA = os.environ.get("TAUREC_DATA")
 LOG = Interactions.from_pairs([0, 0, 0, 1, 1, 2, 3, 3], [0, 1, 2, 0, 3, 4, 5, 6])
@@ -23,7 +24,7 @@ LOG = Interactions.from_pairs([0, 0, 0, 1, 1, 2, 3, 3], [0, 1, 2, 0, 3, 4, 5, 6]
 
 def batch(user: list[int]) -> Batch:
     at = torch.tensor(user)
-    return Batch(at, torch.zeros_like(at), torch.arange(len(at)), NegativeIds("per_row"))
+    return Batch(at, torch.zeros_like(at), torch.arange(len(at)), Layout())
 
 
 def unasked() -> tuple[torch.Tensor, torch.Tensor]:

@@ -141,7 +141,8 @@ def test_layouts_are_those_of_the_sources() -> None:
         trainer = Trainer(resolve(loss="sl", negatives=name, batch_size=16), log)
         shape = forecast.Shape.of(trainer.run, forecast.Sizes.of(log))
         drawn = next(trainer.batches(1)).negatives
-        assert shape.layout == drawn.layout
-        assert shape.negatives == {"in_batch": 16, "full": 40}.get(
-            drawn.layout, 0 if drawn.ids is None else drawn.ids.shape[-1]
-        )
+        user, item = torch.ones(16, 3), torch.ones(40, 3)
+        scores = drawn.scores(user, *drawn.narrow(item, torch.zeros(16, dtype=torch.int64)), "torch", None)[1]
+        assert shape.negatives.columns == scores.shape[1]
+        read = drawn.rows_needed(torch.zeros(16, dtype=torch.int64), 1 << 30)
+        assert shape.negatives.rows == (None if read is None else len(read))

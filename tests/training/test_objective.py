@@ -5,15 +5,16 @@ import torch
 
 from taurec.errors import UsageError
 from taurec.losses import BPR, SL
+from taurec.sampling import PerRowNegatives
 from taurec.training.objective import Objective
-from taurec.types import Batch, Embeddings, NegativeIds
+from taurec.types import Batch, Embeddings
 
 E = Embeddings(*(torch.ones(2, 2) for _ in range(4)))
 
 
 def batch(n: int, weight: torch.Tensor | None = None, logq: torch.Tensor | None = None) -> Batch:
     zeros = torch.zeros(n, dtype=torch.int64)
-    return Batch(zeros, zeros, torch.arange(n), NegativeIds("per_row", torch.zeros(n, 2).long(), logq=logq), weight)
+    return Batch(zeros, zeros, torch.arange(n), PerRowNegatives(ids=torch.zeros(n, 2).long(), logq=logq), weight)
 
 
 POS = torch.tensor([1.0, 0.0, 2.0])

@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 
+from taurec.sampling import InBatchNegatives, PerRowNegatives
 from taurec.training.penalty import fixed_sum, l2_penalty
-from taurec.types import Batch, Embeddings, NegativeIds
+from taurec.types import Batch, Embeddings
 
 USER = torch.tensor([[1.0, 2.0], [3.0, 0.0]])  # squared lengths 5, 9
 ITEM = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])  # 1, 4, 2
@@ -16,8 +17,7 @@ EMBEDDINGS = Embeddings(USER, ITEM, USER, ITEM)
 
 
 def batch(ids: list[list[int]] | None) -> Batch:
-    layout = "in_batch" if ids is None else "per_row"
-    negatives = NegativeIds(layout, None if ids is None else torch.tensor(ids))
+    negatives = InBatchNegatives() if ids is None else PerRowNegatives(ids=torch.tensor(ids))
     return Batch(torch.tensor([0, 0, 1]), torch.tensor([1, 2, 1]), torch.arange(3), negatives)
 
 

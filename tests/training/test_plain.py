@@ -8,6 +8,7 @@ import torch
 
 from taurec import kernels
 from taurec.data.planted import planted
+from taurec.sampling import NEGATIVES, Uniform
 from taurec.training import plain
 from taurec.training.plain import Ways, ways
 from taurec.training.presets import resolve
@@ -67,21 +68,24 @@ def test_per_row_negatives_agree_closely(fields, items, l2_mode, monkeypatch) ->
 
 
 def test_what_asks_for_whole_tables_gets_them() -> None:
-    def of(layout="per_row", n=800, n_items=38_048, kernel="numba", **fields):
-        return ways(resolve(**{"loss": "sl", **fields}), layout, n, 100_000, n_items, kernel)
+    def of(negatives="uniform:800", n_items=38_048, kernel="numba", **fields):
+        run = resolve(**{"loss": "sl", "negatives": negatives, **fields})
+        sampler = NEGATIVES.build(run.negatives.name, given=run.negatives.settings)
+        return ways(run, sampler.shape(run.batch_size, n_items), 100_000, n_items, kernel)
 
     assert of() == ("late", "unit")
     assert of(n_items=10_000_000) == ("late", "late")
     assert of(kernel="torch") == ("late", "whole")
     assert of(train_score="dot") == ("late", "whole")
-    assert of("full", 0) == ("late", "whole")
-    assert of("in_batch", 0) == ("late", "late")
-    assert of("in_batch", 0, batch_size=25_000) == ("whole", "whole")
-    assert of("shared", 1000, 5000) == ("late", "whole")
+    assert of("full") == ("late", "whole")
+    assert of("in-batch") == ("late", "late")
+    assert of("in-batch", batch_size=25_000) == ("whole", "whole")
+    assert of("shared:1000", 5000) == ("late", "whole")
     assert of(l2=0.1, l2_mode="unsquared") == ("late", "whole")
     assert of(l2=0.1, l2_mode="tables") == ("late", "unit")
-    assert of("full", 0, l2=0.1, l2_mode="tables") == of(kernel="torch", device="cuda") == ("whole", "whole")
-    assert ways(resolve(kernel="torch"), "per_row", 800, 31_668, 38_048, "torch") == ("whole", "whole")
+    assert of("full", l2=0.1, l2_mode="tables") == of(kernel="torch", device="cuda") == ("whole", "whole")
+    shape = Uniform(800).shape(1024, 38_048)
+    assert ways(resolve(kernel="torch"), shape, 31_668, 38_048, "torch") == ("whole", "whole")
 
 
 def test_validation_and_saving_see_no_row_that_owes_a_step(monkeypatch) -> None:

@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from taurec.data.planted import planted
 from taurec.data.split import split
 from taurec.losses import SL, TCE
+from taurec.sampling import Layout
 from taurec.training.drop_rate import DropRate
 from taurec.training.presets import resolve
 from taurec.training.side import side_of
 from taurec.training.trainer import Trainer
-from taurec.types import Batch, NegativeIds
+from taurec.types import Batch
 
 PARTS = split(planted(n_users=80, n_items=60, n_groups=4, seed=3).log, "ratio", valid=0.15, test=0.15, seed=0)
 SMALL = {"epochs": 4, "batch_size": 64, "negatives": "uniform:8", "lr": 0.05}
@@ -37,7 +38,7 @@ def test_most_losses_need_nothing() -> None:
 
 def test_the_drop_rate_grows_with_the_steps() -> None:
     side = DropRate(TCE(max_drop_rate=0.4, gradual_steps=2), PARTS.train)
-    rows = Batch(*(torch.zeros(3, dtype=torch.int64),) * 3, NegativeIds("per_row"))
+    rows = Batch(*(torch.zeros(3, dtype=torch.int64),) * 3, Layout())
     seen = []
     for _ in range(4):
         seen.append(side.side(rows)["drop_rate"].tolist())

@@ -7,9 +7,10 @@ import torch
 from taurec import draw
 from taurec.data.interactions import Interactions
 from taurec.losses import SLAtK
+from taurec.sampling import Layout
 from taurec.training import thresholds
 from taurec.training.thresholds import Thresholds
-from taurec.types import Batch, NegativeIds
+from taurec.types import Batch
 
 KNOWN = np.random.default_rng(0).random((30, 50)) < np.linspace(0.02, 0.5, 30)[:, None]
 KNOWN[:, 0] = True
@@ -24,7 +25,7 @@ def vectors() -> tuple[torch.Tensor, torch.Tensor]:
 
 def everybody(side: Thresholds) -> torch.Tensor:
     users = torch.arange(30)
-    return side.side(Batch(users, users, users, NegativeIds("per_row")))["threshold"]
+    return side.side(Batch(users, users, users, Layout()))["threshold"]
 
 
 def test_they_are_refreshed_after_every_so_many_epochs() -> None:

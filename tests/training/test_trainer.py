@@ -15,6 +15,7 @@ from taurec.data.planted import planted
 from taurec.data.split import split
 from taurec.errors import NonFiniteError, UsageError
 from taurec.kernels import available
+from taurec.sampling import layouts
 from taurec.training.presets import resolve
 from taurec.training.records import Progress
 from taurec.training.trainer import Trainer
@@ -93,7 +94,7 @@ def test_a_pairwise_backbone_leaves_the_item_of_a_row_out_of_its_history(negativ
     for u, i in zip(batch.user.tolist(), batch.item.tolist(), strict=True):
         others = [j for j in PARTS.train.indices[PARTS.train.user_of == u] if j != i]
         user.append(0.5 * model.user[u] + 0.5 * model.item[others].mean(0) @ model.values)
-    user, item, ids = torch.stack(user), model.item, batch.negatives.ids
+    user, item, ids = torch.stack(user), model.item, batch.negatives.drawn()
     pos, neg = scoring.batch_scores(user, item, batch.item, batch.negatives, "cosine", "torch")
     squares = user.square().sum() + item[batch.item].square().sum()
     squares = squares + (item[ids].square().sum() if ids is not None else 0)
@@ -115,7 +116,9 @@ def test_a_dropout_of_the_unit_vector_leaves_the_others_longer(negatives) -> Non
     items = torch.nn.functional.normalize(model.item)
     scores = kept @ items.T
     pos = scores[torch.arange(len(kept)), batch.item]
-    chosen = {"uniform:8": batch.negatives.ids, "in-batch": batch.item.expand(len(kept), -1)}.get(negatives)
+    drawn = batch.negatives.drawn()
+    chosen = None if drawn is None else drawn.view(len(kept), 8)
+    chosen = batch.item.expand(len(kept), -1) if negatives == "in-batch" else chosen
     neg = scores if chosen is None else scores.gather(1, chosen)
     if batch.negatives.absent is not None:
         neg = neg.masked_fill(batch.negatives.absent.to_dense(), -torch.inf)
@@ -127,7 +130,7 @@ def test_a_dropout_of_the_unit_vector_leaves_the_others_longer(negatives) -> Non
 def test_many_shared_negatives_are_streamed_with_the_same_gradients(monkeypatch) -> None:
     found = []
     for worth in (1 << 62, 0):
-        monkeypatch.setattr(scoring, "SHARED_WORTH", worth)
+        monkeypatch.setattr(layouts, "SHARED_WORTH", worth)
         trainer = Trainer(resolve(**{**SMALL, "loss": "sl", "negatives": "shared:50", "kernel": "auto"}), PARTS.train)
         batch = next(trainer.batches(1))
         assert trainer.step._streamed(batch) == (worth == 0)

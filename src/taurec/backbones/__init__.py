@@ -5,6 +5,7 @@ from taurec.backbones.mf import MF
 from taurec.backbones.ngcf import NGCF
 from taurec.backbones.protocol import Backbone
 from taurec.backbones.simplex import SimpleX
+from taurec.errors import UsageError
 from taurec.registry import Registry
 
 BACKBONES: Registry[Backbone] = Registry(
@@ -18,4 +19,13 @@ BACKBONES: Registry[Backbone] = Registry(
     runtime=frozenset({"seed"}),
 )
 
-__all__ = ["BACKBONES", "MF", "NGCF", "Backbone", "LightGCN", "SimpleX"]
+
+def backbone_class(name: str) -> type[Backbone]:
+    """The class behind a name, whose costs are declared on it."""
+    found = BACKBONES[name]
+    if not (isinstance(found, type) and issubclass(found, Backbone)):
+        raise UsageError(f"backbone {name!r} is no subclass of taurec.backbones.Backbone; got {found!r}")
+    return found
+
+
+__all__ = ["BACKBONES", "backbone_class", "MF", "NGCF", "Backbone", "LightGCN", "SimpleX"]

@@ -96,7 +96,7 @@ class Adjacency(nn.Module):
         return Csr(crow, col, value if edge_weight is None else value * edge_weight)
 
 
-def hop(adjacency: Adjacency, x: Tensor, edge_weight: Tensor | None = None) -> Tensor:
+def hop(adjacency: Adjacency, x: Tensor, edge_weight: Tensor | None = None, kernel: str = "auto") -> Tensor:
     """One propagation ``A x`` of [U + I, d] vectors; its gradient is ``A^T g``.
 
     Both products are sparse times dense, row by row, so bits do not depend on the number of threads.
@@ -104,4 +104,4 @@ def hop(adjacency: Adjacency, x: Tensor, edge_weight: Tensor | None = None) -> T
     if edge_weight is not None and not adjacency.symmetric:
         raise ValueError("edge weights need a symmetric adjacency")
     transpose = None if adjacency.symmetric else adjacency.matrix(transposed=True)
-    return csr_hop(*adjacency.matrix(edge_weight=edge_weight), x, transpose=transpose)
+    return csr_hop(*adjacency.matrix(edge_weight=edge_weight), x, transpose=transpose, kernel=kernel)

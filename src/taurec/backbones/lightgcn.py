@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from taurec import draw
+from taurec.backbones.cost import StepBytes, StepSize
 from taurec.backbones.dropout import check_rate, keep_scale, keep_scale_wide
 from taurec.backbones.graph import Adjacency
 from taurec.backbones.protocol import Backbone, Rows
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
-from taurec.kernels.hop import hop
+from taurec.kernels.hop import Csr, chosen, hop
 from taurec.kernels.hop_half import Workspace, growth_of, mean_at_rows_half
 from taurec.kernels.hop_mean import mean_at_rows, mean_of_hops
 from taurec.types import Embeddings
@@ -76,7 +78,6 @@ class LightGCN(Backbone):
         self.edge_dropout = edge_dropout
         self.message_dropout = message_dropout
         self.storage = storage
-        self.kernel = "auto"
         self.adjacency = Adjacency(train, "symmetric")
         growth = growth_of(self.adjacency.matrix()) / (1 - edge_dropout) if storage == "float16" else 0.0
         self._room = Workspace(growth)
@@ -84,6 +85,22 @@ class LightGCN(Backbone):
         # Values stand in the order of users' pairs, then of items': the pair behind each value.
         pair = np.concatenate([np.arange(len(train)), np.argsort(train.indices, kind="stable")])
         self.register_buffer("_both", torch.from_numpy(pair if edge_dropout else pair[:0]), persistent=False)
+
+    @classmethod
+    def step_bytes(cls, size: StepSize, settings: Mapping[str, Any]) -> StepBytes:
+        layers, dropped = int(settings["layers"]), settings["message_dropout"] > 0
+        if dropped:
+            tables = 9 + 4 * layers
+        else:
+            tables = 6 if size.few_rows else 9 + 2 * layers
+        return StepBytes(fixed=67 * size.log.pairs, step=tables * size.tables)
+
+    @classmethod
+    def step_cost(cls, size: StepSize, settings: Mapping[str, Any]) -> float:
+        return float(size.log.pairs)
+
+    def kernels(self) -> dict[str, str]:
+        return {"hop": chosen(Csr(*self.adjacency.matrix()), self.user, self.kernel)}
 
     def begin_step(self, epoch: int, step: int) -> None:
         self._at = (epoch, step)

@@ -26,6 +26,8 @@ class MF(Backbone):
     torch.Size([3, 4])
     """
 
+    plain = True
+
     def __init__(self, train: Interactions, /, dim: int = 64, init: str = "xavier_uniform", seed: int = 0):
         super().__init__(train, dim, init, seed)
 

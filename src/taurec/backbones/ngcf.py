@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -9,12 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from taurec import draw
+from taurec.backbones.cost import StepBytes, StepSize
 from taurec.backbones.dropout import check_rate, keep_scale
 from taurec.backbones.graph import Adjacency, Kind, hop
 from taurec.backbones.init import init_table
 from taurec.backbones.protocol import Backbone, Rows
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError, did_you_mean
+from taurec.kernels.hop import Csr, chosen
 from taurec.types import Embeddings
 
 _KINDS: dict[str, Kind] = {"norm": "row_self", "mean": "row"}
@@ -74,6 +77,22 @@ class NGCF(Backbone):
         )
         self._at = (0, 0)
 
+    @classmethod
+    def width(cls, settings: Mapping[str, Any]) -> int:
+        return int(settings["dim"]) + sum(settings["layers"])
+
+    @classmethod
+    def step_bytes(cls, size: StepSize, settings: Mapping[str, Any]) -> StepBytes:
+        layers = sum(settings["layers"]) / size.dim  # in widths of the tables
+        return StepBytes(fixed=67 * size.log.pairs, step=int((8 + 16 * layers) * size.tables))
+
+    @classmethod
+    def step_cost(cls, size: StepSize, settings: Mapping[str, Any]) -> float:
+        return float(size.log.pairs)
+
+    def kernels(self) -> dict[str, str]:
+        return {"hop": chosen(Csr(*self.adjacency.matrix()), self.user, self.kernel)}
+
     def begin_step(self, epoch: int, step: int) -> None:
         self._at = (epoch, step)
 
@@ -81,7 +100,7 @@ class NGCF(Backbone):
         x = torch.cat([self.user, self.item])
         hops = [x]
         for k, layer in enumerate(self.layers):
-            x = layer(x, hop(self.adjacency, x))
+            x = layer(x, hop(self.adjacency, x, kernel=self.kernel))
             if self.training and self.message_dropout:
                 x = x * self._keep(k, x)
             hops.append(F.normalize(x, dim=1, eps=1e-6))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from taurec.backbones.cost import StepBytes, StepSize
 from taurec.backbones.init import init_table
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
@@ -25,14 +27,19 @@ class Backbone(nn.Module):
         init: initialisation of the tables, see :func:`taurec.backbones.init.init_table`.
         seed: of the tables and of every later draw.
     Attributes:
+        plain: whether its final vectors are the two tables themselves, so that a step may read and move the rows of its
+            batch alone.
+        kernel: what computes its layers, where it has any; the trainer sets what the run says.
         pairwise: whether the user's vector in a row of training depends on the item of the row; the trainer then asks
             by :meth:`embed_pairs`.
         biased: whether its dot products are cosines plus biases already; the last number of a user's vector is then
             that user's bias, which no dropout reaches.
     """
 
+    plain: ClassVar[bool] = False
     pairwise: ClassVar[bool] = False
     biased: bool = False
+    kernel: str = "auto"
 
     def __init__(self, train: Interactions, dim: int, init: str, seed: int):
         super().__init__()
@@ -42,8 +49,33 @@ class Backbone(nn.Module):
         self.item = nn.Parameter(init_table(init, seed, "item", train.n_items, dim))
         self.seed = seed
 
+    @classmethod
+    def width(cls, settings: Mapping[str, Any]) -> int:
+        """Columns of the final vectors, from the settings of a run."""
+        return int(settings.get("dim", 64))
+
+    @classmethod
+    def step_bytes(cls, size: StepSize, settings: Mapping[str, Any]) -> StepBytes:
+        """Memory of a step, from sizes alone; the default is that of a few operations on whole tables.
+
+        Not asked of a ``plain`` backbone, whose tables the trainer accounts for.
+        """
+        return StepBytes(step=9 * size.tables)
+
+    @classmethod
+    def step_cost(cls, size: StepSize, settings: Mapping[str, Any]) -> float:
+        """Work of a step in any unit, from sizes alone: how its time grows from a small log to a large one.
+
+        A calibrating run has the mean history and the degrees of the large log unless the backbone is ``plain``.
+        """
+        return float(size.log.users + size.log.items)
+
     def begin_step(self, epoch: int, step: int) -> None:
         """Called by the trainer before each training step; a backbone with dropout draws its masks from it."""
+
+    def kernels(self) -> dict[str, str]:
+        """Which kernel each of its operations runs, by the operation; a graph has ``hop``."""
+        return {}
 
     def embed(self, rows: Rows | None = None) -> Embeddings:
         """All users' and items' vectors, differentiable; in training mode with dropout, if there is any.

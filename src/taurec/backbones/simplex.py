@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from taurec.backbones.cost import StepBytes, StepSize
 from taurec.backbones.init import init_table
 from taurec.backbones.protocol import Backbone, Rows
 from taurec.data.interactions import Interactions
@@ -115,6 +117,21 @@ class SimpleX(Backbone):
             self.bias = nn.Parameter(torch.zeros(1))
         self.register_buffer("_start", torch.from_numpy(train.indptr.copy()), persistent=False)
         self.register_buffer("_items", torch.from_numpy(train.indices.copy()), persistent=False)
+
+    @classmethod
+    def width(cls, settings: Mapping[str, Any]) -> int:
+        return int(settings["dim"]) + 2 * bool(settings["biases"])
+
+    @classmethod
+    def step_bytes(cls, size: StepSize, settings: Mapping[str, Any]) -> StepBytes:
+        pairs = size.batch * size.log.pairs_of_a_row
+        attention = 0 if settings["aggregator"] == "mean" else 3 * 4 * size.dim * min(pairs, size.log.items)
+        history = 60 * pairs + attention
+        return StepBytes(fixed=8 * (size.log.pairs + size.log.users), step=int(5 * size.tables + history))
+
+    @classmethod
+    def step_cost(cls, size: StepSize, settings: Mapping[str, Any]) -> float:
+        return size.log.users + size.log.items + size.batch * size.log.pairs_of_a_row
 
     def embed(self, rows: Rows | None = None) -> Embeddings:
         if self.gamma == 1:

@@ -1,12 +1,23 @@
-"""Orders of the training pairs and sources of negatives, each by the name that ``taurec list`` shows."""
+"""Batch orders and negative samplers, each by the name that ``taurec list`` shows."""
 
 from __future__ import annotations
 
 from taurec.registry import Registry
 from taurec.sampling.batches import GroupSize, Order, Shuffled, UserBlocks, group_size, mean_group_size
-from taurec.sampling.negatives import Full, InBatch, NegativeSource, Noisy, NoisyHeldOut, Popularity, Shared, Uniform
+from taurec.sampling.layouts import (
+    CatalogueNegatives,
+    InBatchNegatives,
+    Layout,
+    PerRowNegatives,
+    SharedNegatives,
+    VectorNegatives,
+)
+from taurec.sampling.noisy import Noisy, NoisyHeldOut
+from taurec.sampling.per_row import Popularity, Uniform
+from taurec.sampling.protocol import BaseDistribution, BoundSampler, NegativeSampler, Sampler
+from taurec.sampling.shared import Full, InBatch, Shared
 
-NEGATIVES: Registry[NegativeSource] = Registry(
+NEGATIVES: Registry[NegativeSampler] = Registry(
     "negatives",
     {
         "uniform": Uniform,
@@ -23,18 +34,27 @@ ORDERS: Registry[Order] = Registry("order", {"shuffled": Shuffled, "user-blocks"
 __all__ = [
     "NEGATIVES",
     "ORDERS",
+    "BaseDistribution",
+    "BoundSampler",
+    "CatalogueNegatives",
     "Full",
     "GroupSize",
     "InBatch",
-    "NegativeSource",
+    "InBatchNegatives",
+    "Layout",
+    "NegativeSampler",
     "Noisy",
     "NoisyHeldOut",
     "Order",
+    "PerRowNegatives",
     "Popularity",
+    "Sampler",
     "Shared",
+    "SharedNegatives",
     "Shuffled",
     "Uniform",
     "UserBlocks",
+    "VectorNegatives",
     "group_size",
     "mean_group_size",
 ]

@@ -1,162 +1,204 @@
-"""Negatives that the rows of a batch have in common: shared draws, the batch's own items, the catalogue."""
+"""How the negatives of a batch are laid out: one class a layout, and a base class with defaults for others.
+
+============================ ==================== ================================= ==============================
+class                        negatives            cost of scores                    absent
+============================ ==================== ================================= ==============================
+:class:`PerRowNegatives`     ids [B, N]           gather-dot: the papers' default   known positives, if asked
+:class:`SharedNegatives`     ids [N]              one matrix product                known positives of a row's user
+:class:`InBatchNegatives`    the batch's items    one matrix product [B, B]         the row's own item, and others
+:class:`CatalogueNegatives`  all items            tiles, never [B, I]               the positive, known positives
+:class:`VectorNegatives`     [N, D] or [B, N, D]  matrix product                    as the sampler says
+============================ ==================== ================================= ==============================
+
+Nothing else in the package asks which layout negatives have.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from taurec import draw
-from taurec.data.interactions import Interactions
-from taurec.sampling.known import Known
-from taurec.sampling.per_row import check_alpha, check_n
-from taurec.sampling.proposal import Proposal, by_popularity
-from taurec.types import NegativeIds
+from taurec.kernels import chosen, gather_dot
+from taurec.types import StepShape
+
+#: Scores [B, N] of shared negatives from which on they are reduced in tiles instead of held.
+SHARED_WORTH = 1 << 21
+
+Self = TypeVar("Self", bound="Layout")
 
 
-@dataclass(frozen=True)
-class Shared:
-    """One set of n ids for all rows of a batch, each item j with probability q_j ~ count_j^alpha.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Layout:
+    """Defaults of :class:`taurec.types.Negatives` for negatives that all rows share and that have no ids.
 
-    Drawn with replacement, so ids may repeat; alpha 0 is uniform over all items. Which ids a batch
-    gets depends on (seed, epoch, the smallest row position in the batch): not on the order of its
-    rows, but on which rows it holds, as a shared set must.
-
-    Args:
-        n: negatives of the batch.
-        alpha: exponent of the popularity; 0 is uniform.
-        exclude: mark the training positives of each row's user absent in that row.
-    Raises: UsageError if n is below 1, alpha is negative, or there is nothing to count.
-
-    >>> train = Interactions.from_pairs([0, 0, 1], [0, 2, 1])
-    >>> user, item, row = torch.tensor([0, 1]), torch.tensor([2, 1]), torch.tensor([1, 2])
-    >>> drawn = Shared(5, exclude=True).bind(train, seed=0).draw(user, item, row, epoch=0)
-    >>> drawn.ids.shape, drawn.absent.shape, drawn.logq.shape
-    (torch.Size([5]), torch.Size([2, 5]), torch.Size([5]))
-    """
-
-    n: int = 1000
-    alpha: float = 0.0
-    exclude: bool = False
-
-    def __post_init__(self) -> None:
-        check_n("shared", self.n)
-        check_alpha("shared", self.alpha)
-
-    def bind(self, train: Interactions, seed: int) -> BoundShared:
-        known = Known(train)
-        return BoundShared(known, by_popularity(known, self.alpha), seed, self.n, self.exclude)
-
-
-@dataclass(frozen=True, eq=False)
-class BoundShared:
-    """:class:`Shared` bound to a log and a seed."""
-
-    known: Known
-    proposal: Proposal
-    seed: int
-    n: int
-    exclude: bool
-
-    def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> NegativeIds:
-        """Ids [n] and ``logq`` [n], not restricted by ``absent`` [B, n]."""
-        first = int(row.min()) if len(row) else 0
-        stream = draw.key(self.seed, "shared-negatives", epoch)
-        ids = self.proposal.pick(draw.bits(stream, [first], self.n)[0])
-        absent = torch.from_numpy(self.known.among(user.numpy(), ids)) if self.exclude else None
-        return NegativeIds("shared", torch.from_numpy(ids), absent, torch.from_numpy(self.proposal.log_q(ids)))
-
-
-@dataclass(frozen=True)
-class InBatch:
-    """The items of the batch's other rows: with shuffled rows, item j with probability count_j / P.
-
-    ``logq`` [B] is that log-probability, for the sampling-bias correction.
+    A subclass is a frozen dataclass. It says at least what its :meth:`columns` are, or gives :meth:`scores` itself.
 
     Args:
-        mask: which columns a row may not use.
-            ``known``: its own column, equal items, and every item its user has a training pair with.
-            ``equal``: its own column and equal items.
-            ``diagonal``: its own column only, as in the official BSL code, where the other B - 1
-            positives of the batch are negatives whatever they are.
-    Source: Yi et al., RecSys 2019 (logQ); Wu et al., 2022, arXiv 2201.02327 (in-batch SSM). Differs from
-        the official BSL code, which masks as ``diagonal``.
-
-    >>> train = Interactions.from_pairs([0, 0, 1], [0, 2, 1])
-    >>> user, item, row = torch.tensor([0, 0, 1]), torch.tensor([0, 2, 1]), torch.tensor([0, 1, 2])
-    >>> InBatch().bind(train, seed=0).draw(user, item, row, epoch=0).absent.int().tolist()
-    [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+        absent, logq: see :class:`taurec.types.Negatives`.
     """
 
-    mask: Literal["known", "equal", "diagonal"] = "known"
+    absent: Tensor | None = None
+    logq: Tensor | None = None
 
-    def bind(self, train: Interactions, seed: int) -> BoundInBatch:
-        return BoundInBatch(Known(train), self.mask)
+    def to(self: Self, device: torch.device) -> Self:
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return replace(self, **{k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)})
+
+    def drawn(self) -> Tensor | None:
+        return None
+
+    def at(self: Self, places: Tensor) -> Self:
+        return self
+
+    def rows_needed(self, item: Tensor, n_items: int) -> Tensor | None:
+        ids = self.drawn()
+        return item if ids is None else torch.cat([item, ids])
+
+    def narrow(self, item: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
+        return item, positive
+
+    def with_vectors(self: Self, change: Callable[[Tensor], Tensor]) -> Self:
+        return self
+
+    def columns(self, item: Tensor) -> Tensor | None:
+        return None
+
+    def scores(
+        self, user: Tensor, item: Tensor, positive: Tensor, kernel: str, d_item: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        columns = self.columns(item)
+        assert columns is not None, f"{type(self).__name__} gives neither columns nor scores"
+        return positive_scores(user, item, positive), user @ columns.T
+
+    def streams(self, rows: int) -> bool:
+        return False
+
+    def scored_by(self, user: Tensor, item: Tensor, kernel: str, rows: int) -> str:
+        return "torch"
 
 
-class BoundInBatch:
-    """:class:`InBatch` bound to a log; nothing is drawn, so the seed does not matter."""
+def positive_scores(user: Tensor, item: Tensor, positive: Tensor) -> Tensor:
+    """[B] dot products of the rows' users with their positives.
 
-    def __init__(self, known: Known, mask: Literal["known", "equal", "diagonal"]):
-        self.known = known
-        self.mask = mask
-        counts = np.maximum(known.train.item_counts, 1)  # an item that is only in the batch counts once
-        self._log_q = np.log(counts / max(len(known.train), 1)).astype(np.float32)
-
-    def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> NegativeIds:
-        """No ids: the columns are the batch's items; ``absent`` [B, B] by ``mask``."""
-        if self.mask == "diagonal":
-            absent = torch.eye(len(item), dtype=torch.bool)
-        else:
-            absent = item[:, None] == item[None, :]
-        if self.mask == "known":
-            absent |= torch.from_numpy(self.known.among(user.numpy(), item.numpy()))
-        return NegativeIds("in_batch", None, absent, torch.from_numpy(self._log_q[item.numpy()]))
-
-
-@dataclass(frozen=True)
-class Full:
-    """The whole catalogue: every item is a negative of every row, without sampling.
-
-    Args:
-        exclude_positive: the row's own item is absent. False for a loss whose sum runs over all
-            items, True for one that adds the positive itself (with SSM that is cross-entropy).
-        exclude_known: the user's other training positives are absent.
-
-    >>> train = Interactions.from_pairs([0, 0, 1], [0, 2, 1])
-    >>> user, item, row = torch.tensor([0, 1]), torch.tensor([2, 1]), torch.tensor([1, 2])
-    >>> Full().bind(train, seed=0).draw(user, item, row, epoch=0).absent.to_dense().int().tolist()
-    [[0, 0, 1], [0, 1, 0]]
+    By F.embedding, not ``item[positive]``: its backward gives the same bits for any number of threads.
     """
-
-    exclude_positive: bool = True
-    exclude_known: bool = False
-
-    def bind(self, train: Interactions, seed: int) -> BoundFull:
-        return BoundFull(Known(train), self.exclude_positive, self.exclude_known)
+    return (user * F.embedding(positive, item)).sum(-1)
 
 
-@dataclass(frozen=True, eq=False)
-class BoundFull:
-    """:class:`Full` bound to a log; nothing is drawn, so the seed does not matter."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PerRowNegatives(Layout):
+    """Each row's own ids [B, N]."""
 
-    known: Known
-    exclude_positive: bool
-    exclude_known: bool
+    ids: Tensor
 
-    def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> NegativeIds:
-        """No ids: the columns are all items; ``absent`` [B, I] sparse, or None where nothing is excluded."""
-        if not (self.exclude_positive or self.exclude_known):
-            return NegativeIds("full")
-        shape = (len(user), self.known.train.n_items)
-        cells = np.arange(shape[0]) * shape[1] + item.numpy()
-        if self.exclude_known:
-            change = np.union1d if self.exclude_positive else np.setdiff1d
-            cells = change(self.known.cells(user.numpy()), cells)
-        places = torch.from_numpy(np.stack(np.divmod(cells, shape[1])))
-        true = torch.ones(len(cells), dtype=torch.bool)
-        absent = torch.sparse_coo_tensor(places, true, shape, is_coalesced=True, check_invariants=False)
-        return NegativeIds("full", None, absent)
+    @classmethod
+    def shape(cls, batch_size: int, n: int, n_items: int) -> StepShape:
+        return StepShape(n, batch_size * (n + 1), batch_size * (n + 1), gathered=True)
+
+    def drawn(self) -> Tensor:
+        return self.ids.reshape(-1)
+
+    def at(self, places: Tensor) -> PerRowNegatives:
+        return replace(self, ids=places.view(self.ids.shape))
+
+    def rows_needed(self, item: Tensor, n_items: int) -> Tensor | None:
+        return None if 2 * self.ids.numel() > n_items else super().rows_needed(item, n_items)
+
+    def scores(
+        self, user: Tensor, item: Tensor, positive: Tensor, kernel: str, d_item: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        together = gather_dot(user, item, torch.cat([positive[:, None], self.ids], 1), kernel=kernel, d_item=d_item)
+        # One cut: two slices would each fill a [B, 1 + N] with zeros for the gradient, and add them.
+        pos, neg = torch.split_with_sizes(together, [1, self.ids.shape[1]], 1)
+        return pos[:, 0], neg
+
+    def scored_by(self, user: Tensor, item: Tensor, kernel: str, rows: int) -> str:
+        return chosen(user, item, self.ids[:1].expand(rows, -1), kernel)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SharedNegatives(Layout):
+    """Ids [N] for all rows."""
+
+    ids: Tensor
+
+    @classmethod
+    def shape(cls, batch_size: int, n: int, n_items: int) -> StepShape:
+        return StepShape(n, batch_size + n, batch_size * n)
+
+    def drawn(self) -> Tensor:
+        return self.ids
+
+    def at(self, places: Tensor) -> SharedNegatives:
+        return replace(self, ids=places)
+
+    def columns(self, item: Tensor) -> Tensor:
+        return F.embedding(self.ids, item)
+
+    def streams(self, rows: int) -> bool:
+        return self.absent is None and rows * len(self.ids) >= SHARED_WORTH
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class InBatchNegatives(Layout):
+    """The items of the batch's rows, N = B."""
+
+    @classmethod
+    def shape(cls, batch_size: int, n_items: int) -> StepShape:
+        return StepShape(batch_size, batch_size, batch_size * batch_size)
+
+    def narrow(self, item: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
+        # The other items are not looked at, and the table may be large.
+        return F.embedding(positive, item), torch.arange(len(positive), device=positive.device)
+
+    def columns(self, item: Tensor) -> Tensor:
+        return item
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CatalogueNegatives(Layout):
+    """Every item, N = I; ``absent`` is sparse."""
+
+    @classmethod
+    def shape(cls, batch_size: int, n_items: int) -> StepShape:
+        return StepShape(n_items, None, 0)
+
+    def rows_needed(self, item: Tensor, n_items: int) -> None:
+        return None
+
+    def columns(self, item: Tensor) -> Tensor:
+        return item
+
+    def streams(self, rows: int) -> bool:
+        return True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VectorNegatives(Layout):
+    """Vectors instead of items: [N, D] for all rows, or [B, N, D] for each row its own. They get no gradient."""
+
+    vectors: Tensor
+
+    @classmethod
+    def shape(cls, batch_size: int, n: int, n_items: int) -> StepShape:
+        return StepShape(n, batch_size, batch_size * n)
+
+    def with_vectors(self, change: Callable[[Tensor], Tensor]) -> VectorNegatives:
+        return replace(self, vectors=change(self.vectors))
+
+    def columns(self, item: Tensor) -> Tensor | None:
+        return self.vectors if self.vectors.ndim == 2 else None
+
+    def scores(
+        self, user: Tensor, item: Tensor, positive: Tensor, kernel: str, d_item: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        if self.vectors.ndim == 2:
+            return super().scores(user, item, positive, kernel, d_item)
+        neg = torch.bmm(self.vectors, user[:, :, None])[:, :, 0]
+        return positive_scores(user, item, positive), neg

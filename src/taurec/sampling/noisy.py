@@ -16,19 +16,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taurec import draw
-from taurec.data.interactions import Interactions
+from taurec.data.interactions import Index, Interactions
 from taurec.data.noise import hold_out_false_negatives
 from taurec.errors import UsageError
 from taurec.sampling.known import Known
-from taurec.sampling.per_row import PerRow, check_n
+from taurec.sampling.layouts import PerRowNegatives
+from taurec.sampling.per_row import BoundPerRow, check_n
 from taurec.sampling.proposal import by_popularity
-from taurec.types import NegativeIds
+from taurec.sampling.protocol import BaseDistribution, BoundSampler, Sampler
+from taurec.types import StepShape
 
 _LOW = np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True)
-class Noisy:
+class Noisy(Sampler):
     """Negatives that hit training positives at a chosen rate: weight 1 for other items, ``noise`` for positives.
 
     With P_u the training positives of user u among I items, a slot is a false negative with probability
@@ -67,11 +69,15 @@ class Noisy:
         weight = self.noise * train.user_counts
         free = train.n_items - train.user_counts
         share = np.divide(weight, weight + free, out=np.zeros(train.n_users), where=weight + free > 0)
-        return TwoClasses(_ordinary(Known(train), seed, self.n), train, share, train)
+        words = f"all items alike, but each of the user's own training items {self.noise:g} times as often"
+        return TwoClasses(_ordinary(Known(train), seed, self.n), train, share, words, train)
+
+    def shape(self, batch_size: int, n_items: int) -> StepShape:
+        return PerRowNegatives.shape(batch_size, self.n, n_items)
 
 
 @dataclass(frozen=True)
-class NoisyHeldOut:
+class NoisyHeldOut(Sampler):
     """Negatives among which items held out of the user's training positives come with probability ``noise``.
 
     A share of each user's positives leaves training; they are known false negatives. A slot is one of them with
@@ -108,29 +114,34 @@ class NoisyHeldOut:
         free = train.n_items - train.user_counts
         share = np.where(parts.held.user_counts > 0, self.noise, 0.0)
         share[(share > 0) & (free == 0)] = 1.0
-        return TwoClasses(_ordinary(Known(train), seed, self.n), parts.held, share, parts.train)
+        words = f"the user's held-out items with probability {self.noise:g}, else items the user has no pair with"
+        return TwoClasses(_ordinary(Known(train), seed, self.n), parts.held, share, words, parts.train)
+
+    def shape(self, batch_size: int, n_items: int) -> StepShape:
+        return PerRowNegatives.shape(batch_size, self.n, n_items)
 
 
 @dataclass(frozen=True, eq=False)
-class TwoClasses:
-    """A source of ordinary and false negatives bound to a log and a seed.
+class TwoClasses(BoundSampler):
+    """A sampler of ordinary and false negatives bound to a log and a seed.
 
     Attributes:
         ordinary: draws the items that the user has no pair with.
         false: the pairs that count as false negatives.
         share: [U] the probability that a slot is one of them.
+        words: the distribution as a phrase.
         trained: the pairs left to train on; the given log where nothing is held out.
     """
 
-    ordinary: PerRow
+    ordinary: BoundPerRow
     false: Interactions
     share: NDArray[np.float64]
+    words: str
     trained: Interactions
 
-    def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> NegativeIds:
+    def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> PerRowNegatives:
         """Ids [B, n] and their ``logq``; ``absent`` only where a row has no negative of either class."""
         plain = self.ordinary.draw(user, item, row, epoch)
-        assert plain.ids is not None
         assert plain.logq is not None
         users, ids, logq = user.numpy(), plain.ids.numpy(), plain.logq.numpy()
         words = draw.bits(draw.key(self.ordinary.seed, "false-negatives", epoch), row.numpy(), self.ordinary.n)
@@ -144,8 +155,20 @@ class TwoClasses:
         absent = None
         if plain.absent is not None and (none := plain.absent[:, 0].numpy() & (share == 0)).any():
             absent = torch.from_numpy(none)[:, None].expand(-1, self.ordinary.n)
-        return NegativeIds("per_row", plain.ids, absent, plain.logq)
+        return PerRowNegatives(ids=plain.ids, absent=absent, logq=plain.logq)
+
+    def base_distribution(self) -> BaseDistribution:
+        return BaseDistribution(self.words, users=self._weights)
+
+    def _weights(self, users: Index) -> NDArray[np.float64]:
+        """[b, I] the probability of each item in a slot of these users."""
+        known, share = self.ordinary.known.train, self.share[users][:, None]
+        free = known.csr()[users].toarray() == 0
+        false = self.false.csr()[users].toarray() > 0
+        per_item = [kind / np.maximum(kind.sum(1, keepdims=True), 1) for kind in (free, false)]
+        weights: NDArray[np.float64] = (1 - share) * per_item[0] + share * per_item[1]
+        return weights
 
 
-def _ordinary(known: Known, seed: int, n: int) -> PerRow:
-    return PerRow(known, by_popularity(known, 0.0), seed, n, exclude=True)
+def _ordinary(known: Known, seed: int, n: int) -> BoundPerRow:
+    return BoundPerRow(known, by_popularity(known, 0.0), seed, n, exclude=True)

@@ -21,8 +21,10 @@ from taurec.data.interactions import Index, Interactions
 from taurec.errors import UsageError
 from taurec.kernels.draws import uniform_ids_without
 from taurec.sampling.known import Known
-from taurec.sampling.proposal import Even, Proposal, by_popularity
-from taurec.types import NegativeIds
+from taurec.sampling.layouts import PerRowNegatives
+from taurec.sampling.proposal import Even, Proposal, base_of, by_popularity
+from taurec.sampling.protocol import BaseDistribution, BoundSampler, Sampler
+from taurec.types import StepShape
 
 if TYPE_CHECKING:
     from taurec.kernels.gpu_draws import KnownItems
@@ -31,7 +33,7 @@ ROUNDS = 8  # draws of a slot by rejection; what is left then is drawn exactly f
 
 
 @dataclass(frozen=True)
-class Uniform:
+class Uniform(Sampler):
     """Uniform negatives: each of a row's n ids is any item with probability 1/I, independently.
 
     Ids may repeat. With ``exclude`` the ids are uniform over the items that the row's user has no
@@ -57,13 +59,16 @@ class Uniform:
     def __post_init__(self) -> None:
         check_n("uniform", self.n)
 
-    def bind(self, train: Interactions, seed: int) -> PerRow:
+    def bind(self, train: Interactions, seed: int) -> BoundPerRow:
         known = Known(train)
-        return PerRow(known, by_popularity(known, 0.0), seed, self.n, self.exclude)
+        return BoundPerRow(known, by_popularity(known, 0.0), seed, self.n, self.exclude)
+
+    def shape(self, batch_size: int, n_items: int) -> StepShape:
+        return PerRowNegatives.shape(batch_size, self.n, n_items)
 
 
 @dataclass(frozen=True)
-class Popularity:
+class Popularity(Sampler):
     """Negatives by popularity: each id is item j with probability q_j = count_j^alpha / sum_k count_k^alpha.
 
     ``logq`` is log q_j; with ``exclude`` q is restricted to the items that the row's user has no
@@ -92,13 +97,16 @@ class Popularity:
         check_n("popularity", self.n)
         check_alpha("popularity", self.alpha)
 
-    def bind(self, train: Interactions, seed: int) -> PerRow:
+    def bind(self, train: Interactions, seed: int) -> BoundPerRow:
         known = Known(train)
-        return PerRow(known, by_popularity(known, self.alpha), seed, self.n, self.exclude)
+        return BoundPerRow(known, by_popularity(known, self.alpha), seed, self.n, self.exclude)
+
+    def shape(self, batch_size: int, n_items: int) -> StepShape:
+        return PerRowNegatives.shape(batch_size, self.n, n_items)
 
 
 @dataclass(frozen=True, eq=False)
-class PerRow:
+class BoundPerRow(BoundSampler):
     """A per-row source bound to a log and a seed; with ``device`` its ids are drawn there, with the same values."""
 
     known: Known
@@ -108,18 +116,18 @@ class PerRow:
     exclude: bool
     device: torch.device | None = None
 
-    def on(self, device: torch.device) -> PerRow:
+    def on(self, device: torch.device) -> BoundPerRow:
         """The same source, drawing on a GPU where its kernels can: uniform ids. Others stay on the CPU."""
         return replace(self, device=device) if isinstance(self.proposal, Even) else self
 
-    def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> NegativeIds:
+    def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> PerRowNegatives:
         """Ids [B, n] and their ``logq``; ``absent`` only where a row has no negative (its ids are then 0)."""
         stream, rows = draw.key(self.seed, "negatives", epoch), row.numpy()
         if self.device is not None:
             return self._draw_there(stream, rows, user, self.device)
         if not self.exclude:
             ids = self.proposal.pick_rows(stream, rows, self.n)
-            return NegativeIds("per_row", torch.from_numpy(ids), logq=torch.from_numpy(self.proposal.log_q(ids)))
+            return PerRowNegatives(ids=torch.from_numpy(ids), logq=torch.from_numpy(self.proposal.log_q(ids)))
         users = user.numpy()
         left = self.proposal.left(users)
         ids = self._unknown(stream, users, rows, left > 0)
@@ -129,22 +137,25 @@ class PerRow:
         if (left == 0).any():
             ids[left == 0], logq[left == 0] = 0, 0.0
             absent = torch.from_numpy(left == 0)[:, None].expand(-1, self.n)
-        return NegativeIds("per_row", torch.from_numpy(ids), absent, torch.from_numpy(logq))
+        return PerRowNegatives(ids=torch.from_numpy(ids), absent=absent, logq=torch.from_numpy(logq))
 
-    def _draw_there(self, stream: int, rows: Index, user: Tensor, device: torch.device) -> NegativeIds:
+    def base_distribution(self) -> BaseDistribution:
+        return base_of(self.proposal, self.exclude)
+
+    def _draw_there(self, stream: int, rows: Index, user: Tensor, device: torch.device) -> PerRowNegatives:
         from taurec.kernels import gpu_draws
 
         n_items = self.known.train.n_items
         log_q = self.proposal.log_q(np.zeros((len(rows), 1), np.int64))
         if not self.exclude:
             ids = gpu_draws.uniform_ids(stream, rows, n_items, self.n, device)
-            return NegativeIds("per_row", ids, logq=_wide(log_q, ids))
+            return PerRowNegatives(ids=ids, logq=_wide(log_q, ids))
         known, left = self._known_there, self.proposal.left(user.numpy())
         ids = gpu_draws.uniform_ids_without(stream, rows, n_items, self.n, user.to(device), known, ROUNDS)
         none = left == 0
         log_q = np.where(none, 0.0, log_q[:, 0] - np.log(left, where=~none, out=np.zeros_like(left)).astype(np.float32))
         absent = _wide(none[:, None], ids) if none.any() else None
-        return NegativeIds("per_row", ids, absent, _wide(log_q.astype(np.float32)[:, None], ids))
+        return PerRowNegatives(ids=ids, absent=absent, logq=_wide(log_q.astype(np.float32)[:, None], ids))
 
     @cached_property
     def _known_there(self) -> KnownItems:

@@ -12,6 +12,7 @@ from taurec.data.interactions import Index
 from taurec.errors import UsageError
 from taurec.kernels.draws import uniform_ids
 from taurec.sampling.known import Known
+from taurec.sampling.protocol import BaseDistribution
 
 Real = NDArray[np.float64]
 _LOW = np.uint64(0xFFFFFFFF)
@@ -46,9 +47,22 @@ class Proposal(Protocol):
         """log q of items, in the shape of ``ids``."""
         ...
 
+    @property
+    def words(self) -> str:
+        """The distribution as a phrase for people."""
+        ...
+
+    @property
+    def weights(self) -> Real | None:
+        """[I] what q is proportional to; None for all items alike."""
+        ...
+
 
 class Even:
     """Every item of the catalogue alike: q_j = 1 / I."""
+
+    words = "all items alike"
+    weights: Real | None = None
 
     def __init__(self, known: Known):
         self.known = known
@@ -81,6 +95,8 @@ class Weighted:
     def __init__(self, known: Known, alpha: float):
         train = known.train
         self.known = known
+        self.words = f"items by training count to the power {alpha:g}"
+        self.weights: Real | None = train.item_counts.astype(np.float64) ** alpha
         with np.errstate(divide="ignore"):
             log_weight = alpha * np.log(train.item_counts) if alpha > 0 else np.zeros(train.n_items)
         weight = np.exp(log_weight - log_weight.max())
@@ -126,6 +142,12 @@ class Weighted:
 
     def log_q(self, ids: Index) -> NDArray[np.float32]:
         return np.take(self._log_q, ids, mode="clip")
+
+
+def base_of(proposal: Proposal, without_own: bool) -> BaseDistribution:
+    """The distribution of a sampler that draws from a proposal, without the user's own training items or with them."""
+    words = proposal.words + (", the user's own training items left out" if without_own else "")
+    return BaseDistribution(words, proposal.weights, 0.0 if without_own else 1.0)
 
 
 def by_popularity(known: Known, alpha: float) -> Proposal:

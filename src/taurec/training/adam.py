@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -17,40 +18,45 @@ class Adam:
     Dense semantics: every row moves in every step by its moments, whether the step touched it or not.
 
     Args:
-        parameters: what is trained; their gradients are read and cleared by :meth:`step`.
-        lr: step size.
+        parameters: what is trained, by name; their gradients are read and cleared by :meth:`step`.
+        lr: learning rate.
         weight_decay: added to the gradient times the parameter (coupled, as in torch).
+
+    Attributes:
+        moments: the two moments of every parameter, by name.
     """
 
-    def __init__(self, parameters: Iterable[torch.nn.Parameter], lr: float, weight_decay: float = 0.0):
-        self.parameters = list(parameters)
+    def __init__(self, parameters: Iterable[tuple[str, torch.nn.Parameter]], lr: float, weight_decay: float = 0.0):
+        self._parameters = dict(parameters)
         self.lr, self.weight_decay, self.steps = lr, weight_decay, 0
-        self.moments = [(_zeros_like(p), _zeros_like(p)) for p in self.parameters]
+        self.moments = {name: (_zeros_like(p), _zeros_like(p)) for name, p in self._parameters.items()}
 
     @torch.no_grad()
-    def step(self, l2: float = 0.0, counts: Sequence[tuple[Tensor, Tensor]] = ()) -> None:
+    def step(self, l2: float = 0.0, counts: Mapping[str, Tensor] = MappingProxyType({})) -> None:
         """Move every parameter that has a gradient.
 
         Args:
             l2: strength of what ``counts`` adds.
-            counts: tables among the parameters with [R] factors: ``l2 * factor[r] * table[r]`` joins their gradient,
-                in the place of the weight decay.
+            counts: [R] factors of the rows of some tables, by name: ``l2 * factor[r] * table[r]`` is added to their
+                gradient instead of the weight decay.
         """
         self.steps += 1
-        for parameter, (m, v) in zip(self.parameters, self.moments, strict=True):
+        for name, parameter in self._parameters.items():
             if parameter.grad is None:
                 continue
-            tables = [_as_table(t) for t in (parameter.detach(), parameter.grad, m, v)]
-            rows = next((factor for table, factor in counts if table is parameter), None)
+            tables = [_as_table(t) for t in (parameter.detach(), parameter.grad, *self.moments[name])]
+            rows = counts.get(name)
             decay = self.weight_decay if rows is None else l2
             adam_step(*tables, step=self.steps, lr=self.lr, l2=decay, l2_rows=rows)
             parameter.grad = None
 
-    def release(self, parameter: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The values and the moments of a parameter, which somebody else moves from now on."""
-        at = next(k for k, p in enumerate(self.parameters) if p is parameter)
-        self.parameters.pop(at)
-        return parameter.detach(), *self.moments.pop(at)
+    def holds(self, name: str) -> bool:
+        """Whether a parameter is moved here."""
+        return name in self._parameters
+
+    def release(self, name: str) -> tuple[Tensor, Tensor, Tensor]:
+        """The values and the moments of a parameter, which is no longer moved here."""
+        return self._parameters.pop(name).detach(), *self.moments[name]
 
 
 def _as_table(x: Tensor) -> Tensor:

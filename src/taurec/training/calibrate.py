@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from taurec import draw
+from taurec.backbones import backbone_class
 from taurec.backbones.init import init_table
 from taurec.data.generated import generated
 from taurec.data.interactions import Interactions
@@ -48,15 +49,15 @@ def cost(run: Run, sizes: Sizes) -> Cost:
     try:
         small = _smaller(run, sizes, shape)
         step, score = _measure(run, small)
-        grown = sizes.items / small.items, sizes.pairs / small.pairs
         if shape.ways is None or shape.ways.item == "whole":
-            if max(grown[0], sizes.users / small.users, grown[1]) > 1.05:
+            grown = _work(run, sizes) / _work(run, small)
+            if grown > 1.05:
                 half = Sizes(small.users // 2, small.items // 2, small.pairs // 2)
+                shrunk = 1 - _work(run, half) / _work(run, small)
                 # Between what no size changes and what grows by size alone, whatever another program did meanwhile.
-                slope = min(step, max(0.0, 2 * (step - _measure(run, half)[0])))
-                by = grown[1] if shape.layers else grown[0]
-                step += slope * (by - 1)
-        elif grown[0] > 1.05 and shape.ways.item == "unit":
+                slope = min(step, max(0.0, (step - _measure(run, half)[0]) / max(shrunk, 0.1)))
+                step += slope * (grown - 1)
+        elif sizes.items > 1.05 * small.items and shape.ways.item == "unit":
             step += _unit_pass(shape.dim) * (sizes.items - small.items)
             step += max(0.0, _gather(run, shape, sizes.items) - _gather(run, shape, small.items))
         if shape.ways is not None:
@@ -69,15 +70,21 @@ def cost(run: Run, sizes: Sizes) -> Cost:
     return Cost(step, steps * step + 1.5e-7 * sizes.pairs, score * sizes.valid_users * sizes.items)
 
 
+def _work(run: Run, sizes: Sizes) -> float:
+    """The work of a step as the backbone declares it; of a plain one whose item table is moved whole, its items."""
+    shape, backbone = Shape.of(run, sizes), backbone_class(run.backbone.name)
+    return float(sizes.items) if backbone.plain else backbone.step_cost(shape.size(run, sizes), run.backbone.settings)
+
+
 def _smaller(run: Run, sizes: Sizes, shape: Shape) -> Sizes:
-    """The sizes of the calibrating run; a graph keeps its degrees, a late table stays late."""
-    if shape.layers:
+    """The sizes of the calibrating run; a graph and histories keep their degrees, a late table stays late."""
+    if shape.ways is None:
         share = min(1.0, PAIRS / sizes.pairs, 2 * NODES / (sizes.users + sizes.items))
         return Sizes(*(max(int(share * n), 2) for n in (sizes.users, sizes.items, sizes.pairs)))
     items = NODES
-    if shape.ways is not None and shape.ways.item == "late":
-        ids = {"per_row": run.batch_size * (shape.negatives + 1), "shared": run.batch_size + shape.negatives}
-        items = max(NODES, 1 + MANY * ids.get(shape.layout, run.batch_size))
+    if shape.ways.item == "late":
+        assert shape.negatives.rows is not None
+        items = max(NODES, 1 + MANY * shape.negatives.rows)
     return Sizes(min(sizes.users, NODES), min(sizes.items, items), min(sizes.pairs, 16 * run.batch_size))
 
 
@@ -128,7 +135,7 @@ def _gather(run: Run, shape: Shape, n_items: int) -> float:
     table, into = large_zeros(n_items, shape.dim), large_zeros(n_items, shape.dim)
     user = torch.ones(run.batch_size, shape.dim, requires_grad=True)
     rows = np.arange(run.batch_size)
-    ids = torch.from_numpy(draw.integers(draw.key(0, "calibrate"), rows, n_items, shape.negatives + 1))
+    ids = torch.from_numpy(draw.integers(draw.key(0, "calibrate"), rows, n_items, shape.negatives.columns + 1))
     up = torch.ones(ids.shape)
 
     def work() -> None:

@@ -8,62 +8,55 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from taurec.backbones import backbone_class
+from taurec.backbones.cost import Sizes as Sizes
+from taurec.backbones.cost import StepSize
 from taurec.baselines.memory import require
-from taurec.data.interactions import Interactions
 from taurec.kernels import WORTH, available, topk
 from taurec.losses import LOSSES
 from taurec.run import Run
+from taurec.sampling import NEGATIVES
 from taurec.training.plain import Ways, ways
-from taurec.types import Layout
+from taurec.types import StepShape
 
 KERNELS = 105 << 20
 """numba and the compiled code of the kernels."""
-LAYOUTS: dict[str, Layout] = {"shared": "shared", "in-batch": "in_batch", "full": "full"}
-"""Source of negatives -> layout; all others draw for each row."""
 SCORING_MB = 64
 """Validation's memory for scores where plain torch selects from them; compiled loops take a copy of the items."""
-TABLES_OF_LAYERS = {"lightgcn": (9, 2), "ngcf": (8, 16)}
-"""Backbone -> tables of all nodes that a step holds at once, beyond the weights: fixed, and for each layer."""
-DROPPED_LAYERS = (9, 4)
-"""The same where the layers of LightGCN are dropped out."""
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What is known of the data."""
-
-    users: int
-    items: int
-    pairs: int
-    valid_users: int = 0
-
-    @classmethod
-    def of(cls, train: Interactions, valid: Interactions | None = None) -> Sizes:
-        return cls(train.n_users, train.n_items, len(train), 0 if valid is None else int((valid.user_counts > 0).sum()))
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What decides the cost of a step."""
+    """What decides the cost of a step.
 
-    layout: Layout
-    negatives: int
+    Attributes:
+        negatives: what the negatives have a step read.
+        dim, width: columns of the tables, and of the final vectors.
+        ways: how the tables of a ``plain`` backbone are moved; None for others.
+        compiled: whether per-row scores are compiled.
+    """
+
+    negatives: StepShape
     dim: int
-    layers: int
+    width: int
     ways: Ways | None
     compiled: bool
 
     @classmethod
     def of(cls, run: Run, sizes: Sizes) -> Shape:
-        layout = LAYOUTS.get(run.negatives.name, "per_row")
-        n = {"in_batch": run.batch_size, "full": sizes.items}.get(layout, int(run.negatives.settings.get("n", 1)))
-        dim, layers = int(run.backbone.settings.get("dim", 64)), run.backbone.settings.get("layers", 0)
+        sampler = NEGATIVES.build(run.negatives.name, given=run.negatives.settings)
+        negatives = sampler.shape(run.batch_size, sizes.items)
+        backbone, settings = backbone_class(run.backbone.name), run.backbone.settings
+        dim = int(settings.get("dim", 64))
         numba = run.kernel != "torch" and run.device == "cpu" and available()["numba"] == "ok"
-        compiled = numba and (run.kernel == "numba" or run.batch_size * n * dim >= WORTH)
-        plain = run.backbone.name == "mf"
+        compiled = numba and (run.kernel == "numba" or run.batch_size * negatives.columns * dim >= WORTH)
         kernel = "numba" if compiled else "torch"
-        how = ways(run, layout, n, sizes.users, sizes.items, kernel) if plain else None
-        return cls(layout, n, dim, len(layers) if isinstance(layers, list | tuple) else int(layers), how, compiled)
+        how = ways(run, negatives, sizes.users, sizes.items, kernel) if backbone.plain else None
+        return cls(negatives, dim, backbone.width(settings), how, compiled)
+
+    def size(self, run: Run, sizes: Sizes) -> StepSize:
+        """What the backbone's declarations of cost are given."""
+        return StepSize(sizes, run.batch_size, self.negatives, self.dim)
 
 
 def memory(run: Run, sizes: Sizes) -> dict[str, int]:
@@ -73,38 +66,37 @@ def memory(run: Run, sizes: Sizes) -> dict[str, int]:
     whole tables, ``step`` what it makes of B rows with N negatives, ``validation`` the ranker and a block of scores.
     """
     shape, b = Shape.of(run, sizes), run.batch_size
+    negatives, whole = shape.negatives, shape.negatives.rows is None
     of_items, tables = 4 * shape.dim * sizes.items, 4 * shape.dim * (sizes.users + sizes.items)
     parts = {"tables": 3 * tables, "order": 24 * sizes.pairs, "kernels": KERNELS, "best": tables}
     late = 12 * sizes.users if shape.ways is not None and shape.ways.user == "late" else 0
     if shape.ways is None:
-        fixed, each = TABLES_OF_LAYERS.get(run.backbone.name, (9, 2))
-        few = shape.layout in ("in_batch", "shared") or 2 * b * shape.negatives <= sizes.items
-        dropped = run.backbone.name == "lightgcn" and run.backbone.settings.get("message_dropout", 0.0) > 0
-        fixed, each = DROPPED_LAYERS if dropped else (fixed, each)
-        some = run.backbone.name == "lightgcn" and few and shape.layout != "full" and not dropped
-        parts["graph"] = 67 * sizes.pairs
-        step = 6 * tables if some else (fixed + each * shape.layers) * tables
+        backbone = backbone_class(run.backbone.name)
+        declared = backbone.step_bytes(shape.size(run, sizes), run.backbone.settings)
+        parts["graph"], step = declared.fixed, declared.step
     elif shape.ways.item == "whole":
-        step = (2 if shape.layout == "full" else 6) * of_items
+        step = (2 if whole else 6) * of_items
     else:
         step = 2 * of_items if shape.ways.item == "unit" else 0
         late += 12 * sizes.items if shape.ways.item == "late" else 0
-    ids = {"per_row": b * (shape.negatives + 1), "in_batch": b * b, "shared": b * shape.negatives}.get(shape.layout, 0)
-    rows = min(ids, sizes.items) if shape.layout == "per_row" else b + shape.negatives * (shape.layout == "shared")
     if shape.ways is not None and shape.ways.item == "late":
+        assert negatives.rows is not None
+        rows = min(negatives.rows, sizes.items) if negatives.gathered else negatives.rows
         step += 4 * shape.dim * 6 * rows
     # A loss that declares no reduction makes more arrays of the size of the scores, and needs them whole.
     reduces = hasattr(LOSSES[run.loss.name], "reduce")
-    work = (56 if reduces else 72) * ids + 4 * shape.dim * 8 * b
-    if shape.layout == "full":
+    work = (56 if reduces else 72) * negatives.held + 4 * shape.dim * 8 * b
+    if whole:
         streamed = reduces and not run.logq and run.kernel != "torch"
         work = 24 << 20 if streamed else 64 * b * sizes.items
-    elif shape.layout == "per_row" and not shape.compiled:
+    elif negatives.gathered and not shape.compiled:
         work += 8 * min(b * sizes.items, 1 << 26)
     score = 0
     if sizes.valid_users:
         tiles = topk.usable() and sizes.valid_users * sizes.items >= topk.WORTH
-        score = tables + (of_items if tiles else min(SCORING_MB << 20, 10 * sizes.valid_users * sizes.items))
+        final = 4 * shape.width * sizes.items
+        held = final if tiles else min(SCORING_MB << 20, 10 * sizes.valid_users * sizes.items)
+        score = 4 * shape.width * (sizes.users + sizes.items) + held
     # Freed arrays of one kind serve the other, but not wholly.
     temporary = work + (step if shape.ways is None else 0)
     parts["validation"] = max(0, score - temporary) + min(score, temporary) // 2

@@ -53,7 +53,7 @@ def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, cou
         return users.new_zeros(())
     if mode == "tables":
         return 0.5 * (fixed_sum(users.square()) + fixed_sum(items.square()))
-    rows, ids = batch.user.shape[0], batch.negatives.ids
+    rows, ids = batch.user.shape[0], batch.negatives.drawn()
     user_at = torch.arange(rows, device=users.device) if on == "final" and embeddings.by_row else batch.user
     counted = counted or Counted()
     assert counted == Counted() or mode in ("gathered", "sum")
@@ -65,11 +65,11 @@ def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, cou
     if counted.square is not None and counted.item is not None:
         item_part = fixed_sum(counted.square * counted.item)
     elif counted.item is not None:
-        item_part = _value(items, counted.item, [batch.item] if ids is None else [batch.item, ids.reshape(-1)])
+        item_part = _value(items, counted.item, [batch.item] if ids is None else [batch.item, ids])
     else:
         item_part = fixed_sum(F.embedding(batch.item, items).square())
         if ids is not None:
-            counts = torch.bincount(ids.reshape(-1), minlength=items.shape[0]).to(items.dtype)
+            counts = torch.bincount(ids, minlength=items.shape[0]).to(items.dtype)
             negative_part = fixed_sum(items.square().sum(-1) * counts)
     if mode == "unsquared":
         n_rows = 1 if ids is None else ids.numel()
@@ -83,10 +83,10 @@ def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, cou
 
 def count(batch: Batch, n_users: int, n_items: int) -> Counted:
     """How often users and items are in a batch."""
-    ids = batch.negatives.ids
+    ids = batch.negatives.drawn()
     items = torch.bincount(batch.item, minlength=n_items)
     if ids is not None:
-        items += torch.bincount(ids.reshape(-1), minlength=n_items)
+        items += torch.bincount(ids, minlength=n_items)
     return Counted(torch.bincount(batch.user, minlength=n_users).to(torch.float32), items.to(torch.float32))
 
 

@@ -9,12 +9,12 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from taurec.kernels import available, chosen
+from taurec.kernels import available
 from taurec.run import Run
 from taurec.training.adam import Adam
 from taurec.training.penalty import Counted, count
 from taurec.training.tables import LateTable, UnitTable
-from taurec.types import Batch, Embeddings, Layout
+from taurec.types import Batch, Embeddings, StepShape
 
 Way = Literal["late", "unit", "whole"]
 MANY = 4
@@ -43,24 +43,22 @@ def strength(run: Run, batch: Batch) -> float:
     return run.l2 / (len(batch.user) if run.l2_mode == "gathered" else 1)
 
 
-def ways(run: Run, layout: Layout, n_negatives: int, n_users: int, n_items: int, kernel: str) -> Ways:
+def ways(run: Run, shape: StepShape, n_users: int, n_items: int, kernel: str) -> Ways:
     """How a step moves the tables of a backbone without layers: a function of the run and of shapes alone.
 
     Args:
-        n_negatives: [N] of a per-row or shared layout.
-        kernel: what gathers per-row negatives, ``numba`` or ``torch``.
+        shape: what the negatives have a step read.
+        kernel: what scores the negatives, ``numba`` or ``torch``.
     """
     whole = Ways("whole", "whole")
     if run.kernel == "torch" or run.device != "cpu" or available()["numba"] != "ok":
         return whole
-    ids = {"per_row": run.batch_size * (n_negatives + 1), "shared": run.batch_size + n_negatives}.get(layout, 0)
-    ids = run.batch_size if layout == "in_batch" else ids
     mode = run.l2_mode if run.l2 > 0 else None
     user: Way = "late" if n_users > MANY * run.batch_size else "whole"
     item: Way = "whole"
-    if layout != "full" and n_items > MANY * ids:
+    if shape.rows is not None and n_items > MANY * shape.rows:
         item = "late"
-    elif layout == "per_row" and run.train_score == "cosine" and kernel == "numba" and mode != "unsquared":
+    elif shape.gathered and run.train_score == "cosine" and kernel == "numba" and mode != "unsquared":
         item = "unit"
     if decays(run) and "whole" in (user, item):
         return whole
@@ -90,29 +88,23 @@ class PlainTables:
     Args:
         embeddings: what the backbone yields, whose vectors are its parameters.
         adam: holds the moments; what is moved here it no longer moves.
-        batch: the first one; its shapes decide.
+        shape: what the negatives have a step read.
+        batch: the first one; its types decide on the kernel.
     """
 
-    def __init__(self, run: Run, embeddings: Embeddings, adam: Adam, batch: Batch):
-        self.run, ids = run, batch.negatives.ids
-        self._whole = embeddings
-        n, kernel = 0, "torch"
-        if batch.negatives.layout == "per_row" and ids is not None:
-            n = ids.shape[1]
-            full = ids[:1].expand(run.batch_size, -1)
-            kernel = chosen(embeddings.user, embeddings.item, full, run.kernel)
-        elif ids is not None:
-            n = len(ids)
-        self.ways = ways(run, batch.negatives.layout, n, len(embeddings.user), len(embeddings.item), kernel)
+    def __init__(self, run: Run, embeddings: Embeddings, adam: Adam, shape: StepShape, batch: Batch):
+        self.run, self._whole = run, embeddings
+        kernel = batch.negatives.scored_by(embeddings.user, embeddings.item, run.kernel, run.batch_size)
+        self.ways = ways(run, shape, len(embeddings.user), len(embeddings.item), kernel)
         self.decays = decays(run) and "whole" not in self.ways
         decay = run.l2 if self.decays else adam.weight_decay
         self.user: LateTable | None = None
         self.item: LateTable | UnitTable | None = None
         if self.ways.user == "late":
-            self.user = LateTable(*adam.release(embeddings.user), adam.lr, decay, adam.steps)
+            self.user = LateTable(*adam.release("user"), adam.lr, decay, adam.steps)
         if self.ways.item != "whole":
             kind = UnitTable if self.ways.item == "unit" else LateTable
-            self.item = kind(*adam.release(embeddings.item), adam.lr, decay, adam.steps)
+            self.item = kind(*adam.release("item"), adam.lr, decay, adam.steps)
 
     @property
     def unit(self) -> UnitTable | None:
@@ -130,16 +122,14 @@ class PlainTables:
         user, item, negatives = self._whole.user, self._whole.item, batch.negatives
         d_item: Tensor | None = None
         counted: Counted | None = None
-        changed = {"user": batch.user, "item": batch.item}
+        changed: dict[str, Tensor] = {"user": batch.user, "item": batch.item}
         if self.user is not None:
             user, changed["user"] = self.user.take(batch.user)
         if isinstance(self.item, LateTable):
-            ids = batch.item if negatives.ids is None else torch.cat([batch.item, negatives.ids.reshape(-1)])
-            item, place = self.item.take(ids)
+            drawn = negatives.drawn()
+            item, place = self.item.take(batch.item if drawn is None else torch.cat([batch.item, drawn]))
             changed["item"] = place[: len(batch.item)]
-            if negatives.ids is not None:
-                at = place[len(batch.item) :].view(negatives.ids.shape)
-                negatives = dataclasses.replace(negatives, ids=at)
+            negatives = negatives.at(place[len(batch.item) :])
         elif self.item is not None:
             item, d_item = self.item.unit, self.item.gradient
         local = dataclasses.replace(batch, negatives=negatives, **changed)

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from taurec import draw, kernels
+from taurec import draw
+from taurec.backbones import Backbone
 from taurec.data.interactions import Interactions
 from taurec.errors import NonFiniteError, UsageError
-from taurec.kernels import catalogue, hop
+from taurec.kernels import catalogue
 from taurec.kernels import tables as passes
+from taurec.kernels.tables import unit_rows
 from taurec.losses import LOSSES
 from taurec.losses.protocol import Scores
 from taurec.run import Run
-from taurec.scoring import batch_scores, catalogue_scores, streams
+from taurec.sampling import BoundSampler
+from taurec.scoring import batch_scores, catalogue_scores
 from taurec.training.adam import Adam
 from taurec.training.clipping import clip
 from taurec.training.objective import NONE, Objective
 from taurec.training.penalty import Counted, count
 from taurec.training.plain import PlainTables, Taken, by_counts, decays, strength
 from taurec.training.side import side_of
-from taurec.types import Batch, Embeddings, NegativeIds
+from taurec.types import Batch, Embeddings, Negatives, StepShape
 
 
 class Step:
@@ -35,26 +36,28 @@ class Step:
         run: a resolved run.
         train: the training pairs.
         backbone: on the device of the run; in training mode when a step is made.
+        sampler: of the negatives; told of each step if it asks for that.
+        shape: what its negatives have a step read.
 
     Attributes:
         objective: the loss with its L2 term.
         side: what training remembers of users for the loss; None for most.
         optimizer: Adam; :meth:`use_lr` sets its step size.
-        moments: Adam's moments, by the names of the parameters.
         tables: what moves the tables of a backbone without layers; there from the first step on.
         kernels: which kernel each part runs; known from the first step on.
     """
 
-    def __init__(self, run: Run, train: Interactions, backbone: Any):
+    def __init__(
+        self, run: Run, train: Interactions, backbone: Backbone, shape: StepShape, sampler: BoundSampler | None = None
+    ):
         self.run, self.backbone, self._n_items = run, backbone, train.n_items
+        self._shape, self._sampler = shape, sampler
         loss = LOSSES.build(run.loss.name, given=run.loss.settings)
         self.side = side_of(loss, train, run.seed)
         supplied = frozenset[str]() if self.side is None else self.side.supplies
         self.objective = Objective(loss, run.logq, run.l2, run.l2_mode, run.l2_on, supplied)
         _check_scores(run, loss.scores, backbone.biased)
-        self.optimizer = Adam(backbone.parameters(), run.lr, run.l2 if run.l2_mode == "adam" else 0.0)
-        named = [name for name, _ in backbone.named_parameters()]
-        self.moments = dict(zip(named, self.optimizer.moments, strict=True))
+        self.optimizer = Adam(backbone.named_parameters(), run.lr, run.l2 if run.l2_mode == "adam" else 0.0)
         self.tables: PlainTables | None = None
         self.kernels: dict[str, str] = {}
 
@@ -103,6 +106,8 @@ class Step:
             self._stop_non_finite("the gradient of item", value, epoch, number)
         if self.side is not None:
             self.side.observe(batch, pos.detach(), None if neg is None else neg.detach())
+        if self._sampler is not None:
+            self._sampler.observe(batch, *self._scored_pair(user, embeddings.item, item_at))
         return value, int(left_out)
 
     def use_lr(self, lr: float) -> None:
@@ -118,51 +123,45 @@ class Step:
 
     def _take(self, embeddings: Embeddings, batch: Batch) -> Taken:
         """What the step works on: the rows of its batch, where the backbone yields its tables themselves."""
-        if embeddings.user is not embeddings.ego_user or embeddings.item is not embeddings.ego_item:
+        if not self.backbone.plain:
             counted, tables = None, (embeddings.ego_user, embeddings.ego_item)
-            if all(self._holds(table) for table in tables):
-                if by_counts(self.run):
-                    counted = count(batch, *map(len, tables))
-                elif decays(self.run) and self.run.l2_on == "ego" and self.run.kernel != "torch":
-                    user, item = (table.new_ones(len(table)) for table in tables)
-                    counted = Counted(user, item, decayed=True)
+            if by_counts(self.run):
+                counted = count(batch, *map(len, tables))
+            elif decays(self.run) and self.run.l2_on == "ego" and self.run.kernel != "torch":
+                user, item = (table.new_ones(len(table)) for table in tables)
+                counted = Counted(user, item, decayed=True)
             return Taken(embeddings, batch, counted=counted)
         if self.tables is None:
-            self.tables = PlainTables(self.run, embeddings, self.optimizer, batch)
+            self.tables = PlainTables(self.run, embeddings, self.optimizer, self._shape, batch)
         return self.tables.take(batch)
 
-    def _holds(self, table: Tensor) -> bool:
-        """Whether Adam moves this table, whole."""
-        return any(table is parameter for parameter in self.optimizer.parameters)
-
-    def _decay(self, taken: Taken) -> tuple[float, list[tuple[Tensor, Tensor]]]:
-        """The L2 term that Adam adds to tables by counts: its strength, and tables with their counts."""
+    def _decay(self, taken: Taken) -> tuple[float, dict[str, Tensor]]:
+        """The L2 term that Adam adds to the tables that it moves whole: its strength, and the counts of their rows."""
         if taken.counted is None:
-            return 0.0, []
-        e, counted = taken.embeddings, taken.counted
-        both = (e.ego_user, counted.user), (e.ego_item, counted.item)
-        return strength(self.run, taken.batch), [(t, n) for t, n in both if n is not None and self._holds(t)]
+            return 0.0, {}
+        both = {"user": taken.counted.user, "item": taken.counted.item}
+        whole = {name: n for name, n in both.items() if n is not None and self.optimizer.holds(name)}
+        return strength(self.run, taken.batch), whole
 
     def _paths(self, embeddings: Embeddings, batch: Batch) -> dict[str, str]:
         """Which kernel each part of the step runs."""
-        run, negatives, graph = self.run, batch.negatives, getattr(self.backbone, "adjacency", None)
-        given = embeddings.user, embeddings.item
-        scores = "torch"
+        run, given = self.run, (embeddings.user, embeddings.item)
         if self._streamed(batch):
             scores = catalogue.chosen(*given, run.kernel)
-        elif negatives.layout == "per_row" and negatives.ids is not None:
-            scores = kernels.chosen(*given, negatives.ids, run.kernel)
-        paths = {"scores": scores, "tables": passes.path(embeddings.ego_user)}
-        if graph is not None:
-            matrix, kernel = hop.Csr(*graph.matrix()), getattr(self.backbone, "kernel", "auto")
-            paths["hop"] = hop.chosen(matrix, embeddings.ego_user, kernel)
-            if run.kernel == "triton" != paths["hop"]:
-                raise UsageError(f"kernel 'triton' cannot serve the hops of {run.backbone.name}; use kernel='auto'")
+        else:
+            scores = batch.negatives.scored_by(*given, run.kernel, len(batch.user))
+        paths = {"scores": scores, "tables": passes.path(embeddings.ego_user), **self.backbone.kernels()}
+        if run.kernel == "triton" != paths.get("hop", "triton"):
+            raise UsageError(f"kernel 'triton' cannot serve the hops of {run.backbone.name}; use kernel='auto'")
         return paths
 
     def _streamed(self, batch: Batch) -> bool:
         """Whether the scores of the negatives are reduced in tiles, never held."""
-        return self.objective.reduce is not None and self.run.kernel != "torch" and streams(batch)
+        return (
+            self.objective.reduce is not None
+            and self.run.kernel != "torch"
+            and batch.negatives.streams(len(batch.user))
+        )
 
     def _embed(self, batch: Batch) -> Embeddings:
         if self.backbone.pairwise:
@@ -171,14 +170,11 @@ class Step:
 
     def _rows_needed(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
         """The users and items whose final vectors a step looks at, see :func:`_places`; None where they may be any."""
-        run, negatives = self.run, batch.negatives
+        run = self.run
         if run.l2 > 0 and run.l2_mode != "adam" and run.l2_on != "ego":
             return None
-        if negatives.layout == "in_batch":
-            return batch.user, batch.item
-        if negatives.ids is None or (negatives.layout == "per_row" and 2 * negatives.ids.numel() > self._n_items):
-            return None
-        return batch.user, torch.cat([batch.item, negatives.ids.reshape(-1)])
+        items = batch.negatives.rows_needed(batch.item, self._n_items)
+        return None if items is None else (batch.user, items)
 
     def _dropout_mask(self, row: Tensor, like: Tensor, epoch: int) -> Tensor:
         kept = draw.uniform(draw.key(self.run.seed, "user dropout", epoch), row.numpy(), like.shape[1])
@@ -187,6 +183,14 @@ class Step:
         if self.backbone.biased:
             mask[:, -1] = 1.0
         return mask
+
+    @torch.no_grad()
+    def _scored_pair(self, user: Tensor, item: Tensor, item_at: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, D] each: the vectors of the rows' users and positives as the step scored them."""
+        own = F.embedding(item_at, item)
+        if self.run.train_score == "cosine":
+            return unit_rows(user.detach()), unit_rows(own)
+        return user.detach(), own
 
     def _stop_non_finite(self, what: str, value: float, epoch: int, step: int) -> None:
         taus = ", ".join(f"{k}={v}" for k, v in self.run.loss.settings.items() if "tau" in k)
@@ -197,17 +201,14 @@ class Step:
         )
 
 
-def _places(embeddings: Embeddings, batch: Batch) -> tuple[Tensor, Tensor, NegativeIds]:
+def _places(embeddings: Embeddings, batch: Batch) -> tuple[Tensor, Tensor, Negatives]:
     """Where the users, the items and the negatives of a batch stand among the vectors that a backbone yields."""
     if embeddings.by_row:
         return torch.arange(len(batch.user), device=batch.user.device), batch.item, batch.negatives
     if embeddings.at is None:
         return batch.user, batch.item, batch.negatives
-    user, item = embeddings.at
-    b, negatives = len(batch.item), batch.negatives
-    if negatives.ids is None:
-        return user, item, negatives
-    return user, item[:b], dataclasses.replace(negatives, ids=item[b:].view(negatives.ids.shape))
+    (user, item), b = embeddings.at, len(batch.item)
+    return user, item[:b], batch.negatives.at(item[b:])
 
 
 def _check_scores(run: Run, wanted: Scores, biased: bool) -> None:

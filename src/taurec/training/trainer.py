@@ -6,7 +6,6 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +20,6 @@ from taurec.kernels.tables import unit_rows
 from taurec.ranker import EmbeddingRanker
 from taurec.run import Run
 from taurec.sampling import NEGATIVES, ORDERS, mean_group_size
-from taurec.sampling.per_row import PerRow
 from taurec.training import checkpoint
 from taurec.training.device import pick_device, use_threads
 from taurec.training.forecast import SCORING_MB, Sizes, check_memory
@@ -56,22 +54,26 @@ class Trainer:
             raise UsageError("no training pairs: 0 interactions are left for training")
         if run.order is None:
             raise UsageError("the run is not resolved: no order of rows; call taurec.training.resolve(run)")
-        self.negatives = NEGATIVES.build(run.negatives.name, given=run.negatives.settings).bind(train, run.seed)
+        sampler = NEGATIVES.build(run.negatives.name, given=run.negatives.settings)
+        self.negatives = sampler.bind(train, run.seed)
         self._seen = train
-        train = getattr(self.negatives, "trained", train)  # a source may hold positives out, to be false negatives
+        # A sampler may hold positives out, to be false negatives.
+        train = train if self.negatives.trained is None else self.negatives.trained
         self.run, self.train, self.valid = run, train, valid
         self.device = pick_device(run.device)
         check_memory(run, Sizes.of(train, valid))
         use_threads(run.threads)
         keep_freed_memory()
-        backbone: Any = BACKBONES.build(run.backbone.name, train, given=run.backbone.settings, seed=run.seed)
+        backbone = BACKBONES.build(run.backbone.name, train, given=run.backbone.settings, seed=run.seed)
+        backbone.kernel = run.kernel
         self.backbone = backbone.to(self.device)
-        if hasattr(backbone, "kernel"):
-            backbone.kernel = run.kernel
         if self.device.type == "cuda" and run.kernel != "torch" and kernels.available()["triton"] == "ok":
-            self.negatives = self.negatives.on(self.device) if isinstance(self.negatives, PerRow) else self.negatives
+            self.negatives = self.negatives.on(self.device)
+        if "vectors" in sampler.needs:
+            self.negatives.look(self._vectors)
         self.order = ORDERS.build(run.order.name, given=run.order.settings).bind(train, run.batch_size, run.seed)
-        self.step = Step(run, train, self.backbone)
+        observed = self.negatives if "steps" in sampler.needs else None
+        self.step = Step(run, train, self.backbone, sampler.shape(run.batch_size, train.n_items), observed)
         self.notes: list[str] = []
         self._waits = 0
         self._on_progress = on_progress or (lambda progress: None)
@@ -93,7 +95,7 @@ class Trainer:
         best: EpochRecord | None = None
         # Taken now: among the arrays that steps and validation take and free it would leave holes of no use.
         weights = {name: torch.empty_like(value) for name, value in self.backbone.state_dict().items()}
-        state = State(self.backbone, weights, self.step.moments, self.step.side)
+        state = State(self.backbone, weights, self.step.optimizer.moments, self.step.side, self.negatives)
         who = checkpoint.identity(run, self.train, self.valid) if resume is not None else {}
         if resume is not None and resume.exists():
             arrays, progress = checkpoint.read(resume, who)
@@ -162,10 +164,14 @@ class Trainer:
     def _vectors(self) -> tuple[Tensor, Tensor]:
         """All final vectors as training scores see them, without dropout and without gradient."""
         self.step.settle()
+        training = self.backbone.training
         self.backbone.eval()
         with torch.no_grad():
             e = self.backbone.embed()
-            return (unit_rows(e.user), unit_rows(e.item)) if self.run.train_score == "cosine" else (e.user, e.item)
+            unit = self.run.train_score == "cosine"
+            user, item = (unit_rows(e.user), unit_rows(e.item)) if unit else (e.user, e.item)
+        self.backbone.train(training)
+        return user.detach(), item.detach()
 
     def _keep(self, weights: dict[str, Tensor]) -> None:
         """Copy the present weights into those kept."""
@@ -177,11 +183,9 @@ class Trainer:
         for rows in self.order.batches(epoch):
             row = torch.from_numpy(rows)
             user, item = self._user[row], self._item[row]
-            ids = self.negatives.draw(user, item, row, epoch)
-            moved = {f.name: getattr(ids, f.name) for f in dataclasses.fields(ids)}
-            moved = {k: v.to(self.device) if isinstance(v, Tensor) else v for k, v in moved.items()}
+            negatives = self.negatives.draw(user, item, row, epoch).to(self.device)
             weight = None if self._weight is None else self._weight[row].to(self.device)
-            yield Batch(user.to(self.device), item.to(self.device), row, type(ids)(**moved), weight)
+            yield Batch(user.to(self.device), item.to(self.device), row, negatives, weight)
 
     def _lr(self, epoch: int, number: int) -> float:
         """The step size of a step by the schedule of the run."""

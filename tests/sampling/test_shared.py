@@ -11,7 +11,7 @@ from scipy import stats
 
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
-from taurec.sampling.negatives import Full, InBatch, Shared, Uniform
+from taurec.sampling import CatalogueNegatives, Full, InBatch, InBatchNegatives, Shared, Uniform
 
 # user 0: items 0, 1, 2; user 1: items 1, 3; user 2: item 4. Row positions 0..5 in this order.
 TRAIN = Interactions.from_pairs([0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 3, 4])
@@ -45,7 +45,8 @@ def test_in_batch_masks_positives_that_the_user_has_outside_the_batch():
 def test_in_batch_logq_is_the_share_of_each_item():
     got = InBatch().bind(TRAIN, 0).draw(*batch(0, 1, 3), 0)
     assert got.logq.tolist() == pytest.approx([math.log(1 / 6), math.log(2 / 6), math.log(2 / 6)])
-    assert (got.layout, got.ids) == ("in_batch", None)
+    assert isinstance(got, InBatchNegatives)
+    assert got.drawn() is None
 
 
 def test_in_batch_logq_is_how_often_a_shuffled_column_holds_the_item():
@@ -62,7 +63,8 @@ def test_full_masks_by_hand():
     assert masks(Full(exclude_positive=True, exclude_known=True), *rows) == ["###..", ".#.#.", "....#"]
     assert masks(Full(exclude_positive=False, exclude_known=True), *rows) == ["#.#..", "...#.", "....."]
     nothing = Full(exclude_positive=False).bind(TRAIN, 0).draw(*batch(*rows), 0)
-    assert (nothing.layout, nothing.ids, nothing.absent, nothing.logq) == ("full", None, None, None)
+    assert isinstance(nothing, CatalogueNegatives)
+    assert (nothing.drawn(), nothing.absent, nothing.logq) == (None, None, None)
 
 
 def test_full_without_the_positive_is_cross_entropy():
