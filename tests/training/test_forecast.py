@@ -55,10 +55,13 @@ SHAPES = {
     "debian": (10_842, 3_739, 87_800, SL),
     "yelp2018": (31_668, 38_048, 1_200_000, SL),
     "lightgcn": (31_668, 38_048, 600_000, {**SL, "backbone": "lightgcn:64:3", "negatives": "in-batch"}),
+    "simplex": (31_668, 38_048, 600_000, {**SL, "backbone": "simplex", "loss": "ccl", "negatives": "uniform:200"}),
+    "attention": (31_668, 38_048, 600_000, {**SL, "backbone": "simplex:64:0.5:user_attention", "loss": "ccl"}),
+    "ngcf": (20_000, 20_000, 400_000, {**SL, "backbone": "ngcf:64:32,32", "negatives": "in-batch"}),
     "300k items": (500_000, 300_000, 3_000_000, SL),
     "1 M items": (2_000_000, 1_000_000, 5_000_000, SL),
 }
-QUICK = ("yelp2018",)
+QUICK = ("yelp2018", "lightgcn", "simplex", "ngcf")
 slow = pytest.mark.slow
 NAMES = [pytest.param(name, marks=() if name in QUICK else slow) for name in SHAPES]
 

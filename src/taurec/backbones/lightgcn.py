@@ -92,7 +92,7 @@ class LightGCN(Backbone):
         if dropped:
             tables = 9 + 4 * layers
         else:
-            tables = 6 if size.few_rows else 9 + 2 * layers
+            tables = 8 if size.few_rows else 9 + 2 * layers
         return StepBytes(fixed=67 * size.log.pairs, step=tables * size.tables)
 
     @classmethod

@@ -125,9 +125,11 @@ class SimpleX(Backbone):
     @classmethod
     def step_bytes(cls, size: StepSize, settings: Mapping[str, Any]) -> StepBytes:
         pairs = size.batch * size.log.pairs_of_a_row
-        attention = 0 if settings["aggregator"] == "mean" else 3 * 4 * size.dim * min(pairs, size.log.items)
-        history = 60 * pairs + attention
-        return StepBytes(fixed=8 * (size.log.pairs + size.log.users), step=int(5 * size.tables + history))
+        step, everybody = 3 * size.tables + 60 * pairs, 0.0
+        if settings["aggregator"] != "mean":
+            step += 4 * size.dim * (4 * pairs + 3 * min(pairs, size.log.items))
+            everybody = size.tables + 3 * 4 * size.dim * min(size.log.pairs, PAIRS_AT_ONCE)
+        return StepBytes(fixed=8 * (size.log.pairs + size.log.users), step=int(max(step, everybody)))
 
     @classmethod
     def step_cost(cls, size: StepSize, settings: Mapping[str, Any]) -> float:
