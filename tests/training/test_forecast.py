@@ -6,8 +6,10 @@ import itertools
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -121,6 +123,27 @@ def test_cost_is_measured_on_something_smaller(fields, monkeypatch) -> None:
     assert max(users for users, _, _ in seen) <= 512
     assert found.epoch >= 625 * found.step > 0
     assert found.validation > 0
+
+
+@slow
+@pytest.mark.skipif(available()["numba"] != "ok", reason="numba does not work here")
+@pytest.mark.parametrize("backbone", ["lightgcn:64:2", "ngcf:64:32,32", "simplex", "simplex:64:0.5:user_attention"])
+def test_time_is_told_as_a_ratio_to_mf(backbone: str) -> None:
+    """Forecast and measured steps of two models, in turns, on a log that is larger than what the forecast runs."""
+    log = generated(60_000, 70_000, 1_000_000)
+    runs = [resolve(**{**SL, "negatives": "uniform:64", "backbone": name}) for name in ("mf", backbone)]
+    trainers = [Trainer(run, log) for run in runs]
+    streams = [trainer.batches(1) for trainer in trainers]
+    times: list[list[float]] = [[], []]
+    for number in range(1, 10):
+        for trainer, stream, spent in zip(trainers, streams, times, strict=True):
+            started = time.perf_counter()
+            trainer.step(next(stream), 1, number)
+            spent.append(time.perf_counter() - started)
+    measured = np.median(times[1][3:]) / np.median(times[0][3:])
+    told = [[cost(run, Sizes.of(log)).step for run in runs] for _ in range(3)]
+    ratio = float(np.median([other / mf for mf, other in told]))
+    assert ratio == pytest.approx(measured, rel=0.35)
 
 
 @pytest.mark.parametrize(("half", "grown"), [(0.1, 1.0), (0.75, 0.5), (1.9, 0.0)])

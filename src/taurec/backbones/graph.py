@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, get_args
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import block_array, csr_array, diags_array, eye_array
 from torch import Tensor, nn
 
+from taurec.backbones.cost import StepSize
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError, did_you_mean
 from taurec.kernels.hop import Csr
@@ -46,6 +48,20 @@ def normalised(train: Interactions, kind: Kind) -> csr_array:
     a = csr_array(a)
     a.sort_indices()
     return a
+
+
+CACHE = 1 << 24
+"""Bytes of a last-level cache, beyond which a row that is read at random costs more."""
+
+
+def edge_work(size: StepSize) -> float:
+    """Work of the hops of a step, for :meth:`taurec.backbones.Backbone.step_cost`.
+
+    It goes with the pairs; a pair costs a quarter more for every doubling of the tables beyond :data:`CACHE`, and at
+    most twice as much, which is where every row comes from memory.
+    """
+    doublings = math.log2(max(size.tables / CACHE, 1.0))
+    return size.log.pairs * (1 + 0.25 * min(doublings, 4.0))
 
 
 class Adjacency(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor
 from taurec import draw
 from taurec.backbones.cost import StepBytes, StepSize
 from taurec.backbones.dropout import check_rate, keep_scale, keep_scale_wide
-from taurec.backbones.graph import Adjacency
+from taurec.backbones.graph import Adjacency, edge_work
 from taurec.backbones.protocol import Backbone, Rows
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
@@ -97,7 +97,7 @@ class LightGCN(Backbone):
 
     @classmethod
     def step_cost(cls, size: StepSize, settings: Mapping[str, Any]) -> float:
-        return float(size.log.pairs)
+        return edge_work(size)
 
     def kernels(self) -> dict[str, str]:
         return {"hop": chosen(Csr(*self.adjacency.matrix()), self.user, self.kernel)}

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from taurec import draw
 from taurec.backbones.cost import StepBytes, StepSize
 from taurec.backbones.dropout import check_rate, keep_scale
-from taurec.backbones.graph import Adjacency, Kind, hop
+from taurec.backbones.graph import Adjacency, Kind, edge_work, hop
 from taurec.backbones.init import init_table
 from taurec.backbones.protocol import Backbone, Rows
 from taurec.data.interactions import Interactions
@@ -88,7 +88,7 @@ class NGCF(Backbone):
 
     @classmethod
     def step_cost(cls, size: StepSize, settings: Mapping[str, Any]) -> float:
-        return float(size.log.pairs)
+        return edge_work(size)
 
     def kernels(self) -> dict[str, str]:
         return {"hop": chosen(Csr(*self.adjacency.matrix()), self.user, self.kernel)}
