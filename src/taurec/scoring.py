@@ -24,6 +24,39 @@ SHARED_WORTH = 1 << 21
 ScoreName = Literal["cosine", "dot", "neg_sq_dist"]
 
 
+def score_vectors(user: Tensor, item: Tensor, score: ScoreName) -> tuple[Tensor, Tensor]:
+    """Vectors whose dot products are the scores.
+
+        cosine       u / |u|,  v / |v|
+        dot          u,  v
+        neg_sq_dist  (2u, -|u|^2, -1),  (v, 1, |v|^2),  as -|u - v|^2 = 2<u, v> - |u|^2 - |v|^2
+
+    >>> u, v = score_vectors(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 5.0]]), "neg_sq_dist")
+    >>> u @ v.T
+    tensor([[-9.]])
+    """
+    if score == "cosine":
+        return unit_rows(user), unit_rows(item)
+    if score == "dot":
+        return user, item
+    square = user.square().sum(1, keepdim=True), item.square().sum(1, keepdim=True)
+    user = torch.cat([2 * user, -square[0], -torch.ones_like(square[0])], 1)
+    return user, torch.cat([item, torch.ones_like(square[1]), square[1]], 1)
+
+
+def pair_vectors(
+    user: Tensor, item: Tensor, positive: Tensor, score: ScoreName, keep: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The vectors [B, D] of observed pairs: of length 1 for cosine scores, as they are for others.
+
+    Arguments as in :func:`batch_scores`.
+    """
+    own = F.embedding(positive, item)
+    if score == "cosine":
+        user, own = unit_rows(user), unit_rows(own)
+    return user if keep is None else user * keep, own
+
+
 def batch_scores(
     user: Tensor,
     item: Tensor,
@@ -106,10 +139,7 @@ def catalogue_scores(
         user, item = unit_rows(user), unit_rows(item)
     user = user if keep is None else user * keep
     if score == "neg_sq_dist":
-        # 2<u, v> - |u|^2 - |v|^2 as one dot product
-        square = user.square().sum(1, keepdim=True), item.square().sum(1, keepdim=True)
-        user = torch.cat([2 * user, -square[0], -torch.ones_like(square[0])], 1)
-        item = torch.cat([item, torch.ones_like(square[1]), square[1]], 1)
+        user, item = score_vectors(user, item, score)
     pos = (user * F.embedding(positive, item)).sum(-1)
     arguments = asdict(how)
     subtracted = pos if arguments.pop("pairwise") else None

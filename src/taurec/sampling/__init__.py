@@ -5,6 +5,7 @@ from __future__ import annotations
 from taurec.registry import Registry
 from taurec.sampling.batches import GroupSize, Order, Shuffled, UserBlocks, group_size, mean_group_size
 from taurec.sampling.negatives import Full, InBatch, NegativeSource, Noisy, NoisyHeldOut, Popularity, Shared, Uniform
+from taurec.sampling.none import NoNegatives
 
 NEGATIVES: Registry[NegativeSource] = Registry(
     "negatives",
@@ -16,6 +17,7 @@ NEGATIVES: Registry[NegativeSource] = Registry(
         "full": Full,
         "noisy": Noisy,
         "noisy-held-out": NoisyHeldOut,
+        "none": NoNegatives,
     },
 )
 ORDERS: Registry[Order] = Registry("order", {"shuffled": Shuffled, "user-blocks": UserBlocks})
@@ -27,6 +29,7 @@ __all__ = [
     "GroupSize",
     "InBatch",
     "NegativeSource",
+    "NoNegatives",
     "Noisy",
     "NoisyHeldOut",
     "Order",

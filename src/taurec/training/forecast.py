@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from taurec.baselines.memory import require
 from taurec.data.interactions import Interactions
 from taurec.kernels import WORTH, available, topk
-from taurec.losses import LOSSES
+from taurec.losses import LOSSES, ScoreLoss
 from taurec.run import Run
 from taurec.training.plain import Ways, ways
+from taurec.training.presets import settled
 from taurec.types import Layout
 
 KERNELS = 105 << 20
@@ -93,8 +94,9 @@ def memory(run: Run, sizes: Sizes) -> dict[str, int]:
     rows = min(ids, sizes.items) if shape.layout == "per_row" else b + shape.negatives * (shape.layout == "shared")
     if shape.ways is not None and shape.ways.item == "late":
         step += 4 * shape.dim * 6 * rows
-    # A loss that declares no reduction makes more arrays of the size of the scores, and needs them whole.
-    reduces = hasattr(LOSSES[run.loss.name], "reduce")
+    # A loss without a catalogue path makes more arrays of the size of the scores, and needs them whole.
+    loss = LOSSES.build(run.loss.name, given=settled(run).loss.settings)
+    reduces = isinstance(loss, ScoreLoss) and loss.reduce is not None
     work = (56 if reduces else 72) * ids + 4 * shape.dim * 8 * b
     if shape.layout == "full":
         streamed = reduces and not run.logq and run.kernel != "torch"

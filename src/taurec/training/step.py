@@ -15,16 +15,15 @@ from taurec.data.interactions import Interactions
 from taurec.errors import NonFiniteError, UsageError
 from taurec.kernels import catalogue, hop
 from taurec.kernels import tables as passes
-from taurec.losses import LOSSES
+from taurec.losses import LOSSES, EmbeddingLoss
 from taurec.losses.protocol import Scores
 from taurec.run import Run
-from taurec.scoring import batch_scores, catalogue_scores, streams
+from taurec.scoring import batch_scores, catalogue_scores, pair_vectors, streams
 from taurec.training.adam import Adam
 from taurec.training.clipping import clip
 from taurec.training.objective import NONE, Objective
 from taurec.training.penalty import Counted, count
 from taurec.training.plain import PlainTables, Taken, by_counts, decays, strength
-from taurec.training.side import side_of
 from taurec.types import Batch, Embeddings, NegativeIds
 
 
@@ -38,7 +37,8 @@ class Step:
 
     Attributes:
         objective: the loss with its L2 term.
-        side: what training remembers of users for the loss; None for most.
+        loss_state: what the loss remembers; None for most.
+        loss_adam: trains the parameters of that state; None if it has none.
         optimizer: Adam; :meth:`use_lr` sets its step size.
         moments: Adam's moments, by the names of the parameters.
         tables: what moves the tables of a backbone without layers; there from the first step on.
@@ -48,13 +48,18 @@ class Step:
     def __init__(self, run: Run, train: Interactions, backbone: Any):
         self.run, self.backbone, self._n_items = run, backbone, train.n_items
         loss = LOSSES.build(run.loss.name, given=run.loss.settings)
-        self.side = side_of(loss, train, run.seed)
-        supplied = frozenset[str]() if self.side is None else self.side.supplies
-        self.objective = Objective(loss, run.logq, run.l2, run.l2_mode, run.l2_on, supplied)
+        self.loss_state = loss.state(train, run.seed)
+        supplied = frozenset[str]() if self.loss_state is None else self.loss_state.supplies
+        weighted = train.weight is not None
+        self.objective = Objective(loss, run.logq, run.l2, run.l2_mode, run.l2_on, supplied, weighted)
         _check_scores(run, loss.scores, backbone.biased)
         self.optimizer = Adam(backbone.parameters(), run.lr, run.l2 if run.l2_mode == "adam" else 0.0)
         named = [name for name, _ in backbone.named_parameters()]
         self.moments = dict(zip(named, self.optimizer.moments, strict=True))
+        self.loss_parameters = {} if self.loss_state is None else dict(self.loss_state.parameters())
+        for parameter in self.loss_parameters.values():
+            parameter.data = parameter.data.to(backbone.user.device)
+        self.loss_adam = Adam(self.loss_parameters.values(), run.lr) if self.loss_parameters else None
         self.tables: PlainTables | None = None
         self.kernels: dict[str, str] = {}
 
@@ -79,9 +84,13 @@ class Step:
         if keep is not None and run.user_dropout_on == "raw":
             user, keep = user * keep, None
         given, reduce = (user, embeddings.item, item_at, negatives), self.objective.reduce
-        side = NONE if self.side is None else self.side.side(batch)
+        side = NONE if self.loss_state is None else self.loss_state.side(batch)
+        pos: Tensor | None = None
         neg: Tensor | None = None
-        if reduce is not None and self._streamed(batch):
+        if isinstance(self.objective.loss, EmbeddingLoss):
+            vectors = pair_vectors(user, embeddings.item, item_at, run.train_score, keep)
+            scalar, left_out = self.objective.of_vectors(*vectors, local, embeddings, taken.counted, side)
+        elif reduce is not None and self._streamed(batch):
             pos, reduced, n = catalogue_scores(*given, reduce, run.train_score, run.kernel, keep)
             scalar, left_out = self.objective.combine(pos, reduced, n, local, embeddings, taken.counted, side)
         else:
@@ -93,7 +102,8 @@ class Step:
         scalar.backward()  # type: ignore[no-untyped-call]
         gradients = {name: p.grad for name, p in self.backbone.named_parameters() if p.grad is not None}
         gradients |= {} if self.tables is None else self.tables.gradients()
-        for name, gradient in gradients.items():
+        of_loss = {f"the loss's {k}": p.grad for k, p in self.loss_parameters.items() if p.grad is not None}
+        for name, gradient in (gradients | of_loss).items():
             if not math.isfinite(float(gradient.sum())):
                 self._stop_non_finite(f"the gradient of {name}", value, epoch, number)
         if run.clip_norm:
@@ -101,15 +111,30 @@ class Step:
         self.optimizer.step(*self._decay(taken))
         if self.tables is not None and not self.tables.move(taken):
             self._stop_non_finite("the gradient of item", value, epoch, number)
-        if self.side is not None:
-            self.side.observe(batch, pos.detach(), None if neg is None else neg.detach())
+        if self.loss_adam is not None:
+            self.loss_adam.steps = self.optimizer.steps - 1  # restored with the optimizer of the backbone
+            self.loss_adam.step()
+        if self.loss_state is not None:
+            self.loss_state.observe(batch, *(None if s is None else s.detach() for s in (pos, neg)))
         return value, int(left_out)
 
     def use_lr(self, lr: float) -> None:
         """The step size from here on."""
         self.optimizer.lr = lr
+        if self.loss_adam is not None and self.loss_state is not None:
+            own = self.loss_state.lr
+            self.loss_adam.lr = lr if own is None else own * lr / self.run.lr
         if self.tables is not None:
             self.tables.use_lr(lr)
+
+    def of_loss(self) -> dict[str, tuple[Tensor, tuple[Tensor, Tensor]]]:
+        """The parameters of the loss's state with Adam's two moments, by name; all are moved in place."""
+        if self.loss_adam is None:
+            return {}
+        return {
+            name: (parameter.data, moments)
+            for (name, parameter), moments in zip(self.loss_parameters.items(), self.loss_adam.moments, strict=True)
+        }
 
     def settle(self) -> None:
         """Bring all weights of the backbone up to date; within an epoch rows may owe steps."""
