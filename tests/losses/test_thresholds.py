@@ -6,9 +6,8 @@ import torch
 
 from taurec import draw
 from taurec.data.interactions import Interactions
-from taurec.losses import SLAtK
+from taurec.losses import SLAtK, topk
 from taurec.losses.topk import TopKThresholds
-from taurec.training import thresholds
 from taurec.types import Batch, NegativeIds
 
 KNOWN = np.random.default_rng(0).random((30, 50)) < np.linspace(0.02, 0.5, 30)[:, None]
@@ -46,7 +45,7 @@ def test_a_small_catalogue_is_sorted_whole() -> None:
 
 @pytest.mark.parametrize("block", [1, 1 << 21])
 def test_the_sample_by_a_slow_loop(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(thresholds, "BLOCK_VALUES", block)
+    monkeypatch.setattr(topk, "BLOCK_VALUES", block)
     side = TopKThresholds(SLAtK(k=9, refresh_every=2, samples=9), LOG, seed=3)
     side.begin_epoch(5, vectors)
     user, item = vectors()
