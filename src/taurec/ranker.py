@@ -85,6 +85,38 @@ class EmbeddingRanker:
         return cls(state["user"], state["item"])
 
 
+class DistanceRanker(EmbeddingRanker):
+    """Ranks by -|u - v|^2, the dot product of two extended tables.
+
+    Args:
+        user: [U, D + 2] float32, rows (2u, -|u|^2, -1).
+        item: [I, D + 2] float32, rows (v, 1, |v|^2).
+
+    >>> user, item = np.array([[2, 4, -5, -1]], "f4"), np.array([[1, 5, 1, 26], [1, 2, 1, 5]], "f4")
+    >>> DistanceRanker(user, item).block(np.array([0])).tolist()
+    [[-9.0, 0.0]]
+    """
+
+    def from_history(self, histories: csr_array) -> Float:
+        """Scores of the mean of the vectors of a history's items against all items."""
+        counts = np.maximum(np.diff(histories.indptr), 1).astype(np.float32)
+        mean = (histories.astype(np.float32) @ self.item_vectors()) / counts[:, None]
+        square = np.einsum("nd,nd->n", mean, mean)
+        user = np.column_stack([2 * mean, -square, -np.ones_like(square)])
+        return np.asarray(user @ self.item.T, dtype=np.float32)
+
+    def item_vectors(self) -> Float:
+        return np.ascontiguousarray(self.item[:, :-2])
+
+
+RANKERS: dict[str, type[EmbeddingRanker]] = {
+    "cosine": EmbeddingRanker,
+    "dot": EmbeddingRanker,
+    "neg_sq_dist": DistanceRanker,
+}
+"""Ranking score -> the class that ranks by it."""
+
+
 class HistoryRanker:
     """A ranker whose users are histories, row by row of a matrix."""
 

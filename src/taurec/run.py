@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from taurec.errors import ArtefactError, UsageError, did_you_mean
 
-Score = Literal["cosine", "dot"]
+Score = Literal["cosine", "dot", "neg_sq_dist"]
 L2Mode = Literal["gathered", "sum", "tables", "adam", "unsquared"]
 L2On = Literal["ego", "final", "hops"]
 DropoutOn = Literal["raw", "unit"]
@@ -58,7 +58,8 @@ class Run(BaseModel):
             loss that groups rows by user and shuffled pairs for all others.
         logq: correct scores for the probability with which each negative was proposed, where the loss
             takes it and the source of negatives knows it.
-        train_score, rank_score: the score in training and in ranking; the papers differ in them.
+        train_score, rank_score: the score in training and in ranking: ``cosine``, ``dot``, or ``neg_sq_dist``, which is
+            -|u - v|^2; the papers differ in them.
         epochs: at most so many passes over the training pairs.
         batch_size: rows (observed pairs) a step.
         lr: Adam's step size (betas .9 and .999, epsilon 1e-8).

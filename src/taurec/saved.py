@@ -34,7 +34,7 @@ from taurec.data.interactions import Interactions
 from taurec.data.split import Split
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import ArtefactError, ResourceError, UsageError
-from taurec.ranker import EmbeddingRanker, Ranker
+from taurec.ranker import RANKERS, Ranker
 from taurec.run import Run
 from taurec.training.records import EpochRecord
 
@@ -127,7 +127,7 @@ def read_folder(folder: Path) -> SavedModel:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ArtefactError(f"{folder}/model.safetensors: {name} holds values that are not finite")
     try:
-        kind: Any = BASELINES[run.model.name] if run.model else EmbeddingRanker
+        kind: Any = BASELINES[run.model.name] if run.model else RANKERS[run.rank_score]
         ranker: Ranker = kind.from_state(state)
     except (KeyError, ValueError, TypeError) as error:
         raise ArtefactError(f"{folder}/model.safetensors: does not hold a {run.label}: {error}") from None

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from taurec.kernels.catalogue import catalogue_reduce
@@ -19,6 +20,33 @@ from taurec.sampling.layouts import positive_scores
 from taurec.types import Negatives
 
 ScoreName = Literal["cosine", "dot", "neg_sq_dist"]
+
+
+def score_vectors(user: Tensor, item: Tensor, score: ScoreName) -> tuple[Tensor, Tensor]:
+    """Vectors whose dot products are the scores.
+
+        cosine       u / |u|,  v / |v|
+        dot          u,  v
+        neg_sq_dist  (2u, -|u|^2, -1),  (v, 1, |v|^2),  as -|u - v|^2 = 2<u, v> - |u|^2 - |v|^2
+
+    >>> u, v = score_vectors(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 5.0]]), "neg_sq_dist")
+    >>> u @ v.T
+    tensor([[-9.]])
+    """
+    return _user_side(user, score, None), _item_side(item, score)
+
+
+def pair_vectors(
+    user: Tensor, item: Tensor, positive: Tensor, score: ScoreName, keep: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The vectors [B, D] of observed pairs: of length 1 for cosine scores, as they are for others.
+
+    Arguments as in :func:`batch_scores`.
+    """
+    own = F.embedding(positive, item)
+    if score == "cosine":
+        user, own = unit_rows(user), unit_rows(own)
+    return user if keep is None else user * keep, own
 
 
 def batch_scores(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import partial
 
 import pytest
@@ -71,6 +72,11 @@ def test_declarations(name):
     assert hash(loss) == hash(LOSSES.build(name))
     doc = LOSSES[name].__doc__
     assert all(part in doc for part in ("Returns: [B]", "Source:", "pos [B]", ">>>"))
+    runs_on = next(line.strip() for line in doc.splitlines() if "Runs on:" in line)
+    expected = (
+        r"Runs on: gather-dot\. No catalogue path: " if loss.reduce is None else r"Runs on: gather-dot, catalogue\.$"
+    )
+    assert re.match(expected, runs_on), f"{name} says {runs_on!r}"
 
 
 @names
@@ -302,7 +308,7 @@ def test_two_calls_give_the_same_bits(name):
 def test_combining_a_streamed_reduction_gives_the_loss(name):
     """Two blocks of columns, merged by hand, are as good as all at once; a kernel may leave -inf for no negatives."""
     loss = LOSSES.build(name)
-    if not hasattr(loss, "reduce"):
+    if loss.reduce is None:
         pytest.skip("declares no reduction: it is computed from the scores of all negatives")
     pos, neg, call = sample(loss, n=8)
     neg[1, 0] = -INF

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from taurec.errors import UsageError
-from taurec.losses import BPR, SL
+from taurec.losses import BPR, SL, ScoreLoss
 from taurec.sampling import PerRowNegatives
 from taurec.training.objective import Objective
 from taurec.types import Batch, Embeddings
@@ -57,9 +57,8 @@ def test_logq_reaches_the_loss_or_is_refused() -> None:
 
 
 def test_a_side_input_nobody_supplies_is_refused_at_once() -> None:
-    class Strange:
+    class Strange(ScoreLoss):
         needs = frozenset({"threshold"})
-        takes: frozenset[str] = frozenset()
 
     with pytest.raises(UsageError, match="Strange needs threshold"):
         Objective(Strange())

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from taurec.errors import UsageError
-from taurec.losses import LOSSES
+from taurec.losses import LOSSES, loss_class
 from taurec.run import Choice, Run
-from taurec.training.presets import GRIDS, LOSS_SETTINGS, PRESETS, resolve
+from taurec.training.presets import resolve
 
 
 def test_a_resolved_run_names_every_setting_and_resolves_to_itself() -> None:
@@ -34,7 +34,6 @@ def test_a_setting_of_the_preset_gives_way_to_any_that_is_given() -> None:
     assert resolve(loss="mml", settings={"loss": {"neg_weight": 400}}).loss.settings["neg_weight"] == 400.0
     given = resolve(loss=Choice(name="mml", settings={"neg_weight": 7.0}))
     assert Run.of(**given.model_dump()).loss.settings["neg_weight"] == 7.0
-    assert set(LOSS_SETTINGS["mml"]) <= set(LOSSES.settings("mml"))
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -43,13 +42,15 @@ def test_every_loss_has_a_run(loss: str) -> None:
     assert LOSSES.build(loss, given=run.loss.settings).scores != "cosine" or run.train_score == "cosine"
 
 
-def test_grids_and_presets_name_what_exists() -> None:
-    for loss in PRESETS:
-        assert loss in LOSSES
-    for loss, grid in GRIDS.items():
-        for key in grid:
-            name = key.removeprefix("loss.")
-            assert name in (LOSSES.settings(loss) if "." in key else Run.model_fields)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_grids_and_presets_name_what_exists(loss: str) -> None:
+    declared = loss_class(loss)
+    assert declared.grid(), "every loss of the library has something to vary"
+    for key in [*declared.grid(), *declared.preset()]:
+        name = key.removeprefix("loss.")
+        assert name in (LOSSES.settings(loss) if "." in key else Run.model_fields)
+    for temperature in (declared.temperature, declared.positive_temperature):
+        assert temperature is None or temperature in LOSSES.settings(loss)
 
 
 @pytest.mark.parametrize(

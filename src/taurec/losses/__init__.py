@@ -1,28 +1,28 @@
-"""Losses of scores, by name: ``loss(pos[B], neg[B, N]) -> [B]``."""
+"""Losses by name, and the contract of a loss; most are ``loss(pos[B], neg[B, N]) -> [B]``."""
 
 from __future__ import annotations
 
+import inspect
+
+from taurec.errors import UsageError
 from taurec.losses.adaptive import AdapTau
-from taurec.losses.bilateral import (
-    BSL,
-    BSLAuthorsMulti,
-    BSLAuthorsReweight,
-    BSLAuthorsSingle,
-    BSLPerUser,
-    BSLTwoTemperature,
-)
+from taurec.losses.bilateral import BSL, BSLPerUser
+from taurec.losses.bsl_variants import BSLAuthorsMulti, BSLAuthorsReweight, BSLAuthorsSingle, BSLTwoTemperature
+from taurec.losses.checks import checked, checked_row_input, require_number
 from taurec.losses.denoising import RCE, TCE
+from taurec.losses.logspace import present
 from taurec.losses.margin import CCL, MML
 from taurec.losses.pairwise import BPR, Hinge
 from taurec.losses.pointwise import BCE, MSE
-from taurec.losses.protocol import SIDE_INPUTS, ScoreLoss, side_inputs
-from taurec.losses.reduction import RowReduce, StreamedLoss
+from taurec.losses.protocol import SIDE_INPUTS, EmbeddingLoss, Loss, ScoreLoss, StreamedLoss, side_inputs
+from taurec.losses.reduction import RowReduce
 from taurec.losses.softmax import SL, SSM, InfoNCE
+from taurec.losses.state import LossState, TrainingLog
 from taurec.losses.surrogate import PSLAtan, PSLRelu, PSLTanh
 from taurec.losses.topk import SLAtK
 from taurec.registry import Registry
 
-LOSSES: Registry[ScoreLoss] = Registry(
+LOSSES: Registry[Loss] = Registry(
     "loss",
     {
         "bce": BCE,
@@ -50,6 +50,21 @@ LOSSES: Registry[ScoreLoss] = Registry(
     },
 )
 
+
+def loss_class(name: str) -> type[Loss]:
+    """The class of a registered loss, which declares its preset, its grid and its temperature.
+
+    Raises: UsageError for an unknown name, or an entry that is no subclass of :class:`Loss`.
+
+    >>> loss_class("bsl").temperature
+    'tau_neg'
+    """
+    entry = LOSSES[name]
+    if not (inspect.isclass(entry) and issubclass(entry, Loss)):
+        raise UsageError(f"loss {name!r} is not a subclass of taurec.losses.Loss")
+    return entry
+
+
 __all__ = [
     "AdapTau",
     "BCE",
@@ -61,9 +76,12 @@ __all__ = [
     "BSLPerUser",
     "BSLTwoTemperature",
     "CCL",
+    "EmbeddingLoss",
     "Hinge",
     "InfoNCE",
     "LOSSES",
+    "Loss",
+    "LossState",
     "MML",
     "MSE",
     "PSLAtan",
@@ -78,5 +96,11 @@ __all__ = [
     "ScoreLoss",
     "StreamedLoss",
     "TCE",
+    "TrainingLog",
+    "checked",
+    "checked_row_input",
+    "loss_class",
+    "present",
+    "require_number",
     "side_inputs",
 ]

@@ -1,7 +1,7 @@
-"""Sums of exponentials that never leave log space, for rows of scores and for groups of rows.
+"""Sums of exponentials in log space, for rows of scores and for groups of rows.
 
-In all of them ``-inf`` stands for an absent entry, and a sum without entries is 0 with zero gradient
-instead of ``-inf`` with NaN. A NaN or +inf among the scores is never hidden: it comes out as NaN or inf.
+In all of them ``-inf`` marks an absent entry, and a sum without entries is 0 with zero gradient instead of ``-inf``
+with NaN. A NaN or +inf among the scores is never hidden: the result is NaN or inf.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def count_present(x: Tensor) -> Tensor:
     >>> count_present(torch.tensor([[0.5, -math.inf], [1.0, 2.0]]))
     tensor([1., 2.])
     """
-    # The least entry is one fast pass; on a GPU looking at it would hold up the queue.
+    # The minimum is one fast pass; on a GPU reading it would stall the queue.
     if x.device.type == "cpu" and x.shape[1] and bool((x.detach().amin(dim=1) > -math.inf).all()):
         return x.new_full((x.shape[0],), x.shape[1])
     return (x != -math.inf).sum(dim=1).to(x.dtype)
@@ -50,7 +50,7 @@ def log_sum_exp(x: Tensor, tau: float = 1.0) -> Tensor:
 
 
 class _LogSumExp(torch.autograd.Function):
-    """Keeps one [B, N] for the gradient, and makes it in place, where autograd would keep and fill several."""
+    """Keeps one [B, N] array for the gradient, computed in place; autograd would keep several."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, tau: float) -> Tensor:
@@ -66,7 +66,7 @@ class _LogSumExp(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         x, top, terms, total = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a second derivative is asked for: the same again, as a function of x
+        if torch.is_grad_enabled():  # a second derivative is wanted: compute the terms again, as a function of x
             terms = ((x - top) / ctx.tau).exp()
             total = terms.sum(dim=1)
             total = total.masked_fill(total == 0, 1.0)
@@ -85,7 +85,7 @@ def present(value: Tensor, n: Tensor) -> Tensor:
 def group_slots(group: Tensor) -> Tensor:
     """[B] number of each row's group among the sorted distinct groups.
 
-    Works by sorting, with no size that depends on the data: no device sync.
+    Sorts, so no size depends on the data: no device sync.
 
     >>> group_slots(torch.tensor([7, 3, 7, 5]))
     tensor([2, 0, 2, 1])
@@ -97,7 +97,7 @@ def group_slots(group: Tensor) -> Tensor:
 
 
 def group_sum(x: Tensor, slots: Tensor) -> Tensor:
-    """[B] sum of ``x``[B] over each slot; the slots that no row has stay 0.
+    """[B] sum of ``x``[B] over each slot; slots without rows stay 0.
 
     >>> group_sum(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0, 1, 0]))
     tensor([5., 2., 0.])
@@ -115,3 +115,34 @@ def group_log_sum_exp(x: Tensor, slots: Tensor) -> Tensor:
     top = top.masked_fill(top == -math.inf, 0.0)
     total = group_sum((x - top.index_select(0, slots)).exp(), slots)
     return total.masked_fill(total == 0, 1.0).log() + top
+
+
+def log_mean(log_sum: Tensor, n: Tensor) -> Tensor:
+    """The log of a mean, from the log of the sum and the count (at least 1).
+
+    >>> log_mean(torch.tensor([math.log(6.0)]), torch.tensor([3.0]))
+    tensor([0.6931])
+    """
+    return log_sum - n.clamp(min=1).log()
+
+
+def group_log_mean_exp(x: Tensor, slots: Tensor, n: Tensor) -> Tensor:
+    """[B] log mean exp(x) by slot, over the rows that have negatives (n > 0); 0 for a slot without such rows.
+
+    >>> x, n = torch.tensor([1.0, 1.0, 9.0]), torch.tensor([4.0, 4.0, 0.0])
+    >>> group_log_mean_exp(x, torch.tensor([0, 0, 0]), n)
+    tensor([1., 0., 0.])
+    """
+    absent = n == 0
+    total = group_log_sum_exp(x.masked_fill(absent, -math.inf), slots)
+    return log_mean(total, group_sum((~absent).to(x.dtype), slots))
+
+
+def pooled(x: Tensor, group: Tensor, n: Tensor) -> Tensor:
+    """[B] log mean exp(x) over the rows of each row's group; rows without negatives are left out.
+
+    >>> pooled(torch.tensor([1.0, 2.0, 1.0]), torch.tensor([7, 3, 7]), torch.ones(3))
+    tensor([1., 2., 1.])
+    """
+    slots = group_slots(group)
+    return group_log_mean_exp(x, slots, n).index_select(0, slots)

@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from taurec.errors import UsageError
+from taurec.losses.checks import require_number
 from taurec.losses.logspace import present
 from taurec.losses.pointwise import weighted
-from taurec.losses.protocol import Scores, checked, require_number
+from taurec.losses.protocol import Scores, StreamedLoss
 from taurec.losses.reduction import RowReduce
+from taurec.losses.state import TrainingLog
 
 
 @dataclass(frozen=True)
-class CCL:
+class CCL(StreamedLoss):
     """Cosine contrastive loss (SimpleX).
 
         L_b = max(0, 1 - pos_b) + neg_weight * mean_n max(0, neg_bn - margin)
 
-    Only negatives above the margin count, each of them alike; use it with many negatives.
+    Only negatives above the margin count, all with the same slope; use it with many negatives.
 
     Args:
         margin: the cosine from which a negative counts.
-        neg_weight: weight of the mean over negatives; None takes their plain sum instead.
+        neg_weight: weight of the mean over negatives; None takes their sum instead.
     Called with: pos [B], neg [B, N] cosines; -inf marks an absent negative.
     Returns: [B] loss per row, in units of the cosine.
     Raises: UsageError if margin is not finite or neg_weight is negative or not finite.
+    Runs on: gather-dot, catalogue.
     Source: Mao et al., CIKM 2021, arXiv 2109.12613. Differs from the authors' code in: there a
-    neg_weight of 0 means the sum, here None does and 0 leaves the alignment alone.
+    neg_weight of 0 means the sum; here None does, and 0 leaves the pair's term only.
 
     >>> import torch
     >>> CCL(margin=0.5, neg_weight=10.0)(torch.tensor([0.75]), torch.tensor([[0.75, 0.25]]))
@@ -42,14 +45,15 @@ class CCL:
     margin: float = 0.9
     neg_weight: float | None = 150.0
 
-    needs: ClassVar[frozenset[str]] = frozenset()
-    takes: ClassVar[frozenset[str]] = frozenset()
     scores: ClassVar[Scores] = "cosine"
 
     def __post_init__(self) -> None:
         require_number(self, "margin")
-        if self.neg_weight is not None:
-            require_number(self, "neg_weight", least=0)
+        require_number(self, "neg_weight", least=0, optional=True)
+
+    @classmethod
+    def grid(cls) -> dict[str, list[Any]]:
+        return {"loss.margin": [0.2, 0.4, 0.6, 0.8]}
 
     @property
     def reduce(self) -> RowReduce:
@@ -58,28 +62,27 @@ class CCL:
     def combine(self, pos: Tensor, reduced: Tensor, n: Tensor) -> Tensor:
         return present(torch.relu(1 - pos) + weighted(reduced, n, self.neg_weight), n)
 
-    def __call__(self, pos: Tensor, neg: Tensor) -> Tensor:
-        pos, neg = checked(pos, neg)
-        return self.combine(pos, *self.reduce(pos, neg))
-
 
 @dataclass(frozen=True)
-class MML:
+class MML(StreamedLoss):
     """Multi-margin cosine loss, also written MMCL.
 
         L_b = pos_weight * max(0, 1 - pos_b) + neg_weight * mean_n sum_k weights[k] * max(0, neg_bn - margins[k])
 
     CCL with several margins, so that the hardest negatives weigh more while the semi-hard still count;
-    meant for few negatives a row. Memory does not grow with the number of margins.
+    meant for few negatives per row. Memory does not grow with the number of margins.
 
     Args:
         margins: cosines from which a negative counts (more), in any order.
-        weights: one for each margin, at least 0; usually growing and summing to 1.
-        neg_weight: weight of the mean over negatives; published settings reach from 250 to 700.
+        weights: one per margin, at least 0; usually increasing with sum 1.
+        neg_weight: weight of the mean over negatives; published settings range from 250 to 700. The preset has 50:
+            400 is the author's for Yelp2018, and validation chose 20, 50, 50 and 200 on four other logs
+            (docs/results.md).
         pos_weight: weight of the pair's own term.
     Called with: pos [B], neg [B, N] cosines; -inf marks an absent negative.
     Returns: [B] loss per row, in units of the cosine.
-    Raises: UsageError for empty margins, other than one weight a margin, negative or non-finite values.
+    Raises: UsageError for empty margins, a number of weights other than that of margins, negative or non-finite values.
+    Runs on: gather-dot, catalogue.
     Source: Ozsoy, arXiv 2405.04614. Formula and defaults (Yelp2018) as in the author's code; computed
     there with a tensor [B, K, N], here margin by margin.
 
@@ -93,8 +96,6 @@ class MML:
     neg_weight: float = 400.0
     pos_weight: float = 1.0
 
-    needs: ClassVar[frozenset[str]] = frozenset()
-    takes: ClassVar[frozenset[str]] = frozenset()
     scores: ClassVar[Scores] = "cosine"
 
     def __post_init__(self) -> None:
@@ -109,16 +110,20 @@ class MML:
         require_number(self, "neg_weight", least=0)
         require_number(self, "pos_weight", least=0)
 
+    @classmethod
+    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
+        return {**super().preset(log), "loss.neg_weight": 50.0}
+
+    @classmethod
+    def grid(cls) -> dict[str, list[Any]]:
+        return {"loss.neg_weight": [20.0, 50.0, 200.0]}
+
     @property
     def reduce(self) -> RowReduce:
         return RowReduce("mean", "hinge", margins=self.margins, weights=self.weights)
 
     def combine(self, pos: Tensor, reduced: Tensor, n: Tensor) -> Tensor:
         return present(self.pos_weight * torch.relu(1 - pos) + self.neg_weight * reduced, n)
-
-    def __call__(self, pos: Tensor, neg: Tensor) -> Tensor:
-        pos, neg = checked(pos, neg)
-        return self.combine(pos, *self.reduce(pos, neg))
 
 
 def as_numbers(name: str, values: Iterable[float]) -> tuple[float, ...]:

@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any
 
 from torch import Tensor
 
+from taurec.losses.checks import require_number
 from taurec.losses.logspace import present
-from taurec.losses.protocol import Scores, checked, require_number
+from taurec.losses.pointwise import L2_GRID
+from taurec.losses.protocol import DOT, StreamedLoss
 from taurec.losses.reduction import RowReduce
+from taurec.losses.state import TrainingLog
+
+
+class PairwiseLoss(StreamedLoss):
+    """A loss of differences, trained with one negative per row and L2, as in the literature."""
+
+    def combine(self, pos: Tensor, reduced: Tensor, n: Tensor) -> Tensor:
+        return present(reduced, n)
+
+    @classmethod
+    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
+        return {**DOT, "negatives": "uniform:1:true", "lr": 2e-3, "l2": 3e-3}
+
+    @classmethod
+    def grid(cls) -> dict[str, list[Any]]:
+        return {"l2": list(L2_GRID)}
 
 
 @dataclass(frozen=True)
-class BPR:
+class BPR(PairwiseLoss):
     """Bayesian personalised ranking.
 
         L_b = mean_n softplus(neg_bn - pos_b)
 
-    The baseline of pairwise training. One negative a row is the classic form; with many it averages
-    over all of them and so looks at easy negatives more than a softmax does.
+    The standard pairwise baseline. The classic form has one negative per row; with many it averages over all of
+    them, so easy negatives weigh more than in a softmax.
 
     Called with: pos [B], neg [B, N]; -inf marks an absent negative.
     Returns: [B] loss per row, in nats.
+    Runs on: gather-dot, catalogue.
     Source: Rendle et al., UAI 2009, arXiv 1205.2618, section 4.1. Differs from common code in: softplus
     instead of -log(eps + sigmoid), whose gradient vanishes on the hardest pairs; no L2 term, which
     belongs to the objective.
@@ -32,24 +52,13 @@ class BPR:
     tensor([0.6931])
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset()
-    takes: ClassVar[frozenset[str]] = frozenset()
-    scores: ClassVar[Scores] = "any"
-
     @property
     def reduce(self) -> RowReduce:
         return RowReduce("mean", "softplus", pairwise=True)
 
-    def combine(self, pos: Tensor, reduced: Tensor, n: Tensor) -> Tensor:
-        return present(reduced, n)
-
-    def __call__(self, pos: Tensor, neg: Tensor) -> Tensor:
-        pos, neg = checked(pos, neg)
-        return self.combine(pos, *self.reduce(pos, neg))
-
 
 @dataclass(frozen=True)
-class Hinge:
+class Hinge(PairwiseLoss):
     """Pairwise hinge, also called margin ranking loss.
 
         L_b = mean_n max(0, margin + neg_bn - pos_b)
@@ -62,6 +71,7 @@ class Hinge:
     Called with: pos [B], neg [B, N]; -inf marks an absent negative.
     Returns: [B] loss per row, in score units.
     Raises: UsageError if margin is negative or not finite.
+    Runs on: gather-dot, catalogue.
     Source: the margin ranking loss in general use; RecBox's pairwise form. Differs in: the mean over
     negatives instead of a sum.
 
@@ -72,20 +82,9 @@ class Hinge:
 
     margin: float = 1.0
 
-    needs: ClassVar[frozenset[str]] = frozenset()
-    takes: ClassVar[frozenset[str]] = frozenset()
-    scores: ClassVar[Scores] = "any"
-
     def __post_init__(self) -> None:
         require_number(self, "margin", least=0)
 
     @property
     def reduce(self) -> RowReduce:
         return RowReduce("mean", "hinge", pairwise=True, margins=(-self.margin,), weights=(1.0,))
-
-    def combine(self, pos: Tensor, reduced: Tensor, n: Tensor) -> Tensor:
-        return present(reduced, n)
-
-    def __call__(self, pos: Tensor, neg: Tensor) -> Tensor:
-        pos, neg = checked(pos, neg)
-        return self.combine(pos, *self.reduce(pos, neg))

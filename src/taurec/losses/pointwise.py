@@ -1,33 +1,55 @@
-"""Losses that judge each score on its own: BCE and MSE."""
+"""Losses that treat each score independently: BCE and MSE."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any
 
 from torch import Tensor
 
+from taurec.losses.checks import require_number
 from taurec.losses.logspace import present, softplus
-from taurec.losses.protocol import Scores, checked, require_number
+from taurec.losses.protocol import DOT, ScoreLoss, StreamedLoss
 from taurec.losses.reduction import RowReduce
+from taurec.losses.state import TrainingLog
+
+L2_GRID = (1e-4, 1e-3, 1e-2)
+"""Strengths of the L2 term to try for a loss whose own settings hardly matter."""
+
+
+class PointwiseLoss(ScoreLoss):
+    """A loss of single scores with a setting ``neg_weight``, trained with four negatives per row and L2."""
+
+    def __post_init__(self) -> None:
+        require_number(self, "neg_weight", least=0, optional=True)
+
+    @classmethod
+    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
+        return {**DOT, "negatives": "uniform:4:true", "lr": 2e-3, "l2": 3e-3}
+
+    @classmethod
+    def grid(cls) -> dict[str, list[Any]]:
+        return {"l2": list(L2_GRID)}
 
 
 @dataclass(frozen=True)
-class BCE:
+class BCE(PointwiseLoss, StreamedLoss):
     """Binary cross-entropy of scores as logits.
 
         L_b = softplus(-pos_b) + neg_weight * mean_n softplus(neg_bn)
 
-    The classic of pointwise training; a baseline for the losses that compare. With cosine scores its
-    logits are confined to [-1, 1] and it can hardly separate.
+    The standard pointwise loss; a baseline for the losses that compare scores. With cosine scores its
+    logits are confined to [-1, 1], and it can hardly separate pairs from negatives.
 
     Args:
-        neg_weight: weight of the mean over negatives; None takes their plain sum instead.
+        neg_weight: weight of the mean over negatives; None takes their sum instead.
     Called with: pos [B], neg [B, N]; -inf marks an absent negative.
     Returns: [B] loss per row, in nats.
     Raises: UsageError if neg_weight is negative or not finite.
-    Source: He et al., WWW 2017, arXiv 1708.05031, eq. 7. Differs in: the negatives of a pair weigh as
-    much as the pair, however many they are; neg_weight=None is the published sum. RecBox sums over the
+    Runs on: gather-dot, catalogue.
+    Source: He et al., WWW 2017, arXiv 1708.05031, eq. 7. Differs in: the negatives of a pair together weigh as
+    much as the pair, whatever their number; neg_weight=None is the published sum. RecBox sums over the
     batch too, which is None and a sum in the objective.
 
     >>> import torch
@@ -37,14 +59,6 @@ class BCE:
 
     neg_weight: float | None = 1.0
 
-    needs: ClassVar[frozenset[str]] = frozenset()
-    takes: ClassVar[frozenset[str]] = frozenset()
-    scores: ClassVar[Scores] = "any"
-
-    def __post_init__(self) -> None:
-        if self.neg_weight is not None:
-            require_number(self, "neg_weight", least=0)
-
     @property
     def reduce(self) -> RowReduce:
         return RowReduce("mean", "softplus")
@@ -52,13 +66,9 @@ class BCE:
     def combine(self, pos: Tensor, reduced: Tensor, n: Tensor) -> Tensor:
         return present(softplus(-pos) + weighted(reduced, n, self.neg_weight), n)
 
-    def __call__(self, pos: Tensor, neg: Tensor) -> Tensor:
-        pos, neg = checked(pos, neg)
-        return self.combine(pos, *self.reduce(pos, neg))
-
 
 @dataclass(frozen=True)
-class MSE:
+class MSE(PointwiseLoss, StreamedLoss):
     """Squared error against 1 for the pair and 0 for its negatives.
 
         L_b = (pos_b - 1)^2 / 2 + sum_n neg_bn^2 / 2
@@ -71,7 +81,8 @@ class MSE:
     Called with: pos [B], neg [B, N]; -inf marks an absent negative.
     Returns: [B] loss per row, in squared score units.
     Raises: UsageError if neg_weight is negative or not finite.
-    Source: the mean-squared-error loss of RecBox. Differs in: one value a row instead of the batch's sum.
+    Runs on: gather-dot, catalogue.
+    Source: the mean-squared-error loss of RecBox. Differs in: one value per row instead of the batch's sum.
 
     >>> import torch
     >>> MSE()(torch.tensor([0.0]), torch.tensor([[1.0, 2.0]]))
@@ -80,14 +91,6 @@ class MSE:
 
     neg_weight: float | None = None
 
-    needs: ClassVar[frozenset[str]] = frozenset()
-    takes: ClassVar[frozenset[str]] = frozenset()
-    scores: ClassVar[Scores] = "any"
-
-    def __post_init__(self) -> None:
-        if self.neg_weight is not None:
-            require_number(self, "neg_weight", least=0)
-
     @property
     def reduce(self) -> RowReduce:
         return RowReduce("mean", "square")
@@ -95,13 +98,9 @@ class MSE:
     def combine(self, pos: Tensor, reduced: Tensor, n: Tensor) -> Tensor:
         return present(((pos - 1).square() + weighted(reduced, n, self.neg_weight)) / 2, n)
 
-    def __call__(self, pos: Tensor, neg: Tensor) -> Tensor:
-        pos, neg = checked(pos, neg)
-        return self.combine(pos, *self.reduce(pos, neg))
-
 
 def weighted(mean: Tensor, n: Tensor, neg_weight: float | None) -> Tensor:
-    """``neg_weight`` times the mean over negatives, or their sum where it is None.
+    """[B] ``neg_weight`` times the mean over n[B] negatives, or their sum if it is None.
 
     >>> import torch
     >>> weighted(torch.tensor([2.0]), torch.tensor([5.0]), None)

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from taurec.losses.logspace import count_present, log_sum_exp, softplus
-from taurec.losses.protocol import ScoreLoss
 
 Phi = Literal["identity", "softplus", "hinge", "square"]
 
@@ -108,19 +107,3 @@ class _WeightedHinge(torch.autograd.Function):
             for margin, weight in ctx.terms:
                 slope.add_(torch.gt(x, margin, out=above), alpha=weight)
         return grad * slope, None, None
-
-
-class StreamedLoss(ScoreLoss, Protocol):
-    """A score loss that is a reduction over negatives and a formula on what it leaves."""
-
-    @property
-    def reduce(self) -> RowReduce:
-        """How it reduces over negatives."""
-        ...
-
-    def combine(self, pos: Tensor, reduced: Tensor, n: Tensor) -> Tensor:
-        """[B] row values from pos [B], the reduction [B] and the number of negatives [B].
-
-        Losses that need ``group`` take it as a keyword. Rows with n = 0 get 0, whatever ``reduced`` holds.
-        """
-        ...

@@ -4,58 +4,39 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
+from taurec.losses.checks import checked, require_number
 from taurec.losses.logspace import count_present, log_sum_exp, present, softplus
-from taurec.losses.protocol import Scores, checked, require_number
+from taurec.losses.protocol import StreamedLoss
 from taurec.losses.reduction import RowReduce
 
 
 @dataclass(frozen=True)
-class SL:
-    """Softmax loss with the negatives alone in the sum.
-
-        L_b = -pos_b / tau + log sum_n exp(neg_bn / tau)
-
-    The strong plain choice. tau decides how much the hardest negatives dominate: small tau for clean
-    data, larger for noisy. The value has no lower bound; its mean form, lower by the log of the number
-    of negatives and of the same gradient, is :class:`~taurec.losses.BSLAuthorsSingle`.
-
-    Args:
-        tau: temperature, in score units.
-        scale_by_tau: multiply the loss by tau, which makes its gradient independent of the unit of
-            scores; it matters beside other terms of an objective.
-    Called with: pos [B], neg [B, N]; -inf marks an absent negative. Optional logq [B, N] or [N], the
-    log probability with which each negative was proposed: the sum then estimates the whole catalogue's,
-    sum_n exp(neg_bn / tau) / (n_b q_bn).
-    Returns: [B] loss per row, in nats (score units with scale_by_tau).
-    Raises: UsageError if tau is not positive.
-    Source: Yang et al., NeurIPS 2024, arXiv 2411.00163, the softmax loss of its section 2; also what
-    the authors' code of BSL calls SL.
-
-    >>> import torch
-    >>> SL(tau=0.5)(torch.tensor([1.0]), torch.tensor([[0.0, 0.0]]))
-    tensor([-1.3069])
-    """
+class SoftmaxLoss(StreamedLoss):
+    """The settings, the reduction and the logq correction that SL and SSM share."""
 
     tau: float = 0.1
     scale_by_tau: bool = False
 
-    needs: ClassVar[frozenset[str]] = frozenset()
     takes: ClassVar[frozenset[str]] = frozenset({"logq"})
-    scores: ClassVar[Scores] = "any"
+    temperature: ClassVar[str | None] = "tau"
 
     def __post_init__(self) -> None:
         require_number(self, "tau", above=0)
+
+    @classmethod
+    def grid(cls) -> dict[str, list[Any]]:
+        return {"loss.tau": [0.05, 0.1, 0.2]}
 
     @property
     def reduce(self) -> RowReduce:
         return RowReduce("logsumexp", tau=self.tau)
 
-    def combine(self, pos: Tensor, reduced: Tensor, n: Tensor) -> Tensor:
-        value = present(reduced - pos / self.tau, n)
+    def scaled(self, value: Tensor) -> Tensor:
+        """The value, times tau if ``scale_by_tau``."""
         return value * self.tau if self.scale_by_tau else value
 
     def __call__(self, pos: Tensor, neg: Tensor, *, logq: Tensor | None = None) -> Tensor:
@@ -66,7 +47,39 @@ class SL:
 
 
 @dataclass(frozen=True)
-class SSM:
+class SL(SoftmaxLoss):
+    """Softmax loss with the negatives alone in the sum.
+
+        L_b = -pos_b / tau + log sum_n exp(neg_bn / tau)
+
+    A strong default. tau decides how much the hardest negatives dominate: small tau for clean
+    data, larger for noisy. The value has no lower bound; its mean form, lower by the log of the number
+    of negatives and of the same gradient, is :class:`~taurec.losses.BSLAuthorsSingle`.
+
+    Args:
+        tau: temperature, in score units.
+        scale_by_tau: multiply the loss by tau, which makes its gradient independent of the unit of
+            scores; it matters when the objective has other terms.
+    Called with: pos [B], neg [B, N]; -inf marks an absent negative. Optional logq [B, N] or [N], the
+    log probability with which each negative was proposed: the sum then estimates the whole catalogue's,
+    sum_n exp(neg_bn / tau) / (n_b q_bn).
+    Returns: [B] loss per row, in nats (score units with scale_by_tau).
+    Raises: UsageError if tau is not positive.
+    Runs on: gather-dot, catalogue.
+    Source: Yang et al., NeurIPS 2024, arXiv 2411.00163, the softmax loss of its section 2; also what
+    the authors' code of BSL calls SL.
+
+    >>> import torch
+    >>> SL(tau=0.5)(torch.tensor([1.0]), torch.tensor([[0.0, 0.0]]))
+    tensor([-1.3069])
+    """
+
+    def combine(self, pos: Tensor, reduced: Tensor, n: Tensor) -> Tensor:
+        return self.scaled(present(reduced - pos / self.tau, n))
+
+
+@dataclass(frozen=True)
+class SSM(SoftmaxLoss):
     """Sampled softmax: cross-entropy of the pair against its negatives. InfoNCE is the same formula.
 
         L_b = -pos_b / tau + log(exp(pos_b / tau) + sum_n exp(neg_bn / tau)) = softplus(SL_b)
@@ -84,6 +97,7 @@ class SSM:
     which was not sampled, stays as it is.
     Returns: [B] loss per row, in nats (score units with scale_by_tau).
     Raises: UsageError if tau is not positive.
+    Runs on: gather-dot, catalogue.
     Source: Wu et al., arXiv 2201.02327 (SSM); van den Oord et al., arXiv 1807.03748, eq. 4 (InfoNCE);
     Bengio and Senecal, IEEE TNN 2008 (the correction). Differs from the code of SSM in: no sum over the
     batch.
@@ -93,29 +107,8 @@ class SSM:
     tensor([1.0986])
     """
 
-    tau: float = 0.1
-    scale_by_tau: bool = False
-
-    needs: ClassVar[frozenset[str]] = frozenset()
-    takes: ClassVar[frozenset[str]] = frozenset({"logq"})
-    scores: ClassVar[Scores] = "any"
-
-    def __post_init__(self) -> None:
-        require_number(self, "tau", above=0)
-
-    @property
-    def reduce(self) -> RowReduce:
-        return RowReduce("logsumexp", tau=self.tau)
-
     def combine(self, pos: Tensor, reduced: Tensor, n: Tensor) -> Tensor:
-        value = present(softplus(reduced - pos / self.tau), n)
-        return value * self.tau if self.scale_by_tau else value
-
-    def __call__(self, pos: Tensor, neg: Tensor, *, logq: Tensor | None = None) -> Tensor:
-        pos, neg = checked(pos, neg)
-        if logq is not None:
-            neg = as_catalogue_sum(neg, logq, self.tau)
-        return self.combine(pos, *self.reduce(pos, neg))
+        return self.scaled(present(softplus(reduced - pos / self.tau), n))
 
 
 InfoNCE = SSM

@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 from taurec.baselines import EASE, IALS, ItemKNN, Popularity
 from taurec.baselines.protocol import unpack
 from taurec.errors import UsageError
-from taurec.ranker import EmbeddingRanker, Ranker
+from taurec.ranker import DistanceRanker, EmbeddingRanker, Ranker
 
 Index = NDArray[np.int64]
 Double = NDArray[np.float64]
@@ -203,7 +203,7 @@ def fold(ranker: Ranker, items: Index, entries: int) -> Folded:
     >>> fold(ranker, np.arange(3), 0).scores([0]).round(2).tolist()
     [1.0, 0.6, 0.0]
     """
-    if isinstance(ranker, EmbeddingRanker):
+    if isinstance(ranker, EmbeddingRanker) and not isinstance(ranker, DistanceRanker):
         return Vectors(Rounded.of(ranker.item[items]))
     if isinstance(ranker, IALS):
         factors = ranker.state()["item"]
@@ -230,7 +230,7 @@ def fixed_bytes(ranker: Ranker, n: int) -> int:
 
     Raises: UsageError for a ranker that no page can hold.
     """
-    if isinstance(ranker, EmbeddingRanker | IALS):
+    if isinstance(ranker, EmbeddingRanker | IALS) and not isinstance(ranker, DistanceRanker):
         dim = ranker.item_vectors().shape[1]
         return _encoded(n * dim) + _encoded(4 * n) + (_encoded(4 * dim * dim) if isinstance(ranker, IALS) else 0)
     if isinstance(ranker, EASE | ItemKNN):

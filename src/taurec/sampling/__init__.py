@@ -13,6 +13,7 @@ from taurec.sampling.layouts import (
     VectorNegatives,
 )
 from taurec.sampling.noisy import Noisy, NoisyHeldOut
+from taurec.sampling.none import NoNegatives
 from taurec.sampling.per_row import Popularity, Uniform
 from taurec.sampling.protocol import BaseDistribution, BoundSampler, NegativeSampler, Sampler
 from taurec.sampling.shared import Full, InBatch, Shared
@@ -27,6 +28,7 @@ NEGATIVES: Registry[NegativeSampler] = Registry(
         "full": Full,
         "noisy": Noisy,
         "noisy-held-out": NoisyHeldOut,
+        "none": NoNegatives,
     },
 )
 ORDERS: Registry[Order] = Registry("order", {"shuffled": Shuffled, "user-blocks": UserBlocks})
@@ -43,6 +45,7 @@ __all__ = [
     "InBatchNegatives",
     "Layout",
     "NegativeSampler",
+    "NoNegatives",
     "Noisy",
     "NoisyHeldOut",
     "Order",

@@ -13,10 +13,11 @@ from taurec.backbones.cost import Sizes as Sizes
 from taurec.backbones.cost import StepSize
 from taurec.baselines.memory import require
 from taurec.kernels import WORTH, available, topk
-from taurec.losses import LOSSES
+from taurec.losses import LOSSES, ScoreLoss
 from taurec.run import Run
 from taurec.sampling import NEGATIVES
 from taurec.training.plain import Ways, ways
+from taurec.training.presets import settled
 from taurec.types import StepShape
 
 KERNELS = 105 << 20
@@ -83,8 +84,9 @@ def memory(run: Run, sizes: Sizes) -> dict[str, int]:
         assert negatives.rows is not None
         rows = min(negatives.rows, sizes.items) if negatives.gathered else negatives.rows
         step += 4 * shape.dim * 6 * rows
-    # A loss that declares no reduction makes more arrays of the size of the scores, and needs them whole.
-    reduces = hasattr(LOSSES[run.loss.name], "reduce")
+    # A loss without a catalogue path makes more arrays of the size of the scores, and needs them whole.
+    loss = LOSSES.build(run.loss.name, given=settled(run).loss.settings)
+    reduces = isinstance(loss, ScoreLoss) and loss.reduce is not None
     work = (56 if reduces else 72) * negatives.held + 4 * shape.dim * 8 * b
     if whole:
         streamed = reduces and not run.logq and run.kernel != "torch"

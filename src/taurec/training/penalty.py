@@ -1,4 +1,4 @@
-"""The L2 term in the forms that published code uses; a paper's strength means nothing without its form."""
+"""The L2 term in the forms that published code uses; a published strength needs its form to mean anything."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from taurec.types import Batch, Embeddings
 
 
 class Counted(NamedTuple):
-    """How often each row is in a batch, for tables whose mover adds the gradient of the L2 term by these counts.
+    """How often each row is in a batch, for tables whose optimizer adds the L2 gradient by these counts.
 
     Attributes:
         user: [U]; item: [I], as positive or negative; float32. None leaves the gradient to autograd.
-        square: [I] squared lengths of the items, where they are at hand.
-        decayed: whether the mover adds the gradient of mode ``tables`` to every row, as a decay.
+        square: [I] squared lengths of the items, where they are known already.
+        decayed: whether the optimizer adds the gradient of mode ``tables`` to every row, as a decay.
     """
 
     user: Tensor | None = None
@@ -45,8 +45,8 @@ def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, cou
 
     ``on`` says which vectors: ``ego`` the tables, ``final`` what is scored, ``hops`` every layer's
     output (the BSL authors' LightGCN). The negatives enter by their counts, so no [B, N, D] is built.
-    What is ``counted`` enters by its value alone (``gathered`` and ``sum`` only); what is decayed has the value 0, as
-    not all rows of its tables are at hand.
+    What is ``counted`` enters by its value without gradient (``gathered`` and ``sum`` only); what is decayed has the
+    value 0, because not all rows of its tables are available.
     """
     users, items = _tables(on, embeddings)
     if mode == "adam" or (counted is not None and counted.decayed):
@@ -72,7 +72,7 @@ def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, cou
             counts = torch.bincount(ids, minlength=items.shape[0]).to(items.dtype)
             negative_part = fixed_sum(items.square().sum(-1) * counts)
     if mode == "unsquared":
-        n_rows = 1 if ids is None else ids.numel()
+        n_rows = 1 if ids is None else max(ids.numel(), 1)
         # A zero norm has no gradient: the square root is taken of at least the smallest normal float.
         tiny = torch.finfo(users.dtype).tiny
         norms = [part.clamp_min(tiny).sqrt() for part in (user_part, item_part, negative_part)]

@@ -1,7 +1,8 @@
-"""Sensible settings for each loss, and the completion of a run with every default written out.
+"""The completion of a run: every field and every setting written out.
 
-The presets were chosen on validation data of ``debian`` and ``ml-100k`` and are fixed; a user's own
-value always wins. A resolved run names every setting, so a later change of a default cannot alter it.
+What is not given comes from the preset that the loss declares, then from the default. Presets were chosen on
+validation data of ``debian`` and ``ml-100k``; a given value always wins. A resolved run names every setting, so a later
+change of a default cannot alter it.
 """
 
 from __future__ import annotations
@@ -16,50 +17,10 @@ from taurec.data.interactions import Interactions
 from taurec.errors import UsageError, did_you_mean
 from taurec.evaluation.metrics import parse as parse_metric
 from taurec.kernels import NAMES as KERNELS
-from taurec.losses import LOSSES
+from taurec.losses import LOSSES, EmbeddingLoss, loss_class
 from taurec.registry import Registry
 from taurec.run import Choice, Run
 from taurec.sampling import NEGATIVES, ORDERS
-
-COSINE: Mapping[str, Any] = {"train_score": "cosine", "rank_score": "cosine"}
-DOT: Mapping[str, Any] = {"train_score": "dot", "rank_score": "dot"}
-
-POINTWISE: Mapping[str, Any] = {**DOT, "negatives": "uniform:4:true", "lr": 2e-3, "l2": 3e-3}
-PAIRWISE: Mapping[str, Any] = {**DOT, "negatives": "uniform:1:true", "lr": 2e-3, "l2": 3e-3}
-
-PRESETS: dict[str, Mapping[str, Any]] = {
-    **dict.fromkeys(("bpr", "hinge"), PAIRWISE),
-    **dict.fromkeys(("bce", "mse", "t-ce", "r-ce"), POINTWISE),
-}
-"""Run fields by loss, where they differ from :data:`FAMILY`."""
-
-FAMILY: Mapping[str, Any] = {**COSINE, "negatives": "uniform:256", "lr": 1e-2}
-"""Run fields of the softmax family and of the margin losses."""
-
-LOSS_SETTINGS: dict[str, Mapping[str, Any]] = {"mml": {"neg_weight": 50.0}}
-"""Settings of a loss whose default, its author's, belongs to one log: 400 is that of Yelp2018, and validation chose 20,
-50, 50 and 200 on four others (docs/results.md)."""
-
-GRIDS: dict[str, dict[str, list[Any]]] = {
-    "bpr": {"l2": [1e-4, 1e-3, 1e-2]},
-    "hinge": {"l2": [1e-4, 1e-3, 1e-2]},
-    "bce": {"l2": [1e-4, 1e-3, 1e-2]},
-    "mse": {"l2": [1e-4, 1e-3, 1e-2]},
-    "sl": {"loss.tau": [0.05, 0.1, 0.2]},
-    "ssm": {"loss.tau": [0.05, 0.1, 0.2]},
-    "infonce": {"loss.tau": [0.05, 0.1, 0.2]},
-    "bsl": {"loss.tau_neg": [0.05, 0.1, 0.2], "loss.tau_pos": [0.2, 1.0]},
-    "adap-tau": {"loss.beta": [0.5, 1.0, 2.0]},
-    "sl-at-k": {"loss.tau": [0.05, 0.1, 0.2], "loss.tau_weight": [0.5, 1.0, 2.0]},
-    "psl-tanh": {"loss.tau": [0.025, 0.05, 0.1]},
-    "psl-atan": {"loss.tau": [0.025, 0.05, 0.1]},
-    "psl-relu": {"loss.tau": [0.025, 0.05, 0.1]},
-    "ccl": {"loss.margin": [0.2, 0.4, 0.6, 0.8]},
-    "mml": {"loss.neg_weight": [20.0, 50.0, 200.0]},
-    "t-ce": {"loss.max_drop_rate": [0.05, 0.1, 0.2]},
-    "r-ce": {"loss.beta": [0.1, 0.2, 0.4]},
-}
-"""What a comparison with ``tune="all"`` tries on validation, by loss: dotted keys are settings of a part."""
 
 
 def resolve(**fields: Any) -> Run:
@@ -67,9 +28,12 @@ def resolve(**fields: Any) -> Run:
 
     Registry fields (``model``, ``backbone``, ``loss``, ``negatives``, ``order``) take texts such as
     ``uniform:800`` or ``{"name": ..., "settings": {...}}``; ``settings={"loss": {"tau_neg": 0.1}}``
-    sets single values beside them. What is not given comes from the loss's preset, then the default.
-    Every entry is built once for trial, so a value out of range is refused here, before data is read. A
+    sets single values of them. What is not given comes from the loss's preset, then the default.
+    Every entry is built once, so a value out of range is refused here, before data is read. A
     temperature that is ``auto`` stays so until the data is known (:mod:`taurec.training.auto_temperature`).
+
+    Raises: UsageError for an unknown name or a value that does not fit; also for negatives chosen for a loss that
+        uses none.
 
     >>> resolve(loss="bsl", settings={"loss": {"tau_neg": 0.2}}).order.text
     'user-blocks(per_user=4)'
@@ -87,18 +51,21 @@ def resolve(**fields: Any) -> Run:
         _check_names(fields)
         return Run.of(**fields)
     loss = _loss(fields.get("loss", "sl"), nested)
-    fields = {**FAMILY, **PRESETS.get(loss.name, {}), **fields, "loss": loss}
+    declared = loss_class(loss.name)
+    preset = {key: value for key, value in declared.preset().items() if "." not in key}
+    fields = {**preset, **fields, "loss": loss}
     fields["backbone"] = _choice("backbone", fields.get("backbone", "mf"), nested)
     fields["negatives"] = _choice("negatives", fields["negatives"], nested)
-    groups = "group" in LOSSES.build(loss.name, given=_settled(loss).settings).needs
-    order = fields.get("order") or ("user-blocks" if groups else "shuffled")
+    if issubclass(declared, EmbeddingLoss) and fields["negatives"] != _choice("negatives", preset["negatives"], {}):
+        raise UsageError(f"loss {loss.name!r} uses no negatives, got {fields['negatives'].text}; leave negatives out")
+    order = fields.get("order") or ("user-blocks" if "group" in declared.needs else "shuffled")
     fields["order"] = _choice("order", order, nested)
     _check_names(fields)
     return Run.of(**fields)
 
 
 def auto_settings(loss: Choice) -> list[str]:
-    """The settings of a loss that are to be found when the data is known: those with the value ``auto``.
+    """The settings of a loss with the value ``auto``, which are found when the data is known.
 
     >>> auto_settings(Choice(name="sl", settings={"tau": "auto", "scale_by_tau": False}))
     ['tau']
@@ -107,7 +74,7 @@ def auto_settings(loss: Choice) -> list[str]:
 
 
 def settled(run: Run, numbers: Mapping[str, float] | None = None) -> Run:
-    """The run with numbers where its loss says ``auto``: those given, else the loss's defaults.
+    """The run with numbers in place of ``auto`` in its loss: those given, else the loss's defaults.
 
     >>> settled(resolve(loss="sl", settings={"loss": {"tau": "auto"}})).loss.settings["tau"]
     0.1
@@ -122,7 +89,7 @@ def _settled(loss: Choice, numbers: Mapping[str, float] | None = None) -> Choice
 
 
 def _loss(given: Any, nested: Mapping[str, Mapping[str, Any]]) -> Choice:
-    """A loss with all its settings, of which a temperature may be ``auto``."""
+    """A loss with all its settings; its temperature may be ``auto``."""
     if isinstance(given, Mapping):
         given = Choice(**given)
     if not isinstance(given, Choice):
@@ -131,21 +98,20 @@ def _loss(given: Any, nested: Mapping[str, Mapping[str, Any]]) -> Choice:
         if len(values) > len(known):
             return _choice("loss", given, nested)  # which refuses it
         given = Choice(name=name, settings=dict(zip(known, values, strict=False)))
-    settings = {**LOSS_SETTINGS.get(given.name, {}), **given.settings, **nested.get("loss", {})}
-    accepted = [key for key in LOSSES.settings(given.name) if key in TEMPERATURES]
+    declared = loss_class(given.name)
+    preset = {k.removeprefix("loss."): v for k, v in declared.preset().items() if k.startswith("loss.")}
+    settings = {**preset, **given.settings, **nested.get("loss", {})}
     auto = [key for key, value in settings.items() if value == AUTO and key in LOSSES.settings(given.name)]
-    if wrong := [key for key in auto if key not in accepted]:
-        can = f"of {given.name} only {accepted[0]} can" if accepted else f"{given.name} has no temperature to find"
+    if wrong := [key for key in auto if key != declared.temperature]:
+        only = f"of {given.name} only {declared.temperature} can"
+        can = only if declared.temperature else f"{given.name} has no temperature to find"
         raise UsageError(f"loss.{wrong[0]} cannot be auto; {can}")
     found = _choice("loss", given.name, {"loss": {key: value for key, value in settings.items() if key not in auto}})
     return Choice(name=found.name, settings={**found.settings, **dict.fromkeys(auto, AUTO)})
 
 
 AUTO = "auto"
-"""What stands for a temperature that training finds on validation, see :mod:`taurec.training.auto_temperature`."""
-
-TEMPERATURES = ("tau", "tau_neg")
-"""The settings that may be ``auto``: of each loss the one by which it weighs negatives."""
+"""Value of a temperature that is found on validation, see :mod:`taurec.training.auto_temperature`."""
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "model": BASELINES,
@@ -172,7 +138,7 @@ def _choice(kind: str, given: Any, nested: Mapping[str, Mapping[str, Any]]) -> C
 
 
 _ONE_PAIR = Interactions.from_pairs([0], [0])
-"""The least log, on which a backbone is built for trial."""
+"""A log of one pair, on which a backbone is built to check its settings."""
 
 
 def _check_names(fields: Mapping[str, Any]) -> None:

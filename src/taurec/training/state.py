@@ -1,4 +1,4 @@
-"""The arrays that determine how a run goes on: weights, those kept, Adam's moments, and what a loss keeps a row."""
+"""The arrays that determine how a run continues: weights, the best weights, Adam's moments, and the loss's state."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from taurec.losses.state import LossState
 from taurec.sampling import BoundSampler
 from taurec.training.checkpoint import Arrays
-from taurec.training.side import Side
+
+Moments = tuple[Tensor, Tensor]
 
 
 class State:
@@ -17,9 +19,10 @@ class State:
 
     Args:
         backbone: whose weights are trained.
-        best: name -> the weights that validation liked best so far.
+        best: name -> the weights with the best validation value so far.
         moments: name -> Adam's two moments of a parameter.
-        side: what the loss keeps beside the weights, or None.
+        loss_state: what the loss remembers, or None.
+        of_loss: name -> a parameter of the loss, and Adam's two moments of it.
         sampler: of the negatives, which may remember something too.
     """
 
@@ -27,30 +30,36 @@ class State:
         self,
         backbone: nn.Module,
         best: Mapping[str, Tensor],
-        moments: Mapping[str, tuple[Tensor, Tensor]],
-        side: Side | None,
+        moments: Mapping[str, Moments],
+        loss_state: LossState | None,
+        of_loss: Mapping[str, tuple[Tensor, Moments]],
         sampler: BoundSampler,
     ):
-        self._side, self._sampler = side, sampler
+        self._loss_state, self._sampler = loss_state, sampler
         self._tensors = {f"weight/{name}": value for name, value in backbone.state_dict().items()}
         self._tensors |= {f"best/{name}": value for name, value in best.items()}
         for name, (m, v) in moments.items():
             self._tensors |= {f"m/{name}": m, f"v/{name}": v}
+        for name, (parameter, (m, v)) in of_loss.items():
+            self._tensors |= {f"loss/{name}": parameter, f"loss_m/{name}": m, f"loss_v/{name}": v}
 
     def arrays(self) -> Arrays:
-        """All of it, by name; tensors on the CPU share their memory with it."""
+        """All arrays by name; those of tensors on the CPU share their memory."""
         found: Arrays = {name: value.detach().cpu().numpy() for name, value in self._tensors.items()}
-        if self._side is not None:
-            found |= {f"side/{name}": value for name, value in self._side.state().items()}
+        if self._loss_state is not None:
+            found |= {f"side/{name}": value for name, value in self._loss_state.state().items()}
         found |= {f"negatives/{name}": value for name, value in self._sampler.state().items()}
         return found
 
     def load(self, arrays: Arrays) -> None:
-        """Take over what :meth:`arrays` gave, in place."""
+        """Restore what :meth:`arrays` returned, in place."""
         for name, target in self._tensors.items():
             target.copy_(torch.from_numpy(arrays[name]))
-        if self._side is not None:
-            self._side.load_state({k.removeprefix("side/"): v for k, v in arrays.items() if k.startswith("side/")})
-        kept = {k.removeprefix("negatives/"): v for k, v in arrays.items() if k.startswith("negatives/")}
-        if kept:
+        if self._loss_state is not None:
+            self._loss_state.load_state(_below("side/", arrays))
+        if kept := _below("negatives/", arrays):
             self._sampler.load_state(kept)
+
+
+def _below(prefix: str, arrays: Arrays) -> Arrays:
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}

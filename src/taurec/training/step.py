@@ -14,18 +14,16 @@ from taurec.data.interactions import Interactions
 from taurec.errors import NonFiniteError, UsageError
 from taurec.kernels import catalogue
 from taurec.kernels import tables as passes
-from taurec.kernels.tables import unit_rows
-from taurec.losses import LOSSES
+from taurec.losses import LOSSES, EmbeddingLoss
 from taurec.losses.protocol import Scores
 from taurec.run import Run
 from taurec.sampling import BoundSampler
-from taurec.scoring import batch_scores, catalogue_scores
+from taurec.scoring import batch_scores, catalogue_scores, pair_vectors
 from taurec.training.adam import Adam
 from taurec.training.clipping import clip
 from taurec.training.objective import NONE, Objective
 from taurec.training.penalty import Counted, count
 from taurec.training.plain import PlainTables, Taken, by_counts, decays, strength
-from taurec.training.side import side_of
 from taurec.types import Batch, Embeddings, Negatives, StepShape
 
 
@@ -41,7 +39,8 @@ class Step:
 
     Attributes:
         objective: the loss with its L2 term.
-        side: what training remembers of users for the loss; None for most.
+        loss_state: what the loss remembers; None for most.
+        loss_adam: trains the parameters of that state; None if it has none.
         optimizer: Adam; :meth:`use_lr` sets its step size.
         tables: what moves the tables of a backbone without layers; there from the first step on.
         kernels: which kernel each part runs; known from the first step on.
@@ -53,11 +52,16 @@ class Step:
         self.run, self.backbone, self._n_items = run, backbone, train.n_items
         self._shape, self._sampler = shape, sampler
         loss = LOSSES.build(run.loss.name, given=run.loss.settings)
-        self.side = side_of(loss, train, run.seed)
-        supplied = frozenset[str]() if self.side is None else self.side.supplies
-        self.objective = Objective(loss, run.logq, run.l2, run.l2_mode, run.l2_on, supplied)
+        self.loss_state = loss.state(train, run.seed)
+        supplied = frozenset[str]() if self.loss_state is None else self.loss_state.supplies
+        weighted = train.weight is not None
+        self.objective = Objective(loss, run.logq, run.l2, run.l2_mode, run.l2_on, supplied, weighted)
         _check_scores(run, loss.scores, backbone.biased)
         self.optimizer = Adam(backbone.named_parameters(), run.lr, run.l2 if run.l2_mode == "adam" else 0.0)
+        self.loss_parameters = {} if self.loss_state is None else dict(self.loss_state.parameters())
+        for parameter in self.loss_parameters.values():
+            parameter.data = parameter.data.to(backbone.user.device)
+        self.loss_adam = Adam(self.loss_parameters.items(), run.lr) if self.loss_parameters else None
         self.tables: PlainTables | None = None
         self.kernels: dict[str, str] = {}
 
@@ -82,9 +86,13 @@ class Step:
         if keep is not None and run.user_dropout_on == "raw":
             user, keep = user * keep, None
         given, reduce = (user, embeddings.item, item_at, negatives), self.objective.reduce
-        side = NONE if self.side is None else self.side.side(batch)
+        side = NONE if self.loss_state is None else self.loss_state.side(batch)
+        pos: Tensor | None = None
         neg: Tensor | None = None
-        if reduce is not None and self._streamed(batch):
+        if isinstance(self.objective.loss, EmbeddingLoss):
+            vectors = pair_vectors(user, embeddings.item, item_at, run.train_score, keep)
+            scalar, left_out = self.objective.of_vectors(*vectors, local, embeddings, taken.counted, side)
+        elif reduce is not None and self._streamed(batch):
             pos, reduced, n = catalogue_scores(*given, reduce, run.train_score, run.kernel, keep)
             scalar, left_out = self.objective.combine(pos, reduced, n, local, embeddings, taken.counted, side)
         else:
@@ -96,7 +104,8 @@ class Step:
         scalar.backward()  # type: ignore[no-untyped-call]
         gradients = {name: p.grad for name, p in self.backbone.named_parameters() if p.grad is not None}
         gradients |= {} if self.tables is None else self.tables.gradients()
-        for name, gradient in gradients.items():
+        of_loss = {f"the loss's {k}": p.grad for k, p in self.loss_parameters.items() if p.grad is not None}
+        for name, gradient in (gradients | of_loss).items():
             if not math.isfinite(float(gradient.sum())):
                 self._stop_non_finite(f"the gradient of {name}", value, epoch, number)
         if run.clip_norm:
@@ -104,17 +113,30 @@ class Step:
         self.optimizer.step(*self._decay(taken))
         if self.tables is not None and not self.tables.move(taken):
             self._stop_non_finite("the gradient of item", value, epoch, number)
-        if self.side is not None:
-            self.side.observe(batch, pos.detach(), None if neg is None else neg.detach())
+        if self.loss_adam is not None:
+            self.loss_adam.steps = self.optimizer.steps - 1  # restored with the optimizer of the backbone
+            self.loss_adam.step()
+        if self.loss_state is not None:
+            self.loss_state.observe(batch, *(None if s is None else s.detach() for s in (pos, neg)))
         if self._sampler is not None:
-            self._sampler.observe(batch, *self._scored_pair(user, embeddings.item, item_at))
+            with torch.no_grad():
+                self._sampler.observe(batch, *pair_vectors(user, embeddings.item, item_at, run.train_score))
         return value, int(left_out)
 
     def use_lr(self, lr: float) -> None:
         """The step size from here on."""
         self.optimizer.lr = lr
+        if self.loss_adam is not None and self.loss_state is not None:
+            own = self.loss_state.lr
+            self.loss_adam.lr = lr if own is None else own * lr / self.run.lr
         if self.tables is not None:
             self.tables.use_lr(lr)
+
+    def of_loss(self) -> dict[str, tuple[Tensor, tuple[Tensor, Tensor]]]:
+        """The parameters of the loss's state with Adam's two moments, by name; all are moved in place."""
+        if self.loss_adam is None:
+            return {}
+        return {name: (p.data, self.loss_adam.moments[name]) for name, p in self.loss_parameters.items()}
 
     def settle(self) -> None:
         """Bring all weights of the backbone up to date; within an epoch rows may owe steps."""
@@ -183,14 +205,6 @@ class Step:
         if self.backbone.biased:
             mask[:, -1] = 1.0
         return mask
-
-    @torch.no_grad()
-    def _scored_pair(self, user: Tensor, item: Tensor, item_at: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, D] each: the vectors of the rows' users and positives as the step scored them."""
-        own = F.embedding(item_at, item)
-        if self.run.train_score == "cosine":
-            return unit_rows(user.detach()), unit_rows(own)
-        return user.detach(), own
 
     def _stop_non_finite(self, what: str, value: float, epoch: int, step: int) -> None:
         taus = ", ".join(f"{k}={v}" for k, v in self.run.loss.settings.items() if "tau" in k)

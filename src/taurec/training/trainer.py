@@ -16,10 +16,10 @@ from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.evaluation.ranking import evaluate_ranker
 from taurec.kernels.memory import keep_freed_memory
-from taurec.kernels.tables import unit_rows
-from taurec.ranker import EmbeddingRanker
+from taurec.ranker import RANKERS, EmbeddingRanker
 from taurec.run import Run
 from taurec.sampling import NEGATIVES, ORDERS, mean_group_size
+from taurec.scoring import score_vectors
 from taurec.training import checkpoint
 from taurec.training.device import pick_device, use_threads
 from taurec.training.forecast import SCORING_MB, Sizes, check_memory
@@ -95,7 +95,8 @@ class Trainer:
         best: EpochRecord | None = None
         # Taken now: among the arrays that steps and validation take and free it would leave holes of no use.
         weights = {name: torch.empty_like(value) for name, value in self.backbone.state_dict().items()}
-        state = State(self.backbone, weights, self.step.optimizer.moments, self.step.side, self.negatives)
+        moments, of_loss = self.step.optimizer.moments, self.step.of_loss()
+        state = State(self.backbone, weights, moments, self.step.loss_state, of_loss, self.negatives)
         who = checkpoint.identity(run, self.train, self.valid) if resume is not None else {}
         if resume is not None and resume.exists():
             arrays, progress = checkpoint.read(resume, who)
@@ -155,21 +156,19 @@ class Trainer:
         self.backbone.eval()
         with torch.no_grad():
             e = self.backbone.embed()
-            if self.run.rank_score == "cosine":
-                user, item = unit_rows(e.user), unit_rows(e.item)
-            else:
-                user, item = e.user.clone(), e.item.clone()
-        return EmbeddingRanker(user.cpu().numpy(), item.cpu().numpy())
+            user, item = score_vectors(e.user, e.item, self.run.rank_score)
+            if self.run.rank_score == "dot":
+                user, item = user.clone(), item.clone()  # the tables themselves, which training moves
+        return RANKERS[self.run.rank_score](user.cpu().numpy(), item.cpu().numpy())
 
     def _vectors(self) -> tuple[Tensor, Tensor]:
-        """All final vectors as training scores see them, without dropout and without gradient."""
+        """All vectors whose dot products are the training scores, without dropout and without gradient."""
         self.step.settle()
         training = self.backbone.training
         self.backbone.eval()
         with torch.no_grad():
             e = self.backbone.embed()
-            unit = self.run.train_score == "cosine"
-            user, item = (unit_rows(e.user), unit_rows(e.item)) if unit else (e.user, e.item)
+            user, item = score_vectors(e.user, e.item, self.run.train_score)
         self.backbone.train(training)
         return user.detach(), item.detach()
 
@@ -194,8 +193,8 @@ class Trainer:
 
     def _epoch(self, epoch: int, stop: StopRequest, best: EpochRecord | None) -> EpochRecord | None:
         started = time.perf_counter()
-        if self.step.side is not None:
-            self.step.side.begin_epoch(epoch, self._vectors)
+        if self.step.loss_state is not None:
+            self.step.loss_state.begin_epoch(epoch, self._vectors)
         self.backbone.train()
         steps = self.order.steps(epoch)
         total = seconds = 0.0
@@ -230,7 +229,7 @@ class Trainer:
         if size < 1.5:
             self._note(
                 f"warning: {name} pools the positives of a user, but hardly any row has a partner in its batch; "
-                f"without groups BSL is SL. Use --order user-blocks:4 or --loss sl"
+                f"{self.step.objective.loss.without_groups}"
             )
 
     def _note(self, text: str) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any, Literal
 
 from taurec.baselines import BASELINES
 from taurec.errors import UsageError, did_you_mean
+from taurec.losses import loss_class
 from taurec.run import OF_TRAINED_MODELS, Run
-from taurec.training.presets import GRIDS, resolve
+from taurec.training.presets import resolve
 
 Tune = Literal["all", "baselines", "none"]
 BASELINES_ALWAYS = ("popularity", "itemknn", "ease", "ials")
@@ -37,7 +38,7 @@ def candidates(label: str, tune: Tune, fields: Mapping[str, Any], tries: int | N
         named = set(fields) | {
             f"{part}.{key}" for part, keys in dict(fields.get("settings") or {}).items() for key in keys
         }
-        grid = {k: v for k, v in GRIDS.get(loss, {}).items() if k not in named} if tune == "all" else {}
+        grid = {k: v for k, v in loss_class(loss).grid().items() if k not in named} if tune == "all" else {}
         points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
         return [resolve(**_with(base, point)) for point in evenly(points, tries)]
     if label not in BASELINES:
@@ -45,6 +46,20 @@ def candidates(label: str, tune: Tune, fields: Mapping[str, Any], tries: int | N
     settings: Sequence[Mapping[str, Any]] = getattr(BASELINES[label], "GRID", ({},)) if tune != "none" else ({},)
     allowed = {k: v for k, v in fields.items() if k in Run.model_fields and k not in OF_TRAINED_MODELS}
     return [resolve(model=label, settings={"model": dict(point)}, **allowed) for point in evenly(settings, tries)]
+
+
+def untuned(labels: Iterable[str], tune: Tune) -> list[str]:
+    """A sentence for each trained model that ``tune`` asks to vary and whose loss declares no grid.
+
+    >>> untuned(["mf:sl", "ease"], "all")
+    []
+    """
+    losses = {label: label.split(":", 1)[1] for label in labels if ":" in label and tune == "all"}
+    return [
+        f"{label}: loss {loss} declares no grid, so its preset alone is fitted"
+        for label, loss in losses.items()
+        if not loss_class(loss).grid()
+    ]
 
 
 def evenly(points: Sequence[Any], most: int | None) -> list[Any]:

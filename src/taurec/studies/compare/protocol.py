@@ -18,7 +18,7 @@ from taurec.evaluation.ranking import Evaluation
 from taurec.evaluation.significance import bootstrap, compare_paired, holm, over_seeds
 from taurec.recommender import Recommender
 from taurec.run import Run
-from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates
+from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates, untuned
 from taurec.studies.compare.memory import peak_memory
 from taurec.studies.compare.results import Comparison, Row, Versus
 from taurec.training.interrupt import pass_on
@@ -62,6 +62,8 @@ def compare(
     say = on_progress or (lambda line: None)
     wanted = list(dict.fromkeys([*models, *(b for b in BASELINES_ALWAYS if b not in models)]))
     runs_of = {label: candidates(label, tune, {**given, "seed": first_seed}, tries) for label in wanted}
+    for line in untuned(wanted, tune):
+        say(line)
     some = next(iter(runs_of.values()))[0]
     parts, name = split_source(source, some)
     if not len(parts.test) or not len(parts.valid):

@@ -8,7 +8,7 @@ from typing import Any
 
 from taurec.errors import ResourceError
 from taurec.run import Run
-from taurec.studies.compare.candidates import candidates
+from taurec.studies.compare.candidates import candidates, untuned
 from taurec.studies.search.halving import sizes as round_sizes
 from taurec.training.calibrate import cost
 from taurec.training.forecast import Sizes, check_memory
@@ -61,7 +61,7 @@ def make_pool(
         until: when the clock says so no further model is measured; the first is in any case.
     """
     grids = {label: candidates(label, "all", fields) for label in models}
-    epoch, notes = dict[str, float](), list[str]()
+    epoch, notes = dict[str, float](), untuned(models, "all")
     for label, runs in grids.items():
         if epoch and clock() > until:
             notes.append(f"{label} left out: no time to measure what it takes")

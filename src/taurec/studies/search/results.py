@@ -8,9 +8,9 @@ from typing import Literal
 
 from taurec.baselines import BASELINES
 from taurec.evaluation.significance import Interval, Paired
+from taurec.losses import loss_class
 from taurec.recommender import Recommender
 from taurec.run import Run
-from taurec.training.presets import GRIDS
 
 Stage = Literal["baseline", "probe", "whole"]
 """A baseline; a turn or more in the rounds; trained with the time that was left after them."""
@@ -94,6 +94,6 @@ def setting_text(run: Run) -> str:
         varied = {key for point in getattr(BASELINES[run.model.name], "GRID", ()) for key in point}
         given = {k: v for k, v in run.model.settings.items() if k in varied}
     else:
-        names = [key.removeprefix("loss.") for key in GRIDS.get(run.loss.name, {})]
+        names = [key.removeprefix("loss.") for key in loss_class(run.loss.name).grid()]
         given = {name: run.loss.settings.get(name, getattr(run, name, None)) for name in names}
     return ", ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in given.items())

@@ -25,7 +25,7 @@ from taurec.run import Run
 from taurec.studies.audit.noise.curves import Curve, Difference, Estimate, Kind, NoiseCurves, Point, estimate, slope
 from taurec.studies.audit.noise.fits import Fit, Laboratory, Step, Work, canonical, with_noise
 from taurec.studies.audit.noise.journal import Journal
-from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates
+from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates, untuned
 
 
 def noise_curves(
@@ -55,10 +55,10 @@ def noise_curves(
             :func:`taurec.data.noise.add_false_positives`.
 
             ``negatives``: the weight of training positives among the negatives, see
-            :class:`taurec.sampling.negatives.Noisy`; 0 excludes them, 1 is uniform.
+            :class:`taurec.sampling.Noisy`; 0 excludes them, 1 is uniform.
 
             ``negatives-held-out``: the probability that a negative is a held-out positive, see
-            :class:`taurec.sampling.negatives.NoisyHeldOut`.
+            :class:`taurec.sampling.NoisyHeldOut`.
         seeds: runs of initial values, draws and injected noise; the division stays that of the first seed.
         backbone: of the losses.
         baselines: fitted beside them; noise in the negatives cannot reach them.
@@ -106,6 +106,8 @@ def noise_curves(
         notes.append(text)
         (on_note or (lambda line: None))(text)
 
+    for line in untuned(labels, tune):
+        note(line)
     digest = data_hash(parts)
     head = {"journal": "taurec noise curves", "version": 1, "data_hash": digest, "kind": kind, "metrics": judged}
     kept = Journal(journal, head, on_note)

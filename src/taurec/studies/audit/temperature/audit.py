@@ -16,6 +16,7 @@ from taurec.backbones import BACKBONES
 from taurec.data.interactions import Interactions
 from taurec.data.split import Split
 from taurec.errors import UsageError
+from taurec.losses import loss_class
 from taurec.ranker import EmbeddingRanker, unit_rows
 from taurec.recommender import Recommender
 from taurec.run import Run
@@ -235,6 +236,8 @@ def tau_of(run: Run, taus: Sequence[float] = ()) -> float | None:
     """
     if run.model is not None:
         raise UsageError(f"{run.label} has no embeddings and no temperature; audit a trained model such as mf:sl")
+    if "neg_sq_dist" in (run.train_score, run.rank_score):
+        raise UsageError(f"{run.label} has scores of distances; the audit takes models with cosine or dot scores")
     settings = run.loss.settings
     tau = settings.get("tau_neg", settings.get("tau"))
     if tau is None and not taus:
@@ -283,9 +286,10 @@ class _Look:
 
     def positives(self, vectors: tuple[Array, Array], users: Index) -> View | None:
         """The positive side of a loss that has one."""
-        tau = self.run.loss.settings.get("tau_pos")
-        if tau is None or self.run.loss.name not in ("bsl", "bsl-per-user"):
+        name = loss_class(self.run.loss.name).positive_temperature
+        if name is None:
             return None
+        tau = self.run.loss.settings[name]
         widest = int(self.train.user_counts[users].max())
         size = max(1, BLOCK // widest)
         parts = []

@@ -13,8 +13,8 @@ from taurec.data.catalog import load
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.losses import AdapTau
+from taurec.losses.adaptive import UserTemperatures, principal
 from taurec.sampling import Layout
-from taurec.training.adap_tau import AdaptiveTau, principal
 from taurec.types import Batch
 
 DATA = os.environ.get("TAUREC_DATA")
@@ -32,7 +32,7 @@ def unasked() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_tau_0_by_hand() -> None:
-    side = AdaptiveTau(AdapTau(), LOG)
+    side = UserTemperatures(AdapTau(), LOG)
     assert side.tau_0 == pytest.approx(0.7 / math.log(3 * 7 / (2 * 7)))
     given = side.side(batch([2, 0]))
     assert given["tau"].tolist() == given["tau_pos"].tolist() == pytest.approx([side.tau_0] * 2)
@@ -41,7 +41,7 @@ def test_tau_0_by_hand() -> None:
 def test_the_fifth_of_users_with_the_fewest_pairs_does_not_count() -> None:
     """Users with 1, 2, 3, 3, 3, 3 pairs: the fifth lies at 2."""
     user = np.repeat(np.arange(6), [1, 2, 3, 3, 3, 3])
-    side = AdaptiveTau(AdapTau(gap=0.5), Interactions.from_pairs(user, np.arange(len(user)) % 8))
+    side = UserTemperatures(AdapTau(gap=0.5), Interactions.from_pairs(user, np.arange(len(user)) % 8))
     assert side.tau_0 == pytest.approx(0.5 / math.log(4 * 8 / (2 * 12)))
 
 
@@ -49,7 +49,7 @@ def test_the_fifth_of_users_with_the_fewest_pairs_does_not_count() -> None:
 def test_tau_0_is_that_of_the_published_logs(name: str, inverse: float) -> None:
     if not DATA or not Path(DATA, name).is_dir():
         pytest.skip(f"TAUREC_DATA has no {name}")
-    side = AdaptiveTau(AdapTau(), load(name).train)
+    side = UserTemperatures(AdapTau(), load(name).train)
     assert 1 / side.tau_0 == pytest.approx(inverse, rel=1e-7)
 
 
@@ -63,7 +63,7 @@ def test_lamberts_function_solves_its_equation() -> None:
 
 def test_temperatures_of_users_by_a_slow_loop() -> None:
     """Two steps in which user 3 never comes; user 1 has a row without negatives, which does not count."""
-    side = AdaptiveTau(AdapTau(beta=0.5), LOG)
+    side = UserTemperatures(AdapTau(beta=0.5), LOG)
     generator = torch.Generator().manual_seed(0)
     users, pos, neg = [0, 1, 0, 2, 1, 0], torch.rand(6, generator=generator), torch.rand(6, 4, generator=generator)
     neg[4], neg[0, 1] = -torch.inf, -torch.inf
@@ -89,7 +89,7 @@ def test_temperatures_of_users_by_a_slow_loop() -> None:
 
 
 def test_an_easy_user_gets_a_small_tau_down_to_tau_0_over_e() -> None:
-    side = AdaptiveTau(AdapTau(beta=0.01), LOG)
+    side = UserTemperatures(AdapTau(beta=0.01), LOG)
     side.observe(batch([0, 1]), torch.tensor([0.9, -0.5]), torch.tensor([[0.0], [0.5]]))
     side.begin_epoch(2, unasked)
     tau = side.side(batch([0, 1]))["tau"]
@@ -99,7 +99,7 @@ def test_an_easy_user_gets_a_small_tau_down_to_tau_0_over_e() -> None:
 
 def test_the_middle_may_be_a_quantile_or_nothing() -> None:
     for middle, quantile, equal in (("quantile", 1.0, False), ("quantile", 0.0, False), ("none", 0.5, True)):
-        side = AdaptiveTau(AdapTau(middle=middle, quantile=quantile), LOG)
+        side = UserTemperatures(AdapTau(middle=middle, quantile=quantile), LOG)
         side.observe(batch([0, 1]), torch.tensor([0.9, -0.5]), torch.tensor([[0.0], [0.5]]))
         share = side.shares()
         assert (share == 1).all() == equal
@@ -114,7 +114,7 @@ def test_after_the_warm_up_the_gap_is_measured() -> None:
     cosine = (user @ item.T).double().numpy()
     own = np.mean([cosine[u, i] for u, i in zip(LOG.user_of, LOG.indices, strict=True) if u != 2])
     gap = own - cosine[[0, 1, 3]].mean()
-    side = AdaptiveTau(AdapTau(warmup=1), LOG)
+    side = UserTemperatures(AdapTau(warmup=1), LOG)
     side.begin_epoch(1, unasked)
     side.begin_epoch(2, lambda: (user, item))
     assert side.tau_0 == pytest.approx(max(gap, 0.05) / math.log(1.5), rel=1e-5)
@@ -125,4 +125,4 @@ def test_after_the_warm_up_the_gap_is_measured() -> None:
 def test_a_dense_log_is_refused() -> None:
     full = Interactions.from_pairs([0, 0, 1, 1], [0, 1, 0, 1])
     with pytest.raises(UsageError, match=r"half of all pairs or more are observed \(4 pairs of 2 users, 2 items\)"):
-        AdaptiveTau(AdapTau(), full)
+        UserTemperatures(AdapTau(), full)

@@ -10,10 +10,9 @@ import torch.nn.functional as F
 from taurec.data.planted import planted
 from taurec.data.split import split
 from taurec.losses import SL, TCE
+from taurec.losses.denoising import DropRate
 from taurec.sampling import Layout
-from taurec.training.drop_rate import DropRate
 from taurec.training.presets import resolve
-from taurec.training.side import side_of
 from taurec.training.trainer import Trainer
 from taurec.types import Batch
 
@@ -32,12 +31,12 @@ def trainer(loss: str, settings: dict | None = None, **fields) -> Trainer:
 
 
 def test_most_losses_need_nothing() -> None:
-    assert side_of(SL(), PARTS.train, 0) is None
-    assert Trainer(resolve(loss="sl", **SMALL), PARTS.train).step.side is None
+    assert SL().state(PARTS.train, 0) is None
+    assert Trainer(resolve(loss="sl", **SMALL), PARTS.train).step.loss_state is None
 
 
 def test_the_drop_rate_grows_with_the_steps() -> None:
-    side = DropRate(TCE(max_drop_rate=0.4, gradual_steps=2), PARTS.train)
+    side = DropRate(TCE(max_drop_rate=0.4, gradual_steps=2))
     rows = Batch(*(torch.zeros(3, dtype=torch.int64),) * 3, Layout())
     seen = []
     for _ in range(4):
@@ -49,10 +48,10 @@ def test_the_drop_rate_grows_with_the_steps() -> None:
 def test_every_row_gets_what_belongs_to_its_user() -> None:
     t = trainer("adap-tau", {"gap": 0.2}, epochs=2)
     t.fit()
-    assert t.step.side is not None
+    assert t.step.loss_state is not None
     batch = next(t.batches(1))
-    tau = t.step.side.side(batch)["tau"]
-    assert tau.tolist() == [float(t.step.side.tau[u]) for u in batch.user]
+    tau = t.step.loss_state.side(batch)["tau"]
+    assert tau.tolist() == [float(t.step.loss_state.tau[u]) for u in batch.user]
     assert len(set(tau.tolist())) > 10
 
 
@@ -99,9 +98,9 @@ def test_dropout_is_off_where_the_vectors_are_looked_at() -> None:
 def test_tables_whose_rows_come_late() -> None:
     """The side inputs go by users, not by their places among the rows of a step; vectors are up to date."""
     t = trainer("adap-tau", batch_size=4, negatives="uniform:1", kernel="auto")
-    assert t.step.side is not None
-    asked, given = [], t.step.side.side
-    t.step.side.side = lambda batch: asked.append(batch.user) or given(batch)  # type: ignore[method-assign]
+    assert t.step.loss_state is not None
+    asked, given = [], t.step.loss_state.side
+    t.step.loss_state.side = lambda batch: asked.append(batch.user) or given(batch)  # type: ignore[method-assign]
     batches = [batch for _, batch in zip(range(3), t.batches(1), strict=False)]
     for number, batch in enumerate(batches, start=1):
         t.step(batch, 1, number)

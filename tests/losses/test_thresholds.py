@@ -6,10 +6,9 @@ import torch
 
 from taurec import draw
 from taurec.data.interactions import Interactions
-from taurec.losses import SLAtK
+from taurec.losses import SLAtK, topk
+from taurec.losses.topk import TopKThresholds
 from taurec.sampling import Layout
-from taurec.training import thresholds
-from taurec.training.thresholds import Thresholds
 from taurec.types import Batch
 
 KNOWN = np.random.default_rng(0).random((30, 50)) < np.linspace(0.02, 0.5, 30)[:, None]
@@ -23,14 +22,14 @@ def vectors() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(30, 5, generator=generator), torch.randn(50, 5, generator=generator)
 
 
-def everybody(side: Thresholds) -> torch.Tensor:
+def everybody(side: TopKThresholds) -> torch.Tensor:
     users = torch.arange(30)
     return side.side(Batch(users, users, users, Layout()))["threshold"]
 
 
 def test_they_are_refreshed_after_every_so_many_epochs() -> None:
     asked = []
-    side = Thresholds(SLAtK(refresh_every=3), LOG)
+    side = TopKThresholds(SLAtK(refresh_every=3), LOG)
     for epoch in range(1, 9):
         side.begin_epoch(epoch, lambda: asked.append(epoch) or vectors())  # noqa: B023 - called at once
         assert (everybody(side) == 0).all() == (epoch < 4)
@@ -38,7 +37,7 @@ def test_they_are_refreshed_after_every_so_many_epochs() -> None:
 
 
 def test_a_small_catalogue_is_sorted_whole() -> None:
-    side = Thresholds(SLAtK(k=7, refresh_every=1, samples=50), LOG)
+    side = TopKThresholds(SLAtK(k=7, refresh_every=1, samples=50), LOG)
     side.begin_epoch(2, vectors)
     user, item = vectors()
     slow = [sorted((user[u] @ item.T).tolist())[-7] for u in range(30)]
@@ -47,8 +46,8 @@ def test_a_small_catalogue_is_sorted_whole() -> None:
 
 @pytest.mark.parametrize("block", [1, 1 << 21])
 def test_the_sample_by_a_slow_loop(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(thresholds, "BLOCK_VALUES", block)
-    side = Thresholds(SLAtK(k=9, refresh_every=2, samples=9), LOG, seed=3)
+    monkeypatch.setattr(topk, "BLOCK_VALUES", block)
+    side = TopKThresholds(SLAtK(k=9, refresh_every=2, samples=9), LOG, seed=3)
     side.begin_epoch(5, vectors)
     user, item = vectors()
     drawn = draw.integers(draw.key(3, "top-k threshold", 4), np.arange(30), 50, 9)
@@ -59,7 +58,7 @@ def test_the_sample_by_a_slow_loop(block: int, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_catalogue_smaller_than_k() -> None:
-    side = Thresholds(SLAtK(k=80, samples=80, refresh_every=1), LOG)
+    side = TopKThresholds(SLAtK(k=80, samples=80, refresh_every=1), LOG)
     side.begin_epoch(2, vectors)
     user, item = vectors()
     assert everybody(side).tolist() == pytest.approx((user @ item.T).amin(1).tolist(), abs=1e-6)

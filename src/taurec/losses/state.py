@@ -1,0 +1,94 @@
+"""What a loss remembers between steps: thresholds, temperatures, a rate, or parameters that are trained with it.
+
+A loss is a pure function. Where its formula has numbers that follow the course of training, it needs a side input and
+declares a :class:`LossState` that supplies it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from taurec.types import Batch
+
+Vectors = Callable[[], tuple[Tensor, Tensor]]
+"""Gives all user and item vectors, [U, D] and [I, D], without dropout; their dot products are the training scores."""
+
+
+class TrainingLog(Protocol):
+    """What a loss can read of the training pairs; :class:`taurec.data.interactions.Interactions` has it.
+
+    P pairs of U users and I items, in CSR form: user u has the items ``indices[indptr[u]:indptr[u + 1]]``.
+    """
+
+    def __len__(self) -> int: ...
+
+    @property
+    def n_users(self) -> int: ...
+
+    @property
+    def n_items(self) -> int: ...
+
+    @property
+    def indptr(self) -> NDArray[Any]: ...
+
+    @property
+    def indices(self) -> NDArray[Any]: ...
+
+    @property
+    def user_of(self) -> NDArray[Any]: ...
+
+    @property
+    def user_counts(self) -> NDArray[Any]: ...
+
+    @property
+    def item_counts(self) -> NDArray[Any]: ...
+
+
+class LossState:
+    """The memory of a loss during training. A subclass defines ``supplies`` and :meth:`side`, and what else it needs.
+
+    It may change at three points: in :meth:`begin_epoch`, in :meth:`observe` after each step, and by Adam, which
+    trains :meth:`parameters` together with the backbone. Everything that changes belongs in a checkpoint: parameters
+    and their moments are saved by the trainer, the rest by :meth:`state`.
+
+    Attributes:
+        supplies: names of the side inputs that :meth:`side` returns.
+        lr: learning rate of the parameters; None takes that of the run. Either follows the run's schedule.
+    """
+
+    supplies: frozenset[str] = frozenset()
+    lr: float | None = None
+
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        """Tensors that Adam trains, by name, without L2 and without clipping; always the same objects.
+
+        Read rows of them by ``F.embedding`` or ``index_select``: the backward pass of ``parameter[ids]`` adds in no
+        fixed order.
+        """
+        return {}
+
+    def begin_epoch(self, epoch: int, vectors: Vectors) -> None:
+        """Called before the first step of an epoch (the first is 1); calling ``vectors`` costs a forward pass."""
+
+    def side(self, batch: Batch) -> dict[str, Tensor]:
+        """The side inputs of a batch, on its device; must not change the state. Gradients may pass through."""
+        raise NotImplementedError
+
+    def observe(self, batch: Batch, pos: Tensor | None, neg: Tensor | None) -> None:
+        """Called after each step, with its scores without gradient.
+
+        Args:
+            pos: [B]; None for an embedding loss, which has no scores.
+            neg: [B, N]; None where the scores of the negatives were never held.
+        """
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """The arrays, apart from the parameters, that determine how training continues after an epoch."""
+        return {}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Restore what :meth:`state` returned."""
