@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from functools import partial
 
 import pytest
@@ -73,10 +72,8 @@ def test_declarations(name):
     doc = LOSSES[name].__doc__
     assert all(part in doc for part in ("Returns: [B]", "Source:", "pos [B]", ">>>"))
     runs_on = next(line.strip() for line in doc.splitlines() if "Runs on:" in line)
-    expected = (
-        r"Runs on: gather-dot\. No catalogue path: " if loss.reduce is None else r"Runs on: gather-dot, catalogue\.$"
-    )
-    assert re.match(expected, runs_on), f"{name} says {runs_on!r}"
+    expected = "Runs on: gather-dot. No catalogue path: " if loss.reduce is None else "Runs on: gather-dot, catalogue."
+    assert runs_on.startswith(expected), f"{name} says {runs_on!r}"
 
 
 @names

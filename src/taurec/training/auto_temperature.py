@@ -1,13 +1,13 @@
-"""A temperature found for the log at hand: a short climb on validation, over probes with taus a factor 2 apart.
+"""Search for the temperature of a log: a short hill climb on validation, over probes with taus a factor 2 apart.
 
     --set loss.tau=auto            for sl, ssm, infonce and every other loss with a tau
     --set loss.tau_neg=auto        for bsl
 
-A probe trains the run itself, with its backbone, negatives and scores, for a few epochs, and its worth is the best
-value of the run's metric on validation. The climb begins at the loss's default and at twice as much, goes on
-towards the better side until a tau has a worse one on both sides, and takes the top of the parabola through these
-three over log tau. The final training is a run of its own with that number. Nothing here looks at test data; all
-is a function of the run and its data.
+A probe trains the run, with its backbone, negatives and scores, for a few epochs; its value is the best of the run's
+metric on validation. The climb starts at the loss's default and at twice that, continues in the better direction
+until a tau is better than both neighbours, and returns the top of the parabola through these three over log tau. The
+final training is a separate run with that number. Test data is never read; the result is a function of the run and
+its data.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from taurec.training.records import Progress
 from taurec.training.trainer import Trainer
 
 EPOCHS = 6
-"""A probe has at most so many epochs,"""
+"""Upper bound of the epochs of a probe."""
 STEPS = 1500
-"""and on larger logs as many as make so many steps,"""
+"""Steps of a probe on larger logs, where they are fewer than ``EPOCHS`` epochs."""
 LEAST = 3
-"""but not fewer than this."""
+"""Lower bound of the epochs of a probe."""
 
 SMALLEST, LARGEST = 1 / 160, 12.8
-"""No tau beyond these is tried, whatever the climb says; cosine scores have no use for one above 1.6."""
+"""Range of the taus that are tried; with cosine scores the upper bound is 1.6."""
 LARGEST_COSINE = 1.6
 
 CUT = 0.1
-"""Share of each user's training pairs that judges the probes where a run has no validation part."""
+"""Share of each user's training pairs that evaluates the probes if a run has no validation part."""
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundTemperature:
     """A temperature and how it was found.
 
     Attributes:
-        run: with the number in place of ``auto``, and in ``found`` how it came about.
+        run: with the number in place of ``auto``; its field ``found`` says how it was found.
         key: the setting, such as ``loss.tau``.
         tau: the number, in score units.
         probes: the taus that were tried, ascending, with the metric on validation of each.
@@ -73,17 +73,17 @@ def find_temperature(
     valid: Interactions | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_note: Callable[[str], None] | None = None,
-) -> Found:
+) -> FoundTemperature:
     """The temperature for a run in which one is ``auto``.
 
     Args:
-        run: a resolved run whose loss has one setting ``tau`` or ``tau_neg`` with the value ``auto``.
+        run: a resolved run whose loss has its temperature at ``auto``.
         train: the training pairs.
-        valid: pairs that judge the probes; where there are none, a tenth of each user's training pairs is cut off
-            for the probes alone.
-        on_progress: called as in :class:`taurec.training.trainer.Trainer`, by one probe after the other.
+        valid: pairs that evaluate the probes; if there are none, a tenth of each user's training pairs is held out
+            for the probes only.
+        on_progress: called as in :class:`taurec.training.trainer.Trainer`, by each probe in turn.
         on_note: called with a line before each probe and with the result.
-    Raises: UsageError where nothing is ``auto``, or where no pair is left to judge the probes.
+    Raises: UsageError if nothing is ``auto``, or if no pair is left to evaluate the probes.
     """
     names = auto_settings(run.loss)
     if not names:
@@ -117,14 +117,14 @@ def find_temperature(
     default = float(settled(run).loss.settings[name])
     largest = LARGEST_COSINE if run.train_score == "cosine" else LARGEST
     tau, probes = climb(probe, default, SMALLEST, largest, lambda: bool(stopped))
-    found = Found(settled(run, {name: tau}), f"loss.{name}", tau, probes, epochs, stopped)
+    found = FoundTemperature(settled(run, {name: tau}), f"loss.{name}", tau, probes, epochs, stopped)
     say(found.note)
     made = found.run.but(found={**run.found, found.key: found.note})
-    return Found(made, found.key, tau, probes, epochs, stopped)
+    return FoundTemperature(made, found.key, tau, probes, epochs, stopped)
 
 
 def probe_epochs(run: Run, n_pairs: int) -> int:
-    """How many epochs a probe has: never more than the run.
+    """Number of epochs of a probe, at most that of the run.
 
     >>> from taurec.training.presets import resolve
     >>> [probe_epochs(resolve(loss="sl"), n) for n in (80_000, 250_000, 10_000_000)]
@@ -141,15 +141,15 @@ def climb(
     largest: float,
     stop: Callable[[], bool] = lambda: False,
 ) -> tuple[float, tuple[tuple[float, float], ...]]:
-    """The top of a function of log tau with one peak, from few values.
+    """The maximum of a function of log tau with one peak, from few values.
 
     Args:
-        value: the function, asked once for each tau ``start * 2**k``.
+        value: the function, called once for each tau ``start * 2**k``.
         start: where to begin.
-        smallest, largest: no value beyond is asked for; the border is the result where the climb reaches it.
-        stop: asked after each value; True ends the climb with the best so far.
-    Returns: the top of the parabola through the best tau and its neighbours, to three digits, and all that was
-        asked, as (tau, value) by ascending tau.
+        smallest, largest: range of tau; the bound is the result if the climb reaches it.
+        stop: called after each value; True ends the climb with the best so far.
+    Returns: the top of the parabola through the best tau and its neighbours, to three digits, and all values
+        computed, as (tau, value) by ascending tau.
 
     >>> climb(lambda tau: -(math.log(tau / 0.25) ** 2), start=0.1, smallest=0.01, largest=3.0)[0]
     0.25
