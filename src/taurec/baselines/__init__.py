@@ -1,10 +1,10 @@
-"""Baselines: models without a training loop, for every comparison to be measured against."""
+"""Baselines: models without gradient training, which every comparison includes."""
 
 from taurec.baselines.ease import EASE
 from taurec.baselines.ials import IALS
 from taurec.baselines.knn import ItemKNN
 from taurec.baselines.popularity import Popularity
-from taurec.baselines.protocol import Baseline
+from taurec.baselines.protocol import Baseline, FitCost
 from taurec.registry import Registry
 
 BASELINES: Registry[Baseline] = Registry(
@@ -18,4 +18,4 @@ BASELINES: Registry[Baseline] = Registry(
     runtime=frozenset({"seed"}),
 )
 
-__all__ = ["BASELINES", "EASE", "IALS", "Baseline", "ItemKNN", "Popularity"]
+__all__ = ["BASELINES", "EASE", "IALS", "Baseline", "FitCost", "ItemKNN", "Popularity"]
