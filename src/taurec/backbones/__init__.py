@@ -16,6 +16,8 @@ BACKBONES: Registry[Backbone] = Registry(
         "simplex": SimpleX,
     },
     runtime=frozenset({"seed"}),
+    group="taurec.backbones",
+    members=frozenset({"embed", "embed_pairs", "begin_step", "parameters"}),
 )
 
 __all__ = ["BACKBONES", "MF", "NGCF", "Backbone", "LightGCN", "SimpleX"]

@@ -16,6 +16,8 @@ BASELINES: Registry[Baseline] = Registry(
         "ials": IALS,
     },
     runtime=frozenset({"seed"}),
+    group="taurec.baselines",
+    members=frozenset({"GRID", "fit", "fit_cost", "block", "from_history", "fold_in", "state", "from_state"}),
 )
 
 __all__ = ["BASELINES", "EASE", "IALS", "Baseline", "FitCost", "ItemKNN", "Popularity"]

@@ -17,8 +17,15 @@ NEGATIVES: Registry[NegativeSource] = Registry(
         "noisy": Noisy,
         "noisy-held-out": NoisyHeldOut,
     },
+    group="taurec.negatives",
+    members=frozenset({"bind"}),
 )
-ORDERS: Registry[Order] = Registry("order", {"shuffled": Shuffled, "user-blocks": UserBlocks})
+ORDERS: Registry[Order] = Registry(
+    "order",
+    {"shuffled": Shuffled, "user-blocks": UserBlocks},
+    group="taurec.orders",
+    members=frozenset({"bind"}),
+)
 
 __all__ = [
     "NEGATIVES",
