@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"sampling", "backbones", "baselines", "evaluation"},
     {"scoring"},
     {"training"},
-    {"saved", "tracking"},
+    {"saved", "tracking", "recommendations"},
     {"recommender"},
     {"studies"},
     {"report"},

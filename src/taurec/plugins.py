@@ -57,6 +57,16 @@ def is_dotted(name: str) -> bool:
     return bool(module and colon) and all(part.isidentifier() for part in attribute.split("."))
 
 
+def importable(module: str) -> bool:
+    """Whether a text is the path of a file or the name of a module that can be found; it is not imported."""
+    if module.endswith(".py") or module in sys.modules:
+        return True
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ModuleNotFoundError, ValueError):
+        return False
+
+
 def dotted_name(factory: Any) -> str:
     """``module:Class`` of a class or function.
 

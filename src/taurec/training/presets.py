@@ -169,6 +169,25 @@ def _choice(kind: str, given: Any, nested: Mapping[str, Mapping[str, Any]]) -> C
     return Choice(name=name, settings=dict(sorted(settings.items())), version=registry.version(name))
 
 
+def check_parts(run: Run) -> None:
+    """Refuse a run whose parts from outside the package cannot be imported.
+
+    Raises: UsageError naming the part, what a saved model can do without it, and what to do.
+    """
+    kinds = ("model",) if run.model is not None else ("backbone", "loss", "negatives", "order")
+    for kind in kinds:
+        choice: Choice | None = getattr(run, kind)
+        if choice is None or ":" not in choice.name:
+            continue
+        try:
+            REGISTRIES[kind][choice.name]
+        except UsageError as error:
+            made = f", made with version {choice.version}" if choice.version else ""
+            raise UsageError(
+                f"this run cannot be fitted here{made}: {error}. A saved model ranks without it; only fit needs it"
+            ) from error
+
+
 _ONE_PAIR = Interactions.from_pairs([0], [0])
 """The least log, on which a backbone is built for trial."""
 
