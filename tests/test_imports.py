@@ -14,12 +14,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "src" / "taurec"
 
 LAYERS: list[set[str]] = [
-    {"errors", "types", "registry", "run", "draw", "ranker", "provenance"},
+    {"errors", "types", "plugins", "registry", "run", "draw", "foldin", "ranker", "provenance"},
     {"data", "losses", "kernels", "evaluation.metrics", "evaluation.significance"},
     {"sampling", "backbones", "baselines", "evaluation"},
     {"scoring"},
     {"training"},
-    {"saved", "tracking"},
+    {"saved", "tracking", "recommendations"},
     {"recommender"},
     {"studies"},
     {"report"},

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from taurec import Recommender
+from taurec import Recommender, planted, saved
+from taurec.errors import ArtefactError
+from taurec.run import Run
 
 FIXTURES = Path(__file__).parent / "fixtures" / "saved"
 """Folders written by version 0.1.0 (format 1), each with ``expected.json``: what it held and ranked when written."""
@@ -46,3 +48,29 @@ def test_an_earlier_folder_is_saved_again_without_loss(folder: Path, tmp_path: P
     assert again.run == model.run
     for name, value in model.ranker.state().items():
         np.testing.assert_array_equal(again.ranker.state()[name], value)
+
+
+def test_a_newer_folder_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    folder = Recommender(model="popularity").fit(planted(n_users=30, n_items=20).log).save(tmp_path / "new")
+    content = json.loads((folder / "run.json").read_text())
+    content["taurec"] = {"version": "9.0", "format": saved.FORMAT + 1}
+    (folder / "run.json").write_text(json.dumps(content))
+    with pytest.raises(ArtefactError, match=r"written by TauRec 9\.0 in format 3; .* reads formats up to 2\. Install"):
+        Recommender.load(folder)
+
+
+def test_every_earlier_format_has_a_converter_and_they_are_applied_in_turn(tmp_path: Path, monkeypatch) -> None:
+    assert sorted(saved.CONVERTERS) == list(range(1, saved.FORMAT))
+    monkeypatch.setattr(saved, "FORMAT", 4)
+    monkeypatch.setattr(
+        saved, "CONVERTERS", {n: lambda content, n=n: {**content, "seen": [*content["seen"], n]} for n in (2, 3)}
+    )
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({"taurec": {"format": 2}, "seen": []}))
+    assert saved.read_document(path)["seen"] == [2, 3]
+
+
+def test_an_earlier_spelling_of_a_field_is_read_with_a_warning(monkeypatch) -> None:
+    monkeypatch.setattr("taurec.run.RENAMED", {"step_size": "lr"})
+    with pytest.warns(FutureWarning, match="'step_size' of a run is now 'lr'"):
+        assert Run.from_document({"step_size": 0.5}).lr == 0.5

@@ -1,40 +1,69 @@
-"""What ranks items for users: the one face that evaluation, serving and baselines share."""
+"""Rankers: scores of the whole catalogue for users, the interface that evaluation, pages and saved folders use."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from taurec.foldin import FoldIn, MeanOfItems
+
 Float = NDArray[np.float32]
+State = dict[str, np.ndarray]
+"""Arrays by name, which determine a ranker."""
 
 
-@runtime_checkable
-class Ranker(Protocol):
-    """Scores of the whole catalogue for blocks of users, known or new."""
+class BlockScorer(Protocol):
+    """Scores of the whole catalogue for blocks of users: all that evaluation needs."""
 
     @property
+    @abstractmethod
     def n_users(self) -> int: ...
 
     @property
+    @abstractmethod
     def n_items(self) -> int: ...
 
+    @abstractmethod
     def block(self, users: NDArray[np.int64]) -> Float:
-        """[b, I] scores for known users by index."""
+        """[b, I] scores for users by index, items they have included."""
         ...
 
+
+@runtime_checkable
+class Ranker(BlockScorer, Protocol):
+    """Scores of the whole catalogue for users, known or new; can be saved.
+
+    Laws: ``from_history`` of a known user's items may differ from ``block`` of that user (a trained model has a
+    vector for each user), but ``fold_in().scores`` agrees with ``from_history``, and ``from_state(x.state())`` scores
+    as ``x`` does. A subclass inherits the defaults of ``item_vectors`` and ``fold_in``.
+    """
+
+    @abstractmethod
     def from_history(self, histories: csr_array) -> Float:
         """[h, I] scores for people given only by their items, a binary [h, I] matrix."""
         ...
 
-    def item_vectors(self) -> Float | csr_array:
-        """[I, D] one vector an item, whose cosine is item similarity."""
+    def item_vectors(self) -> Float | csr_array | None:
+        """[I, D] one vector for each item, whose cosine is item similarity; None where the model has none."""
+        return None
+
+    def fold_in(self) -> FoldIn | None:
+        """The formula of :meth:`from_history`, for the try-it panel of a page; None leaves the panel out."""
+        return None
+
+    @abstractmethod
+    def state(self) -> State:
+        """The arrays that determine it, for saving; :meth:`from_state` reads them back."""
         ...
 
-    def state(self) -> dict[str, np.ndarray]:
-        """The arrays that determine it, for saving; the class's ``from_state`` reads them back."""
+    @classmethod
+    @abstractmethod
+    def from_state(cls, state: State) -> Ranker:
+        """The ranker whose :meth:`state` this is; KeyError or ValueError where it is not."""
         ...
 
 
@@ -44,7 +73,18 @@ def unit_rows(x: Float, eps: float = 1e-12) -> Float:
     return x / np.maximum(norm, np.float32(eps))[:, None]
 
 
-class EmbeddingRanker:
+def cosines(vectors: Float | csr_array, index: int) -> Float:
+    """[I] cosine of each row with the row ``index``; a zero row has cosine 0."""
+    if isinstance(vectors, np.ndarray):
+        unit = unit_rows(vectors.astype(np.float32))
+        return unit @ unit[index]
+    norm = np.sqrt(np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel())
+    dots = np.asarray((vectors @ vectors[[index]].T).todense()).ravel()
+    found: Float = (dots / np.maximum(norm * norm[index], 1e-12)).astype(np.float32)
+    return found
+
+
+class EmbeddingRanker(Ranker):
     """Ranks by the dot product of two tables; cosine ranking stores unit rows.
 
     Args:
@@ -77,11 +117,14 @@ class EmbeddingRanker:
     def item_vectors(self) -> Float:
         return self.item
 
-    def state(self) -> dict[str, np.ndarray]:
+    def fold_in(self) -> MeanOfItems | None:
+        return MeanOfItems(self.item)
+
+    def state(self) -> State:
         return {"user": self.user, "item": self.item}
 
     @classmethod
-    def from_state(cls, state: dict[str, np.ndarray]) -> EmbeddingRanker:
+    def from_state(cls, state: State) -> EmbeddingRanker:
         return cls(state["user"], state["item"])
 
 
@@ -105,6 +148,10 @@ class DistanceRanker(EmbeddingRanker):
         user = np.column_stack([2 * mean, -square, -np.ones_like(square)])
         return np.asarray(user @ self.item.T, dtype=np.float32)
 
+    def fold_in(self) -> None:
+        """A page has no form for distances."""
+        return
+
     def item_vectors(self) -> Float:
         return np.ascontiguousarray(self.item[:, :-2])
 
@@ -117,8 +164,12 @@ RANKERS: dict[str, type[EmbeddingRanker]] = {
 """Ranking score -> the class that ranks by it."""
 
 
-class HistoryRanker:
-    """A ranker whose users are histories, row by row of a matrix."""
+class HistoryRanker(BlockScorer):
+    """Scores of a ranker for people given by their histories, one row of a matrix each.
+
+    Args:
+        histories: binary [h, I].
+    """
 
     def __init__(self, ranker: Ranker, histories: csr_array):
         self._ranker, self._histories = ranker, histories
@@ -134,18 +185,13 @@ class HistoryRanker:
     def block(self, users: NDArray[np.int64]) -> Float:
         return self._ranker.from_history(self._histories[users])
 
-    def from_history(self, histories: csr_array) -> Float:
-        return self._ranker.from_history(histories)
 
-    def item_vectors(self) -> Float | csr_array:
-        return self._ranker.item_vectors()
+class ScoresRanker(BlockScorer):
+    """Scores that are known already.
 
-    def state(self) -> dict[str, np.ndarray]:
-        return self._ranker.state()
-
-
-class ScoresRanker(HistoryRanker):
-    """Scores that are known already, [rows, I]."""
+    Args:
+        scores: [U, I] float32.
+    """
 
     def __init__(self, scores: Float):
         self._scores = scores

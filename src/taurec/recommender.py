@@ -1,73 +1,59 @@
-"""The face for users: fit, evaluate, recommend, save and load, for every model alike."""
+"""The Python interface of every model: fit, evaluate, recommend, save and load."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from taurec.baselines import BASELINES
+from taurec.backbones import Backbone
+from taurec.baselines import BASELINES, Baseline
 from taurec.data.interactions import Interactions
 from taurec.data.source import split_source
 from taurec.data.split import Split, data_hash
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import DataError, UsageError, did_you_mean
-from taurec.evaluation.metrics import DEFAULT_METRICS
-from taurec.evaluation.ranking import Evaluation, TopK, evaluate_ranker, top_k
-from taurec.ranker import HistoryRanker, Ranker, ScoresRanker, unit_rows
-from taurec.run import Run
+from taurec.evaluation.metrics import DEFAULT_METRICS, Metric
+from taurec.evaluation.ranking import Evaluation, evaluate_ranker
+from taurec.ranker import EmbeddingRanker, HistoryRanker, Ranker, ScoresRanker, cosines
+from taurec.recommendations import Recommendations, as_list, encode, histories_of, recommend
+from taurec.run import Choice, Run
 from taurec.saved import SavedModel, read_folder, write_folder
 from taurec.tracking import Tracker, follow
 from taurec.training.auto_temperature import find_temperature
 from taurec.training.device import use_threads
-from taurec.training.presets import auto_settings, resolve
+from taurec.training.presets import auto_settings, check_parts, resolve
 from taurec.training.records import EpochRecord, Progress
 from taurec.training.trainer import Trainer
 
-
-@dataclass(frozen=True)
-class Recommendations:
-    """Ranked lists as flat columns, best first within each user; short lists are short.
-
-    Attributes:
-        user: raw user id of each row (the history's number, as text, for lists from histories).
-        item: raw item id.
-        score: the model's score; comparable within a user only.
-        rank: 1 for the best.
-    """
-
-    user: list[str]
-    item: list[str]
-    score: NDArray[np.float32]
-    rank: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.item)
-
-    def to_frame(self) -> pl.DataFrame:
-        """A polars frame with the columns user, item, score, rank."""
-        return pl.DataFrame({"user": self.user, "item": self.item, "score": self.score, "rank": self.rank})
-
-    def to_pandas(self) -> Any:
-        """A pandas frame with the same columns; needs the extra ``taurec[pandas]``."""
-        return self.to_frame().to_pandas()
+__all__ = ["Recommendations", "Recommender"]
 
 
 class Recommender:
     """A model to be fitted to a log, or one that was.
 
     Args:
-        backbone, loss: names as in ``taurec list``; or ``model`` for a baseline such as ``"ease"``.
+        backbone, loss: names as in ``taurec list``; or ``model`` for a baseline such as ``"ease"``. Where a name is
+            accepted, so are ``"module:Class"``, a class, and an object with its settings: ``loss=MyLoss(tau=0.2)``;
+            the same holds for ``negatives`` and ``order``. A backbone is given by its class.
         settings: single values by part, ``{"loss": {"tau_neg": 0.1}}``; ``"auto"`` for a temperature has ``fit``
             find it on validation, see :mod:`taurec.training.auto_temperature`.
+        run: all settings at once, such as those of a saved ``run.json``, in place of the others.
         fields: any other field of :class:`taurec.run.Run`, such as ``epochs``, ``lr`` or ``seed``.
+
+    Attributes:
+        run: every setting.
+        records: of the epochs; ``best`` is the chosen one.
+        notes: remarks of the last fit.
+        metrics: part -> metric -> value, as far as they were computed.
+        stopped_by: the signal that ended the last fit early, or 0.
+        finished: whether training came to its end.
+        kernels: which kernel each part of training ran.
+        fit_seconds: of the last fit, with its validation.
 
     Example:
         >>> from taurec.data.planted import planted
@@ -80,18 +66,21 @@ class Recommender:
 
     def __init__(
         self,
-        backbone: str | None = None,
-        loss: str | None = None,
+        backbone: str | type[Backbone] | None = None,
+        loss: object | None = None,
         *,
-        model: str | None = None,
+        model: object | None = None,
         settings: dict[str, dict[str, Any]] | None = None,
+        run: Run | None = None,
         **fields: Any,
     ):
+        named = {"backbone": backbone, "loss": loss, "model": model, "settings": settings}
+        given = {k: v for k, v in named.items() if v is not None} | fields
+        if run is not None and given:
+            raise UsageError(f"run has every setting already, so {', '.join(given)} cannot be given with it")
         if model is not None and (backbone is not None or loss is not None):
             raise UsageError(f"model={model!r} is a baseline without backbone and loss; give one or the other")
-        named = {"backbone": backbone, "loss": loss, "model": model}
-        given = {k: v for k, v in named.items() if v is not None}
-        self.run: Run = resolve(**given, settings=settings, **fields)
+        self.run: Run = resolve(**given) if run is None else run
         self.records: list[EpochRecord] = []
         self.best: EpochRecord | None = None
         self.notes: list[str] = []
@@ -106,11 +95,8 @@ class Recommender:
 
     @classmethod
     def from_run(cls, run: Run) -> Recommender:
-        """An unfitted recommender with exactly these settings, such as those of a saved ``run.json``."""
-        made = cls.__new__(cls)
-        made.__dict__.update(cls(model="popularity").__dict__)
-        made.run = run
-        return made
+        """An unfitted recommender with exactly these settings: ``Recommender(run=run)``."""
+        return cls(run=run)
 
     def get_params(self) -> dict[str, Any]:
         """Every setting of the run, as plain values."""
@@ -128,7 +114,7 @@ class Recommender:
         """Fit to a log.
 
         Ctrl-C and SIGTERM end a training at its next step, with the best epoch so far; ``stopped_by`` is then the
-        signal, and 0 otherwise, which a loop over fits must ask to end too.
+        signal, and 0 otherwise. A loop over fits must check it.
 
         Args:
             data: a named set, a path, a frame, a scipy matrix, :class:`Interactions`, or a
@@ -137,14 +123,14 @@ class Recommender:
                 by the run's ``split``, ``valid``, ``test`` and ``seed``.
             on_progress: called after each step and epoch with a :class:`Progress`.
             on_note: called with each remark of the trainer when it is made.
-            resume: a file in which a trained model keeps where it stands, so that a run that was stopped or
-                killed goes on from there to the same bits, see :meth:`taurec.training.trainer.Trainer.fit`;
-                it may be deleted once the run has ended.
-            seconds: of a trained model: stop after the epoch in which so many have passed (what finding a
-                temperature took counts); ``finished`` says whether it came to its end before.
-            trackers: told of the run, of every epoch and of the end, see :mod:`taurec.tracking`.
+            resume: checkpoint file of a trained model, from which a run that was stopped or killed continues to the
+                same bits, see :meth:`taurec.training.trainer.Trainer.fit`; it may be deleted after the fit.
+            seconds: time limit of a trained model, which stops after the epoch in which it is over (the search for a
+                temperature counts); ``finished`` says whether training came to its end.
+            trackers: receive the run, every epoch and the end, see :mod:`taurec.tracking`.
         Raises: UsageError, DataError for data or settings; NonFiniteError if training diverges.
         """
+        check_parts(self.run)
         parts, source = split_source(self.run.source if data is None else data, self.run)
         found = data_hash(parts)
         if data is None and self.run.data_hash not in ("", found):
@@ -152,46 +138,69 @@ class Recommender:
                 f"{source} is not the log that this run was made from: its data_hash is {found[:12]}..., that of the "
                 f"run {self.run.data_hash[:12]}...; fit({source!r}) learns from what is there now"
             )
-        self._split = parts
+        self._split, self._all = parts, None
         self.run = self.run.but(source=source, data_hash=found, split=parts.how)
         started = time.perf_counter()
         valid = parts.valid if len(parts.valid) else None
         if self.run.model is not None:
-            if not len(parts.train):
-                raise UsageError("no training pairs: 0 interactions are left for training")
-            model = self.run.model
-            use_threads(self.run.threads)
-            baseline = BASELINES.build(model.name, given=model.settings, seed=self.run.seed)
-            self._ranker = baseline.fit(parts.train)
-            self.fit_seconds = time.perf_counter() - started
-            values = {}
-            if valid is not None:
-                values = evaluate_ranker(self._ranker, valid, parts.train, [self.run.metric]).means()
-            with follow(trackers, self.run, on_note=on_note) as following:
-                following.summary |= {**values, "fit_seconds": self.fit_seconds}
-            self.best = EpochRecord(1, 0.0, self.fit_seconds, metrics=values)
-            self.records = [self.best]
+            self._fit_baseline(self.run.model, parts.train, valid, on_note, trackers)
         else:
-            self.notes, stopped = [], 0
-            if auto_settings(self.run.loss):
-                temperature = find_temperature(self.run, parts.train, valid, on_progress, on_note)
-                self.run, stopped = temperature.run, temperature.stopped_by
-                self.notes.append(temperature.note)
-                seconds = None if seconds is None else max(seconds - (time.perf_counter() - started), 0.0)
-            with follow(trackers, self.run, on_progress, on_note, resume) as following:
-                trainer = Trainer(self.run, parts.train, valid, following.hook, on_note)
-                trained = trainer.untrained(stopped) if stopped else trainer.fit(resume, seconds=seconds)
-            self._ranker, self.records, self.best = trained.ranker, trained.records, trained.best
-            self.notes += trained.notes
-            self.stopped_by, self.kernels = trained.stopped_by, trained.kernels
-            self.finished = trained.finished
+            self._train(parts.train, valid, on_progress, on_note, resume, seconds, trackers)
             self.fit_seconds = time.perf_counter() - started
         self.metrics = {"valid": dict(self.best.metrics)} if self.best and self.best.metrics else {}
         return self
 
+    def _fit_baseline(
+        self,
+        model: Choice,
+        train: Interactions,
+        valid: Interactions | None,
+        on_note: Callable[[str], None] | None,
+        trackers: Sequence[Tracker],
+    ) -> None:
+        if not len(train):
+            raise UsageError("no training pairs: 0 interactions are left for training")
+        started = time.perf_counter()
+        use_threads(self.run.threads)
+        ranker: Ranker = BASELINES.build(model.name, given=model.settings, seed=self.run.seed).fit(train)
+        self._ranker = ranker
+        self.fit_seconds = time.perf_counter() - started
+        values = {}
+        if valid is not None:
+            values = evaluate_ranker(ranker, valid, train, [self.run.metric]).means()
+        with follow(trackers, self.run, on_note=on_note) as following:
+            following.summary |= {**values, "fit_seconds": self.fit_seconds}
+        self.best = EpochRecord(1, 0.0, self.fit_seconds, metrics=values)
+        self.records = [self.best]
+
+    def _train(
+        self,
+        train: Interactions,
+        valid: Interactions | None,
+        on_progress: Callable[[Progress], None] | None,
+        on_note: Callable[[str], None] | None,
+        resume: Path | None,
+        seconds: float | None,
+        trackers: Sequence[Tracker],
+    ) -> None:
+        started = time.perf_counter()
+        self.notes, stopped = [], 0
+        if auto_settings(self.run.loss):
+            temperature = find_temperature(self.run, train, valid, on_progress, on_note)
+            self.run, stopped = temperature.run, temperature.stopped_by
+            self.notes.append(temperature.note)
+            seconds = None if seconds is None else max(seconds - (time.perf_counter() - started), 0.0)
+        with follow(trackers, self.run, on_progress, on_note, resume) as following:
+            trainer = Trainer(self.run, train, valid, following.hook, on_note)
+            trained = trainer.untrained(stopped) if stopped else trainer.fit(resume, seconds=seconds)
+        self._ranker, self.records, self.best = trained.ranker, trained.records, trained.best
+        self.notes += trained.notes
+        self.stopped_by, self.kernels = trained.stopped_by, trained.kernels
+        self.finished = trained.finished
+
     @property
     def ranker(self) -> Ranker:
-        """What ranks; its scores are on indices, not raw ids."""
+        """The fitted ranker; it works on indices, not raw ids."""
         if self._ranker is None:
             raise UsageError("this recommender is not fitted yet; call fit(data) or load(folder)")
         return self._ranker
@@ -211,21 +220,23 @@ class Recommender:
     def items(self) -> Vocabulary:
         return self.split.train.items
 
-    def evaluate(self, part: str = "test", metrics: Sequence[str] = DEFAULT_METRICS) -> Evaluation:
-        """All-ranking metrics on a part of the log.
+    def evaluate(self, part: str = "test", metrics: Sequence[str | Metric] = DEFAULT_METRICS) -> Evaluation:
+        """Metrics over the whole catalogue, on a part of the log.
 
         Items of the parts before it are masked: training for ``valid``, training and validation for
         ``test``. Users without an item in the part are left out and counted. The means are kept in
-        ``self.metrics[part]``.
+        ``self.metrics[part]``. A metric is a name, or a :class:`taurec.evaluation.metrics.Metric`.
         """
         result = evaluate_ranker(self.ranker, self._relevant(part), self._before(part), metrics)
         self.metrics[part] = result.means()
         return result
 
-    def evaluate_from_history(self, part: str = "test", metrics: Sequence[str] = DEFAULT_METRICS) -> Evaluation:
+    def evaluate_from_history(
+        self, part: str = "test", metrics: Sequence[str | Metric] = DEFAULT_METRICS
+    ) -> Evaluation:
         """The same users ranked only from their history, as :meth:`recommend_from_history` would.
 
-        Its gap to :meth:`evaluate` is what a person unknown to the model loses.
+        The difference to :meth:`evaluate` is what a person unknown to the model loses.
         """
         before = self._before(part)
         folded = HistoryRanker(self.ranker, before.csr())
@@ -247,22 +258,13 @@ class Recommender:
         Args:
             users: raw ids; None for all users.
             only, without: raw item ids to choose from, or to leave out.
-            filter_seen: leave out every item the user has in the log, whatever its part.
+            filter_seen: leave out every item the user has in any part of the log.
         Returns: flat lists; fewer than k where the candidates run out.
         Raises: UsageError for an unknown user or item, or k < 1.
         """
-        raw = self.users.ids.to_list() if users is None else _as_list(users)
-        index = _encode(self.users, raw, "user")
-        found = top_k(
-            self.ranker,
-            index,
-            _checked_k(k),
-            seen=self._everything() if filter_seen else None,
-            only=_item_filter(self.items, only),
-            without=_item_filter(self.items, without),
-            item_ids=self.items,
-        )
-        return self._lists(raw, found)
+        raw = self.users.ids.to_list() if users is None else as_list(users)
+        seen = self._everything() if filter_seen else None
+        return recommend(self.ranker, encode(self.users, raw, "user"), raw, k, self.items, seen, only, without)
 
     def recommend_from_history(
         self,
@@ -273,57 +275,33 @@ class Recommender:
         without: Iterable[object] | None = None,
         filter_seen: bool = True,
     ) -> Recommendations:
-        """The k best items for somebody the model never saw, from the items they have.
+        """The k best items for people the model does not know, from the items they have.
 
-        Embedding models take the mean of the items' unit vectors as the user; baselines fold the
-        history in by their own formula. ``items`` is one history, or a list of histories.
+        Embedding models take the mean of the items' unit vectors as the user; baselines have their own formulas.
+        ``items`` is one history, or a list of histories.
         """
-        given: list[Any] = _as_list(items)
-        histories = given if given and not isinstance(given[0], str | int) else [given]
-        encoded = [_encode(self.items, _as_list(h), "item") for h in histories]
-        if not all(len(h) for h in encoded):
-            raise UsageError("a history is empty; give at least one item")
-        matrix = _binary_rows(encoded, len(self.items))
-        found = top_k(
-            HistoryRanker(self.ranker, matrix),
-            np.arange(len(encoded)),
-            _checked_k(k),
-            seen=Interactions.from_pairs(*_coordinates(encoded), Vocabulary.numbered(len(encoded)), self.items)
-            if filter_seen
-            else None,
-            only=_item_filter(self.items, only),
-            without=_item_filter(self.items, without),
-            item_ids=self.items,
-        )
-        return self._lists([str(n) for n in range(len(encoded))], found)
+        matrix, seen = histories_of(as_list(items), self.items)
+        people = np.arange(matrix.shape[0])
+        names, filtered = [str(n) for n in people], seen if filter_seen else None
+        return recommend(HistoryRanker(self.ranker, matrix), people, names, k, self.items, filtered, only, without)
 
     def similar_items(self, item: object, k: int = 10) -> Recommendations:
-        """The k items whose vectors have the largest cosine with this item's, itself left out."""
-        index = int(_encode(self.items, [item], "item")[0])
+        """The k items whose vectors have the largest cosine with this item's, itself left out.
+
+        Raises: UsageError for an unknown item, or a model that has no item vectors.
+        """
+        index = int(encode(self.items, [item], "item")[0])
         vectors = self.ranker.item_vectors()
-        if isinstance(vectors, np.ndarray):
-            unit = unit_rows(vectors.astype(np.float32))
-            cosine = unit @ unit[index]
-        else:
-            norm = np.sqrt(np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel())
-            dots = np.asarray((vectors @ vectors[[index]].T).todense()).ravel()
-            cosine = dots / np.maximum(norm * norm[index], 1e-12)
-        found = top_k(
-            ScoresRanker(cosine.astype(np.float32)[None, :]),
-            np.zeros(1, dtype=np.int64),
-            _checked_k(k),
-            without=np.array([index]),
-            item_ids=self.items,
-        )
-        return self._lists([str(item)], found)
+        if vectors is None:
+            raise UsageError(f"{self.run.label} has no item vectors, so that it cannot say which items are similar")
+        cosine = ScoresRanker(cosines(vectors, index)[None, :])
+        return recommend(cosine, np.zeros(1, dtype=np.int64), [item], k, self.items, without=[item])
 
     def embeddings(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """[U, D] and [I, D]: the vectors whose dot product is the ranking score, in vocabulary order."""
-        ranker = self.ranker
-        user, item = getattr(ranker, "user", None), getattr(ranker, "item", None)
-        if user is None or item is None:
+        if not isinstance(self.ranker, EmbeddingRanker):
             raise UsageError(f"{self.run.label} has no embeddings; it ranks by other means")
-        return user, item
+        return self.ranker.user, self.ranker.item
 
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:
         """Write the model as one folder (see :mod:`taurec.saved`), whole or not at all."""
@@ -332,10 +310,17 @@ class Recommender:
         return Path(folder)
 
     @classmethod
-    def load(cls, folder: str | Path) -> Recommender:
-        """A fitted recommender from a saved folder; the original file is not needed."""
-        saved = read_folder(Path(folder))
-        made = cls.from_run(saved.run)
+    def load(cls, folder: str | Path, plugins: Sequence[type[Baseline]] = ()) -> Recommender:
+        """A fitted recommender from a saved folder; the original log is not needed.
+
+        No code is imported. A trained model ranks without the loss, backbone or sampler it was trained with; only
+        another :meth:`fit` needs them.
+
+        Args:
+            plugins: baselines from outside the package that the folder may hold, unless they are imported already.
+        """
+        saved = read_folder(Path(folder), plugins)
+        made = cls(run=saved.run)
         made._ranker, made._split = saved.ranker, saved.split
         made.metrics, made.records, made.kernels = saved.metrics, saved.records, saved.kernels
         return made
@@ -360,50 +345,3 @@ class Recommender:
             parts = self.split
             self._all = parts.train.union(parts.valid).union(parts.test)
         return self._all
-
-    def _lists(self, raw: Sequence[object], found: TopK) -> Recommendations:
-        rows, columns = np.nonzero(found.items >= 0)
-        return Recommendations(
-            [str(raw[int(r)]) for r in rows],
-            self.items.decode(found.items[rows, columns]),
-            found.scores[rows, columns],
-            columns + 1,
-        )
-
-
-def _as_list(values: Any) -> list[Any]:
-    return [values] if isinstance(values, str | int) else list(values)
-
-
-def _encode(vocabulary: Vocabulary, raw: Sequence[object], kind: str) -> NDArray[np.int64]:
-    index = vocabulary.encode(raw)
-    if (index < 0).any():
-        unknown = [str(r) for r, i in zip(raw, index, strict=True) if i < 0]
-        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-        near = did_you_mean(unknown[0], vocabulary.ids.to_list()).split(" (accepted")[0].rstrip(";")
-        raise UsageError(
-            f"unknown {kind} {', '.join(map(repr, unknown[:5]))}{more}{near}; "
-            f"the model knows {len(vocabulary):,} {kind}s"
-        )
-    return index
-
-
-def _item_filter(items: Vocabulary, raw: Iterable[object] | None) -> NDArray[np.int64] | None:
-    return None if raw is None else _encode(items, _as_list(raw), "item")
-
-
-def _checked_k(k: int) -> int:
-    if isinstance(k, bool) or int(k) != k or k < 1:
-        raise UsageError(f"k must be a whole number of at least 1, got {k!r}")
-    return int(k)
-
-
-def _coordinates(rows: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return np.repeat(np.arange(len(rows)), [len(r) for r in rows]), np.concatenate(rows)
-
-
-def _binary_rows(rows: Sequence[NDArray[np.int64]], n_items: int) -> csr_array:
-    user, item = _coordinates(rows)
-    matrix = csr_array((np.ones(len(user), dtype=np.float32), (user, item)), shape=(len(rows), n_items))
-    matrix.data[:] = 1.0  # an item named twice in a history counts once
-    return matrix

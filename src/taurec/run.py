@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from taurec.errors import ArtefactError, UsageError, did_you_mean
 
@@ -17,7 +18,7 @@ L2On = Literal["ego", "final", "hops"]
 DropoutOn = Literal["raw", "unit"]
 LrSchedule = Literal["constant", "linear", "cosine", "plateau"]
 _DIVIDES = frozenset({"reading", "split", "valid", "test", "seed"})
-"""Fields that decide which pairs are in which part."""
+"""Fields that decide the part of each pair."""
 SplitHow = Literal["ratio", "leave-last-one", "time", "files", "none"]
 
 OF_TRAINED_MODELS = frozenset(
@@ -30,12 +31,36 @@ OF_TRAINED_MODELS = frozenset(
 """Fields of a run that have no effect on a baseline."""
 
 
+RENAMED: Mapping[str, str] = {}
+"""Earlier spellings of fields, with the present one; a file with them is read with a warning for two minor versions."""
+
+
 class Choice(BaseModel):
-    """One entry of a registry with its settings; short texts such as ``uniform:800`` are accepted."""
+    """One entry of a registry with its settings.
+
+    Attributes:
+        name: of a built-in entry, or ``module:Class`` of one from outside the package.
+        settings: plain values by name.
+        version: of the distribution of an entry from outside, where it has one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     settings: dict[str, Any] = {}
+    version: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The fields; a built-in entry has no version."""
+        fields: dict[str, Any] = write(self)
+        if ":" not in self.name:
+            del fields["version"]
+        return fields
+
+    @property
+    def label(self) -> str:
+        """Short name for tables: ``bsl``, or ``MyLoss`` of ``my_module:MyLoss``."""
+        return self.name.rpartition(":")[2]
 
     @property
     def text(self) -> str:
@@ -49,31 +74,31 @@ class Run(BaseModel):
 
     Attributes:
         source: a named set, a path, or ``(in memory)`` for data handed over in Python.
-        reading: how a file of one's own is read: column names and format, as in
-            :func:`taurec.data.readers.read_log`; empty for a named set.
+        reading: how a file is read: column names and format, as in :func:`taurec.data.readers.read_log`; empty for
+            a named set.
         data_hash: SHA-256 over the vocabularies and the pairs of each part, filled in when the data is known.
-        split, valid, test: how the log is cut and the shares of validation and test.
+        split, valid, test: how the log is split, and the shares of validation and test.
         model: a baseline; then the fields from ``backbone`` to ``kernel`` have no effect.
         backbone, loss, negatives, order: names with settings; ``order`` None takes user blocks for a
             loss that groups rows by user and shuffled pairs for all others.
         logq: correct scores for the probability with which each negative was proposed, where the loss
-            takes it and the source of negatives knows it.
+            takes it and the negative sampler knows it.
         train_score, rank_score: the score in training and in ranking: ``cosine``, ``dot``, or ``neg_sq_dist``, which is
             -|u - v|^2; the papers differ in them.
-        epochs: at most so many passes over the training pairs.
-        batch_size: rows (observed pairs) a step.
-        lr: Adam's step size (betas .9 and .999, epsilon 1e-8).
-        lr_schedule: how it falls over ``epochs``, see :mod:`taurec.training.schedule`.
+        epochs: maximum number of passes over the training pairs.
+        batch_size: observed pairs in a batch.
+        lr: learning rate of Adam (betas .9 and .999, epsilon 1e-8).
+        lr_schedule: how the learning rate falls over ``epochs``, see :mod:`taurec.training.schedule`.
         l2, l2_mode, l2_on: strength of the L2 term and its form, see :mod:`taurec.training.penalty`.
         user_dropout, user_dropout_on: share of the entries of a user's vector dropped in training; of the ``raw``
             vector, before any normalisation (BSL), or of the ``unit`` one that cosine scores are taken of (SimpleX).
-        clip_norm: the gradient of a step is scaled down to this length where it is longer, see
-            :mod:`taurec.training.clipping`; 0 leaves it as it is.
+        clip_norm: upper bound of the length of the gradient of a step, see
+            :mod:`taurec.training.clipping`; 0 for none.
         metric, patience, eval_every: validation metric that chooses the epoch; stop after ``patience``
-            evaluations without a better one; evaluate every so many epochs.
+            evaluations without a better one; evaluate every ``eval_every`` epochs.
         seed: of every draw (split, initial values, order, negatives, dropout).
         device, threads, kernel: where and how it is computed; ``threads`` 0 takes all cores.
-        found: of settings that were to be found (``loss.tau=auto``), how their number came about; it has no effect.
+        found: for settings given as ``auto`` (``loss.tau=auto``), how their value was found; it has no effect.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -131,7 +156,7 @@ class Run(BaseModel):
             raise UsageError(f"{where}: {first['msg'].lower()}; got {first['input']!r}") from None
 
     def but(self, **fields: Any) -> Run:
-        """This run with other values in some fields, checked again; divided otherwise, it is of other data.
+        """This run with other values in some fields, checked again; another split clears ``data_hash``.
 
         >>> Run.of(data_hash="0a1b").but(seed=0).data_hash, Run.of(data_hash="0a1b").but(seed=1).data_hash
         ('0a1b', '')
@@ -146,7 +171,19 @@ class Run(BaseModel):
     @property
     def label(self) -> str:
         """Short name for tables: ``ease`` or ``mf:bsl``."""
-        return self.model.name if self.model else f"{self.backbone.name}:{self.loss.name}"
+        return self.model.label if self.model else f"{self.backbone.label}:{self.loss.label}"
+
+    @classmethod
+    def from_document(cls, content: Mapping[str, Any]) -> Run:
+        """The run of the fields of a ``run.json``; earlier spellings (:data:`RENAMED`) are read with a warning.
+
+        No code is imported, whatever the names are.
+        """
+        fields = {k: v for k, v in content.items() if k not in ("taurec", "kernels")}
+        for old in RENAMED.keys() & fields.keys():
+            warnings.warn(f"the field {old!r} of a run is now {RENAMED[old]!r}", FutureWarning, stacklevel=2)
+            fields[RENAMED[old]] = fields.pop(old)
+        return cls.of(**fields)
 
     def to_json(self) -> str:
         return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
@@ -155,8 +192,7 @@ class Run(BaseModel):
     def from_json(cls, path: Path) -> Run:
         """The run written by :meth:`to_json`; a file that is not one is an :class:`ArtefactError`."""
         try:
-            content: Mapping[str, Any] = json.loads(path.read_text())
-            return cls.of(**{k: v for k, v in content.items() if k not in ("taurec", "kernels")})
+            return cls.from_document(json.loads(path.read_text()))
         except OSError as error:
             raise ArtefactError(f"{path}: cannot be read ({error.strerror})") from None
         except (ValueError, TypeError, AttributeError) as error:

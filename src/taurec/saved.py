@@ -4,9 +4,9 @@
 file               what
 ================== ==========================================================================
 model.safetensors  the arrays of the ranker
-run.json           every setting, from which the run can be made again; the version that wrote it
+run.json           every setting, from which the run can be repeated; the version that wrote it
 metrics.json       values by part: ``{"test": {"ndcg@20": ...}}``
-metrics.jsonl      one line an epoch; metrics.csv the same for spreadsheets
+metrics.jsonl      one line for each epoch; metrics.csv the same for spreadsheets
 users.parquet      raw user ids in index order; items.parquet likewise
 interactions.parquet  index pairs with their part (train, valid, test), time and weight if known
 ================== ==========================================================================
@@ -19,9 +19,10 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -29,7 +30,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 import taurec
-from taurec.baselines import BASELINES
+from taurec.baselines import BASELINES, Baseline
 from taurec.data.interactions import Interactions
 from taurec.data.split import Split
 from taurec.data.vocabulary import Vocabulary
@@ -39,8 +40,20 @@ from taurec.run import Run
 from taurec.training.records import EpochRecord
 
 PARTS = ("train", "valid", "test")
-FORMAT = 1
-"""Version of the folder's layout; a folder with another one is refused."""
+FORMAT = 2
+"""Version of the folder's layout; a newer one is refused, an older one is converted in memory."""
+
+Document = dict[str, Any]
+"""The content of ``run.json``."""
+
+
+def _from_1(content: Document) -> Document:
+    """Format 2 also has choices from outside the package, with a ``version``; format 1 had none, so nothing changes."""
+    return content
+
+
+CONVERTERS: Mapping[int, Callable[[Document], Document]] = {1: _from_1}
+"""Format N -> the function that makes ``run.json`` of format N into that of N + 1."""
 
 
 @dataclass
@@ -56,7 +69,7 @@ class SavedModel:
 
 
 def check_writable(folder: Path, overwrite: bool = False) -> None:
-    """Refuse an output folder that cannot be used, before any work is done for it."""
+    """Refuse an output folder that cannot be used, before any work is done."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not overwrite:
             raise UsageError(
@@ -76,7 +89,7 @@ def check_writable(folder: Path, overwrite: bool = False) -> None:
 
 
 def write_folder(folder: Path, model: SavedModel, overwrite: bool = False) -> None:
-    """Write the folder whole or not at all: files are made in a new folder beside it, which is then renamed."""
+    """Write the folder whole or not at all: into a new folder next to it, which is then renamed."""
     check_writable(folder, overwrite)
     folder = folder.resolve()
     work = folder.parent / f".{folder.name}.tmp-{os.getpid()}"
@@ -104,21 +117,26 @@ def write_folder(folder: Path, model: SavedModel, overwrite: bool = False) -> No
         raise ResourceError(f"{folder}: could not be written ({error.strerror}); nothing was left behind") from None
 
 
-def read_folder(folder: Path) -> SavedModel:
-    """Read a saved folder; whatever is broken or does not fit together is an :class:`ArtefactError`."""
+def read_folder(folder: Path, plugins: Sequence[type[Baseline]] = ()) -> SavedModel:
+    """Read a saved folder of this format or an earlier one; no code is imported.
+
+    Args:
+        plugins: classes of baselines from outside the package that it may hold.
+    Raises: ArtefactError for anything that is broken, does not fit together, or is of a newer format.
+    """
     if not folder.is_dir():
         raise UsageError(f"{folder.resolve()}: no such folder; give the --out of an earlier `taurec train`")
     if not (folder / "run.json").exists():
         raise ArtefactError(f"{folder}: holds no run.json, so it is not a saved model")
-    _check_format(folder / "run.json")
-    run = Run.from_json(folder / "run.json")
+    content = read_document(folder / "run.json")
+    run = _run(content, folder / "run.json")
     try:
         state = load_file(folder / "model.safetensors")
         users = Vocabulary(pl.read_parquet(folder / "users.parquet")["id"])
         items = Vocabulary(pl.read_parquet(folder / "items.parquet")["id"])
         split = _split(pl.read_parquet(folder / "interactions.parquet"), users, items, run)
         metrics = json.loads((folder / "metrics.json").read_text())
-        kernels = dict(json.loads((folder / "run.json").read_text()).get("kernels", {}))
+        kernels = dict(content.get("kernels", {}))
         lines = (folder / "metrics.jsonl").read_text().splitlines()
         records = [_record(json.loads(line)) for line in lines]
     except (OSError, ValueError, TypeError, KeyError, SafetensorError, pl.exceptions.PolarsError) as error:
@@ -127,8 +145,7 @@ def read_folder(folder: Path) -> SavedModel:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ArtefactError(f"{folder}/model.safetensors: {name} holds values that are not finite")
     try:
-        kind: Any = BASELINES[run.model.name] if run.model else RANKERS[run.rank_score]
-        ranker: Ranker = kind.from_state(state)
+        ranker: Ranker = _ranker_class(run, plugins, folder).from_state(state)
     except (KeyError, ValueError, TypeError) as error:
         raise ArtefactError(f"{folder}/model.safetensors: does not hold a {run.label}: {error}") from None
     if (ranker.n_users, ranker.n_items) != (len(users), len(items)):
@@ -159,13 +176,52 @@ def _write_text(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _check_format(path: Path) -> None:
+def read_document(path: Path) -> Document:
+    """The content of a ``run.json``, converted from the format that wrote it to the present one.
+
+    Raises: ArtefactError for a file that cannot be read or is of a newer format.
+    """
     try:
-        written = json.loads(path.read_text()).get("taurec", {}).get("format")
+        content: Document = json.loads(path.read_text())
+        header = content.get("taurec", {})
+        version, by = header.get("format"), header.get("version", "another version")
     except (OSError, ValueError, AttributeError) as error:
         raise ArtefactError(f"{path}: cannot be read: {error}") from None
-    if written != FORMAT:
-        raise ArtefactError(f"{path}: layout version {written!r}; this TauRec ({taurec.__version__}) reads {FORMAT}")
+    if version != FORMAT and version not in CONVERTERS:
+        raise ArtefactError(
+            f"{path}: written by TauRec {by} in format {version!r}; this TauRec ({taurec.__version__}) reads formats "
+            f"up to {FORMAT}. Install the version that wrote it, or a newer one"
+        )
+    while version != FORMAT:
+        content = CONVERTERS[version](content)
+        version += 1
+    return content
+
+
+def _run(content: Document, path: Path) -> Run:
+    try:
+        return Run.from_document(content)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ArtefactError(f"{path}: not a run of this version: {error}") from None
+
+
+def _ranker_class(run: Run, plugins: Sequence[type[Baseline]], folder: Path) -> type[Ranker]:
+    """The class that ranks: two tables of a trained model, or a baseline; it is not imported."""
+    model = run.model
+    if model is None:
+        return RANKERS[run.rank_score]
+    if ":" not in model.name:
+        built_in: Any = BASELINES[model.name]
+        return cast("type[Ranker]", built_in)
+    given = {BASELINES.name_of(plugin): plugin for plugin in plugins}
+    found: Any = given.get(model.name) or BASELINES.imported(model.name)
+    if found is None:
+        version = f" {model.version}" if model.version else ""
+        raise ArtefactError(
+            f"{folder}: holds the baseline {model.name}{version}, which is not part of TauRec; import its module "
+            f"first, or hand the class over: Recommender.load({str(folder)!r}, plugins=[{model.label}])"
+        )
+    return cast("type[Ranker]", found)
 
 
 def _flat(record: EpochRecord) -> dict[str, Any]:
@@ -175,7 +231,7 @@ def _flat(record: EpochRecord) -> dict[str, Any]:
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:
-    """The lines of epochs under their names; what an epoch does not have is empty."""
+    """One line for each epoch under a line of names; a value that an epoch does not have is empty."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
     writer.writeheader()

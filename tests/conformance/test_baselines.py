@@ -116,3 +116,24 @@ def test_before_fitting_it_says_what_to_do(name) -> None:
     for use in (lambda: model.block(np.array([0])), lambda: model.n_items, model.state, model.item_vectors):
         with pytest.raises(UsageError, match=r"not fitted; call fit\(train\)"):
             use()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_formula_for_pages_scores_as_from_history(name, log) -> None:
+    """Over the whole catalogue, and over some of its items in another order."""
+    model = fitted(name, log)
+    form = model.fold_in()
+    assert form is not None
+    items = np.random.default_rng(5).permutation(log.n_items)[:20]
+    for history in ([3], [1, 4, 9]):
+        row = csr_array((np.ones(len(history), "f4"), (np.zeros(len(history), int), items[history])), (1, log.n_items))
+        exact = model.from_history(row)[0]
+        atol = 1e-5 * np.abs(exact).max()
+        np.testing.assert_allclose(form.scores(items[history].tolist()), exact, rtol=1e-5, atol=atol)
+        np.testing.assert_allclose(form.restricted(items).scores(history), exact[items], rtol=1e-5, atol=atol)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_declared_cost_is_not_negative(name, log) -> None:
+    cost = BASELINES.build(name, seed=0).fit_cost(log)
+    assert cost is None or (cost.seconds >= 0 and cost.bytes > 0)

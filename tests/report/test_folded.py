@@ -7,8 +7,7 @@ from scipy.sparse import csr_array, random_array
 
 from taurec.baselines import EASE, IALS, ItemKNN, Popularity
 from taurec.data.planted import planted
-from taurec.errors import UsageError
-from taurec.ranker import EmbeddingRanker, ScoresRanker
+from taurec.ranker import EmbeddingRanker
 from taurec.report.folded import Rounded, Weights, fixed_bytes, fold
 
 WORLD = planted(n_users=80, n_items=50, seed=3).log
@@ -79,7 +78,7 @@ def test_no_weights_at_all():
 def test_scores_are_those_of_the_ranker(ranker, n):
     """To what eight bits can tell, also when only some items are kept, in another order."""
     items = np.random.default_rng(2).permutation(50)[:40]
-    form = fold(ranker, items, 10_000)
+    form = fold(ranker.fold_in(), items, 10_000)
     history = list(range(3, 3 + n))
     row = csr_array((np.ones(n, "f4"), (np.zeros(n, int), items[history])), shape=(1, 50))
     exact = ranker.from_history(row)[0, items]
@@ -94,15 +93,8 @@ def test_what_is_written_is_what_is_counted():
         Popularity().fit(WORLD),
         EmbeddingRanker(np.zeros((1, 7)), np.ones((50, 7))),
     ):
-        plain = fold(ranker, np.arange(50), 0).plain()
-        assert sum(len(v) for v in plain.values() if isinstance(v, str)) == fixed_bytes(ranker, 50)
-    texts = fold(EASE().fit(WORLD), np.arange(50), 200).plain()
+        plain = fold(ranker.fold_in(), np.arange(50), 0).plain()
+        assert sum(len(v) for v in plain.values() if isinstance(v, str)) == fixed_bytes(ranker.fold_in(), 50)
+    texts = fold(EASE().fit(WORLD).fold_in(), np.arange(50), 200).plain()
     assert len(base64.b64decode(texts["gap"])) == 200
     assert len(base64.b64decode(texts["scale"])) == 200
-
-
-def test_other_rankers_are_refused():
-    with pytest.raises(UsageError, match="ScoresRanker cannot be tried"):
-        fold(ScoresRanker(np.zeros((2, 3), "f4")), np.arange(3), 0)
-    with pytest.raises(UsageError, match="ScoresRanker cannot be tried"):
-        fixed_bytes(ScoresRanker(np.zeros((2, 3), "f4")), 3)

@@ -37,6 +37,7 @@ def found(trained: float, p: float, chosen: str = "mf:sl", seeds: int = 1):
     best.p_value = None
     d = trained - 0.5
     return SimpleNamespace(
+        notes=[],
         rows=rows,
         metric="ndcg@20",
         seeds=seeds,

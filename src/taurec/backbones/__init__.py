@@ -17,6 +17,8 @@ BACKBONES: Registry[Backbone] = Registry(
         "simplex": SimpleX,
     },
     runtime=frozenset({"seed"}),
+    group="taurec.backbones",
+    members=frozenset({"embed", "embed_pairs", "begin_step", "parameters"}),
 )
 
 

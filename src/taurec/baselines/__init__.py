@@ -1,10 +1,10 @@
-"""Baselines: models without a training loop, for every comparison to be measured against."""
+"""Baselines: models without gradient training, which every comparison includes."""
 
 from taurec.baselines.ease import EASE
 from taurec.baselines.ials import IALS
 from taurec.baselines.knn import ItemKNN
 from taurec.baselines.popularity import Popularity
-from taurec.baselines.protocol import Baseline
+from taurec.baselines.protocol import Baseline, FitCost
 from taurec.registry import Registry
 
 BASELINES: Registry[Baseline] = Registry(
@@ -16,6 +16,8 @@ BASELINES: Registry[Baseline] = Registry(
         "ials": IALS,
     },
     runtime=frozenset({"seed"}),
+    group="taurec.baselines",
+    members=frozenset({"GRID", "fit", "fit_cost", "block", "from_history", "fold_in", "state", "from_state"}),
 )
 
-__all__ = ["BASELINES", "EASE", "IALS", "Baseline", "ItemKNN", "Popularity"]
+__all__ = ["BASELINES", "EASE", "IALS", "Baseline", "FitCost", "ItemKNN", "Popularity"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,17 +12,24 @@ from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
 from taurec.baselines.memory import require
-from taurec.baselines.protocol import State, fitted, pack, unpack
+from taurec.baselines.protocol import Baseline, FitCost, State, fitted, pack, unpack
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
+from taurec.foldin import ItemWeights
 from taurec.ranker import Float
 
 _BLOCK_ROWS = 512
 _BLOCK_COLUMNS = 64
 """Few, so that the allocator gives the same memory to every block."""
+_FORECAST_ITEMS = 2000
+"""Size of the matrix whose inverse is timed for a forecast."""
+_SECONDS_OF_CUBE = 5e-11
+"""Of an inverse, for each of its n^3 operations, where the matrix is too small to be worth timing."""
+_SECONDS_OF_SUM = 1e-9
+"""Of a product of a sparse with a dense matrix, for each number it adds."""
 
 
-class EASE:
+class EASE(Baseline):
     """Ridge regression of each item on all others (embarrassingly shallow auto-encoder).
 
         P = (X^T X + l2 I)^-1,   B_ij = -P_ij / P_jj,   B_jj = 0,   scores = X B
@@ -58,12 +66,19 @@ class EASE:
         self._weights: Float | None = None
 
     def fit(self, train: Interactions) -> EASE:
-        items, fewer = train.n_items, min(train.n_users, train.n_items)
-        needed = 8 * fewer**2 + 4 * items**2
-        require(needed, f"EASE on {items:,} items", "use ials or itemknn, or keep fewer items (k-core)")
+        advice = "use ials or itemknn, or keep fewer items (k-core)"
+        require(_bytes(train), f"EASE on {train.n_items:,} items", advice)
         self._seen = train.csr()
         self._weights = _solve(self._seen, self.l2)
         return self
+
+    def fit_cost(self, train: Interactions) -> FitCost:
+        """Time by the inverse, from one of a small matrix, and by the sums over pairs in weights and in scores."""
+        fewer = min(train.n_users, train.n_items)
+        if fewer <= _FORECAST_ITEMS:
+            return FitCost(_SECONDS_OF_CUBE * fewer**3, _bytes(train))
+        inverse = _seconds_of_fit(self.l2, _FORECAST_ITEMS) * (fewer / _FORECAST_ITEMS) ** 3
+        return FitCost(inverse + _SECONDS_OF_SUM * len(train) * (train.n_users + train.n_items), _bytes(train))
 
     def weights(self) -> Float:
         """B [I, I]: column j is the regression of item j."""
@@ -87,6 +102,9 @@ class EASE:
     def item_vectors(self) -> csr_array:
         return csr_array(fitted(self._seen, self).T.tocsr())
 
+    def fold_in(self) -> ItemWeights:
+        return ItemWeights(self.weights(), self.n_items)
+
     def state(self) -> State:
         return {**pack(fitted(self._seen, self), "seen"), "weights": self.weights(), "l2": np.array([self.l2])}
 
@@ -97,8 +115,24 @@ class EASE:
         return model
 
 
+def _bytes(train: Interactions) -> int:
+    """Memory of a fit: a float64 inverse on the shorter side and float32 weights of items."""
+    return int(8 * min(train.n_users, train.n_items) ** 2 + 4 * train.n_items**2)
+
+
+def _seconds_of_fit(l2: float, n: int) -> float:
+    """Of a fit to n users with one item each, which is nothing but its inverse: the least of three."""
+    some = Interactions.from_pairs(np.arange(n), np.arange(n))
+    took = float("inf")
+    for _ in range(3):  # the forecast grows with the third power, so one delay would count many times over
+        started = time.perf_counter()
+        EASE(l2).fit(some)
+        took = min(took, time.perf_counter() - started)
+    return took
+
+
 def _threads() -> int:
-    """As many as torch is set to; LAPACK's own pool would take every core, whatever a run asks for."""
+    """The number of threads of torch; LAPACK's own pool would take every core, whatever the run's ``threads``."""
     import torch
 
     return torch.get_num_threads()

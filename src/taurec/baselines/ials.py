@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from taurec import draw
-from taurec.baselines.protocol import State, fitted
+from taurec.baselines.protocol import Baseline, State, fitted
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
+from taurec.foldin import RidgeFactors
 from taurec.kernels.compile import kernel
 from taurec.ranker import Float
 
@@ -21,8 +22,8 @@ Double = NDArray[np.float64]
 _CHUNK = 512
 
 
-class IALS:
-    """Least squares on observed pairs, and weakly on all pairs, solved exactly in turns.
+class IALS(Baseline):
+    """Least squares on observed pairs, and weakly on all pairs, solved by alternating exact steps.
 
         L = sum_{(u,i) seen} (<w_u, h_i> - 1)^2 + alpha * sum_{all u,i} <w_u, h_i>^2
             + l2 * ( sum_u (|I_u| + alpha I)^nu |w_u|^2 + sum_i (|U_i| + alpha U)^nu |h_i|^2 )
@@ -36,10 +37,10 @@ class IALS:
 
     Args:
         dim: width of the vectors.
-        alpha: weight of all pairs, beside 1 for an observed one.
+        alpha: weight of every pair; an observed pair adds 1.
         l2: weight of the squared norms, scaled by frequency.
-        nu: power of the frequency; 1 as in weighted-lambda ALS, 0 for the same l2 on everyone.
-        iterations: pairs of half-steps.
+        nu: power of the frequency; 1 as in weighted-lambda ALS, 0 for the same l2 on every row.
+        iterations: number of pairs of half-steps.
         seed: of the starting vectors.
     Source: Hu, Koren and Volinsky, ICDM 2008, in the form of Rendle, Krichene, Zhang and Koren,
         RecSys 2022, arXiv 2110.14037, eq. 2-5. Differs from their code in: the order of the half-steps.
@@ -116,6 +117,11 @@ class IALS:
     def item_vectors(self) -> Float:
         return fitted(self._item, self).astype(np.float32)
 
+    def fold_in(self) -> RidgeFactors:
+        item = fitted(self._item, self)
+        base = (self.alpha * item.T @ item).astype(np.float32)
+        return RidgeFactors(item, base, self.alpha, self.l2, self.nu, self.n_items)
+
     def state(self) -> State:
         settings = np.array([self.alpha, self.l2, self.nu, self.iterations, self.seed], dtype=np.float64)
         return {"user": fitted(self._user, self), "item": fitted(self._item, self), "settings": settings}
@@ -137,7 +143,7 @@ def _gram(factors: Double) -> Double:
 
 
 def _parallel(task: Callable[[NDArray[np.int64]], object], chunks: list[NDArray[np.int64]]) -> None:
-    """Each chunk once, on as many threads as torch is set to; chunks write to places of their own."""
+    """Run the task on each chunk, on as many threads as torch has; chunks write to separate rows."""
     import torch
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:

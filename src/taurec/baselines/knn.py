@@ -10,25 +10,26 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from taurec import draw
-from taurec.baselines.protocol import State, fitted, pack, unpack
+from taurec.baselines.protocol import Baseline, State, fitted, pack, unpack
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
+from taurec.foldin import ItemWeights
 from taurec.ranker import Float
 
 _BLOCK_ENTRIES = 1 << 22
 
 
-class ItemKNN:
-    """Scores an item by its likeness to the items of the history.
+class ItemKNN(Baseline):
+    """Scores an item by its similarity to the items of the history.
 
         s_ij = |U_i and U_j| / (sqrt(|U_i| |U_j|) + shrink)         U_i: the users of item i
         score(u, i) = sum of s_ij over j in I_u and among the k items nearest to i
 
-    An item is no neighbour of itself. Of items equally near at the k-th place a fixed hash of the
-    index decides. ``item_vectors`` are the columns of the log, whose cosine is s_ij with shrink 0.
+    An item is not its own neighbour. A fixed hash of the index breaks ties for the k-th neighbour.
+    ``item_vectors`` are the columns of the log, whose cosine is s_ij with shrink 0.
 
     Args:
-        k: neighbours kept for each item; memory is k x I at most.
+        k: neighbours kept for each item; at most k I of them are stored.
         shrink: pulls the similarity of rare items to 0.
     Source: Sarwar et al., WWW 2001; Deshpande and Karypis, ACM TOIS 2004 (cosine). The neighbours
         are those of the scored item, as in Ferrari Dacrema et al., RecSys 2019.
@@ -72,6 +73,9 @@ class ItemKNN:
     def item_vectors(self) -> csr_array:
         return csr_array(fitted(self._seen, self).T.tocsr())
 
+    def fold_in(self) -> ItemWeights:
+        return ItemWeights(fitted(self._neighbours, self), min(self.k, self.n_items))
+
     def state(self) -> State:
         neighbours = pack(fitted(self._neighbours, self), "neighbours")
         return {**pack(fitted(self._seen, self), "seen"), **neighbours, "settings": np.array([self.k, self.shrink])}
@@ -85,7 +89,7 @@ class ItemKNN:
 
 
 def _nearest(train: Interactions, k: int, shrink: float) -> csr_array:
-    """[I, I]: row i holds s_ij of the k items j nearest to i. Counted in blocks of items."""
+    """[I, I]: row i holds s_ij of the k items j nearest to i. Computed in blocks of items."""
     n = train.n_items
     by_user = train.csr()
     by_item = csr_array(by_user.T.tocsr())

@@ -1,4 +1,4 @@
-"""How much memory may still be taken."""
+"""Memory that is free, and the refusal of a fit that does not fit into it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_bytes() -> int | None:
-    """Memory that can be taken without swapping, within the limit of a container; None if unknown."""
+    """Free memory without swapping, within the limit of a container; None if unknown."""
     found = []
     try:
         for line in _MEMINFO.read_text().splitlines():
@@ -32,7 +32,7 @@ def available_bytes() -> int | None:
 
 
 def require(needed: int, what: str, advice: str) -> None:
-    """Refuse with the figures if ``needed`` bytes are not to be had."""
+    """Raise :class:`ResourceError` with the figures if fewer than ``needed`` bytes are free."""
     available = available_bytes()
     if available is not None and needed > available:
         raise ResourceError(f"{what} needs {_gb(needed)} of memory and {_gb(available)} are free; {advice}")

@@ -1,51 +1,64 @@
-"""What every baseline is: a ranker that fits itself in one call."""
+"""The contract of a baseline: a ranker that is fitted in one call."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
-from taurec.ranker import Float
+from taurec.ranker import Ranker, State
 
-State = dict[str, np.ndarray]
+__all__ = ["Baseline", "FitCost", "State", "fitted", "pack", "unpack"]
+
 T = TypeVar("T")
 
 
-@runtime_checkable
-class Baseline(Protocol):
-    """A :class:`taurec.ranker.Ranker` that is built from its settings and fitted in one call.
+@dataclass(frozen=True)
+class FitCost:
+    """Forecast of one fit with its validation, on this machine.
 
-    ``block`` scores all items, seen ones too: leaving them out is the business of who ranks.
-    Laws: ``from_history`` of a known user's items equals ``block`` of that user (to rounding);
-    ``from_state(x.state())`` scores as ``x`` does.
+    Attributes:
+        seconds: 0 for a fit that costs next to nothing; a search then makes it in any case.
+        bytes: memory at the peak, beyond the log.
     """
 
-    GRID: ClassVar[tuple[dict[str, Any], ...]]
+    seconds: float
+    bytes: int
+
+
+@runtime_checkable
+class Baseline(Ranker, Protocol):
+    """A :class:`taurec.ranker.Ranker` that is built from its settings and fitted in one call.
+
+    Subclass it: ``GRID``, ``fit_cost``, ``item_vectors`` and ``fold_in`` then have defaults. The settings are the
+    parameters of the constructor, each kept in an attribute of the same name; a parameter ``seed`` is the run's.
+
+    Laws: ``block`` scores all items, seen ones too; ``from_history`` of a known user's items equals ``block`` of that
+    user (to rounding); ``from_state(x.state())`` scores as ``x`` does.
+    """
+
+    GRID: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     """Settings that ``taurec compare`` tries on the validation part."""
 
-    def fit(self, train: Interactions) -> Baseline: ...
+    @abstractmethod
+    def fit(self, train: Interactions) -> Baseline:
+        """Fit to a log; returns itself."""
+        ...
 
-    @property
-    def n_users(self) -> int: ...
-
-    @property
-    def n_items(self) -> int: ...
-
-    def block(self, users: NDArray[np.int64]) -> Float: ...
-
-    def from_history(self, histories: csr_array) -> Float: ...
-
-    def item_vectors(self) -> Float | csr_array: ...
-
-    def state(self) -> State: ...
+    def fit_cost(self, train: Interactions) -> FitCost | None:
+        """Forecast of a fit to this log; None where it is to be measured on a part of the users."""
+        return None
 
     @classmethod
-    def from_state(cls, state: State) -> Baseline: ...
+    @abstractmethod
+    def from_state(cls, state: State) -> Baseline:
+        """The fitted baseline whose ``state`` this is; KeyError or ValueError where it is not."""
+        ...
 
 
 def fitted(value: T | None, model: object) -> T:

@@ -76,8 +76,9 @@ def _registry(kind: str) -> Registry[Any]:
 
 
 def _of_registry(registry: Registry[Any]) -> list[Entry]:
+    """Built-in entries, then those of installed packages, which are named but not imported."""
     empty = inspect.Parameter.empty
-    return [
+    built_in = [
         Entry(
             name,
             {key: None if p.default is empty else p.default for key, p in registry.settings(name).items()},
@@ -85,12 +86,17 @@ def _of_registry(registry: Registry[Any]) -> list[Entry]:
         )
         for name in registry
     ]
+    return built_in + _offered(registry)
+
+
+def _offered(registry: Registry[Any]) -> list[Entry]:
+    return [Entry(p.name, {}, f"{p.target}, of the package {p.package} {p.version}") for p in registry.plugins()]
 
 
 def _metrics() -> list[Entry]:
     from taurec.evaluation.metrics import METRICS
 
-    return [Entry(f"{name}@K", {}, first_sentence(METRICS[name])) for name in METRICS]
+    return [Entry(f"{name}@K", {}, first_sentence(METRICS[name])) for name in METRICS] + _offered(METRICS)
 
 
 def _datasets() -> list[Entry]:

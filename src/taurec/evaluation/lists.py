@@ -21,7 +21,7 @@ from taurec.evaluation.scores import ScoreTiles, as_tensor, makes_blocks
 from taurec.evaluation.topk import block_top_k, tie_ranks
 from taurec.kernels import topk, triton_misfit
 from taurec.kernels.topk import Best
-from taurec.ranker import EmbeddingRanker, Ranker
+from taurec.ranker import BlockScorer, EmbeddingRanker
 
 Index = NDArray[np.int64]
 Ids = Vocabulary | pl.Series | Sequence[str]
@@ -50,7 +50,7 @@ class TopK:
 
 
 def top_k(
-    ranker: Ranker,
+    ranker: BlockScorer,
     users: ArrayLike,
     k: int,
     *,
@@ -113,7 +113,7 @@ def top_k(
 
 
 def _scanned(
-    ranker: Ranker, users: Index, k: int, seen: Interactions | None, banned: Marks, ranks: Ranks, memory_mb: float
+    ranker: BlockScorer, users: Index, k: int, seen: Interactions | None, banned: Marks, ranks: Ranks, memory_mb: float
 ) -> Iterator[tuple[int, Best]]:
     """By compiled loops: two tables in one call, scores that a ranker makes block by block."""
     pairs = None if seen is None else (seen.indptr, seen.indices)
@@ -132,7 +132,7 @@ def _scanned(
 
 def _on_gpu(
     device: torch.device,
-    ranker: Ranker,
+    ranker: BlockScorer,
     users: Index,
     k: int,
     seen: Interactions | None,
@@ -154,7 +154,7 @@ def _on_gpu(
 
 
 def _sorted(
-    ranker: Ranker, users: Index, k: int, seen: Interactions | None, banned: Marks, ranks: Ranks, memory_mb: float
+    ranker: BlockScorer, users: Index, k: int, seen: Interactions | None, banned: Marks, ranks: Ranks, memory_mb: float
 ) -> Iterator[tuple[int, Best]]:
     """The scores of a block of users are held whole and selected from in plain torch."""
     n_items = ranker.n_items

@@ -108,6 +108,7 @@ METRICS: Registry[Values | Terms] = Registry(
         "hit_rate_interactions": hit_rate_interactions,
         "mrr_mean_hits": mrr_mean_hits,
     },
+    group="taurec.metrics",
 )
 ALIASES = {"hr": "hit_rate", "hit": "hit_rate"}
 
@@ -117,7 +118,7 @@ class Metric:
     """One metric at one cutoff; its text is its canonical name.
 
     Attributes:
-        name: a key of ``METRICS``.
+        name: a key of ``METRICS``, or ``module:function``.
         k: length of the list that is judged, at least 1.
     Raises: UsageError for an unknown name or a cutoff below 1.
     Example:
@@ -136,6 +137,15 @@ class Metric:
 
     def __str__(self) -> str:
         return f"{self.name}@{self.k}"
+
+    @classmethod
+    def of(cls, formula: Callable[[Hits, Counts], Values | Terms], k: int) -> Metric:
+        """The metric of a function at a cutoff, such as one of your own.
+
+        >>> str(Metric.of(recall, 20))
+        'recall@20'
+        """
+        return cls(METRICS.name_of(formula), k)
 
     @property
     def formula(self) -> Callable[[Hits, Counts], Values | Terms]:
@@ -186,8 +196,11 @@ def parse(text: str | Metric) -> Metric:
     """
     if isinstance(text, Metric):
         return text
-    name, at, cutoff = text.strip().lower().partition("@")
-    name = ALIASES.get(name, name)
+    name, at, cutoff = text.strip().partition("@")
+    if ":" in name:
+        name, _ = METRICS.read(name)
+    else:
+        name = ALIASES.get(name.lower(), name.lower())
     METRICS[name]
     try:
         return Metric(name, int(cutoff))

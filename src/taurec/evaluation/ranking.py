@@ -13,7 +13,7 @@ from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.evaluation.lists import TopK, top_k
 from taurec.evaluation.metrics import DEFAULT_METRICS, Metric, Values, parse, parse_all, pooled, ratio
-from taurec.ranker import Ranker
+from taurec.ranker import BlockScorer
 
 __all__ = ["Evaluation", "TopK", "evaluate_ranker", "hits_of", "top_k"]
 
@@ -67,7 +67,7 @@ class Evaluation:
 
 
 def evaluate_ranker(
-    ranker: Ranker,
+    ranker: BlockScorer,
     relevant: Interactions,
     seen: Interactions | None = None,
     metrics: str | Iterable[str | Metric] = DEFAULT_METRICS,

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taurec.ranker import EmbeddingRanker, Ranker
+from taurec.ranker import BlockScorer, EmbeddingRanker
 
 Index = NDArray[np.int64]
 
@@ -34,7 +34,7 @@ class ScoreTiles:
     [(0, [[3.0, 2.0]])]
     """
 
-    def __init__(self, ranker: Ranker, rows: int):
+    def __init__(self, ranker: BlockScorer, rows: int):
         self._ranker, self.whole = ranker, makes_blocks(ranker)
         self._width = ranker.n_items if self.whole else min(TILE, ranker.n_items)
         self._memory = torch.empty((rows if self.whole else max(rows, MIN_ROWS)) * self._width)
@@ -57,7 +57,7 @@ class ScoreTiles:
             yield first, tile[:b]
 
 
-def makes_blocks(ranker: Ranker) -> bool:
+def makes_blocks(ranker: BlockScorer) -> bool:
     """Whether scores come from the ranker's own ``block``, not from two tables."""
     return not (isinstance(ranker, EmbeddingRanker) and type(ranker).block is EmbeddingRanker.block)
 

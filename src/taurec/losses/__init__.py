@@ -48,6 +48,8 @@ LOSSES: Registry[Loss] = Registry(
         "t-ce": TCE,
         "r-ce": RCE,
     },
+    group="taurec.losses",
+    members=frozenset({"__call__", "needs", "takes", "scores"}),
 )
 
 

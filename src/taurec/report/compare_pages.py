@@ -10,7 +10,7 @@ from taurec.report.people import some_people
 from taurec.report.plots import Series, bar_plot, interval_plot, line_plot, scatter_plot
 from taurec.report.private import NOTE, Hashed
 from taurec.report.tables import count, number, seconds
-from taurec.report.tryit import try_it
+from taurec.report.tryit import try_it, without_form
 from taurec.report.words import summary
 
 if TYPE_CHECKING:
@@ -197,7 +197,9 @@ def _panel(found: Comparison, rankers: Mapping[str, Ranker], private: Hashed | N
     train = found.split.train
     raw = train.items.ids.to_list()
     names = dict(zip(raw, private.items(raw), strict=True)) if private else None
-    return try_it(dict(list(rankers.items())[:2]), train, names, k=min(10, max(1, train.n_items // 2)))
+    shown = dict(list(rankers.items())[:2])
+    panel = try_it(shown, train, names, k=min(10, max(1, train.n_items // 2)))
+    return Prose(without_form(list(shown))) if panel is None else panel
 
 
 def _protocol(found: Comparison) -> list[Block]:

@@ -1,7 +1,6 @@
-"""Models small enough for a page: rounded to eight bits, folding a history in as their rankers do.
+"""The formulas of :mod:`taurec.foldin`, rounded to eight bits and encoded as text for a page.
 
-Each form has a twin in ``tryit.js``; :meth:`scores` here is what the page computes, and what tests compare with
-the exact ranker.
+Each class has a counterpart in ``tryit.js``; ``scores`` gives the numbers that the page computes.
 """
 
 from __future__ import annotations
@@ -9,23 +8,17 @@ from __future__ import annotations
 import base64
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from taurec.baselines import EASE, IALS, ItemKNN, Popularity
-from taurec.baselines.protocol import unpack
-from taurec.errors import UsageError
-from taurec.ranker import DistanceRanker, EmbeddingRanker, Ranker
-
-Index = NDArray[np.int64]
-Double = NDArray[np.float64]
+from taurec.foldin import ConstantScores, Double, FoldIn, Index, ItemWeights, MeanOfItems, RidgeFactors
 
 LEVELS = 127
-"""Steps of a rounded value on either side of 0."""
+"""Largest absolute value of a rounded number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +62,13 @@ class Rounded:
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """The mean of the unit vectors of a history's items against all items, as :class:`EmbeddingRanker` does it."""
+    """:class:`taurec.foldin.MeanOfItems` with rounded vectors."""
 
     item: Rounded
     kind: ClassVar[str] = "vectors"
 
     def scores(self, history: Sequence[int]) -> Double:
-        return self.item.rows @ self.item.unit[list(history)].mean(axis=0)
+        return MeanOfItems(self.item.rows).scores(history)
 
     def plain(self) -> dict[str, Any]:
         return self.item.plain()
@@ -83,42 +76,33 @@ class Vectors:
 
 @dataclass(frozen=True, eq=False)
 class LeastSquares:
-    """The user vector that :class:`taurec.baselines.IALS` solves for, from rounded item factors.
+    """:class:`taurec.foldin.RidgeFactors` with rounded factors.
 
     Attributes:
         item: [n, D].
-        base: [D, D] float32, ``alpha H^T H`` over the whole catalogue.
-        alpha, l2, nu, n_items: of the ridge ``l2 (|history| + alpha n_items)^nu``.
+        exact: the form that was rounded; its ``base`` is written as float32.
     """
 
     item: Rounded
-    base: NDArray[np.float32]
-    alpha: float
-    l2: float
-    nu: float
-    n_items: int
+    exact: RidgeFactors
     kind: ClassVar[str] = "least-squares"
 
     def scores(self, history: Sequence[int]) -> Double:
-        rows = self.item.rows
-        own = rows[list(history)]
-        ridge = self.l2 * (len(own) + self.alpha * self.n_items) ** self.nu
-        left = own.T @ own + self.base.astype(np.float64) + ridge * np.eye(own.shape[1])
-        user: Double = np.linalg.solve(left, own.sum(axis=0))
-        return rows @ user
+        return replace(self.exact, item=self.item.rows).scores(history)
 
     def plain(self) -> dict[str, Any]:
-        settings = {"alpha": self.alpha, "l2": self.l2, "nu": self.nu, "items": self.n_items}
-        return {**self.item.plain(), "base": _text(self.base), **settings}
+        e = self.exact
+        settings = {"alpha": e.alpha, "l2": e.l2, "nu": e.nu, "items": e.n_items}
+        return {**self.item.plain(), "base": _text(e.base.astype(np.float32)), **settings}
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """The sum of the rows of a weight matrix from items to items, of which only the largest weights are kept.
+    """:class:`taurec.foldin.ItemWeights` with only the largest weights, rounded.
 
     Attributes:
-        gap: [E] uint8, how far the column of an entry lies behind the one before it in its row, -1 at its start.
-            A gap above 255 is bridged by entries of value 0.
+        gap: [E] uint8, the column of an entry minus that of the entry before it in its row, -1 before the first.
+            A gap above 255 is split by entries of value 0.
         value: [E] int8, times the row's ``scale`` [n] float32.
         count: [n] entries of each row.
     """
@@ -152,7 +136,7 @@ class Weights:
         starts = np.r_[True, row[1:] != row[:-1]] if len(row) else np.empty(0, dtype=bool)
         before = np.where(starts, -1, np.r_[0, column[:-1]]) if len(row) else column
         bridges = (column - before - 1) // 255
-        at = np.arange(len(row)) + np.cumsum(bridges)  # where each entry goes once the bridges stand before it
+        at = np.arange(len(row)) + np.cumsum(bridges)  # position of each entry with the zero entries before it
         gap = np.full(len(row) + int(bridges.sum()), 255, dtype=np.uint8)
         values = np.zeros(len(gap), dtype=np.int8)
         gap[at], values[at] = column - before - 255 * bridges, value
@@ -175,13 +159,13 @@ class Weights:
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """The same scores for everyone: popularity."""
+    """:class:`taurec.foldin.ConstantScores`."""
 
     score: NDArray[np.float32]
     kind: ClassVar[str] = "constant"
 
     def scores(self, history: Sequence[int]) -> Double:
-        return self.score.astype(np.float64)
+        return ConstantScores(self.score).scores(history)
 
     def plain(self) -> dict[str, Any]:
         return {"score": _text(self.score)}
@@ -190,58 +174,49 @@ class Constant:
 Folded = Vectors | LeastSquares | Weights | Constant
 
 
-def fold(ranker: Ranker, items: Index, entries: int) -> Folded:
-    """A ranker restricted to some items, in the form that a page holds.
+def fold(form: FoldIn, items: Index, entries: int) -> Folded:
+    """A ranker's formula restricted to some items and rounded, as a page holds it.
 
     Args:
-        ranker: an :class:`EmbeddingRanker` or a baseline.
-        items: [n] their indices; the form numbers them 0 to n - 1 in this order.
-        entries: weights that an item-to-item model may keep.
-    Raises: UsageError for a ranker without such a form.
+        form: of :meth:`taurec.ranker.Ranker.fold_in`.
+        items: [n] their indices; the result numbers them 0 to n - 1 in this order.
+        entries: number of weights that an item-to-item model may keep.
 
-    >>> ranker = EmbeddingRanker(np.zeros((1, 2), "f4"), np.array([[1, 0], [0.6, 0.8], [0, 2]], "f4"))
-    >>> fold(ranker, np.arange(3), 0).scores([0]).round(2).tolist()
+    >>> exact = MeanOfItems(np.array([[1, 0], [0.6, 0.8], [0, 2]], "f4"))
+    >>> fold(exact, np.arange(3), 0).scores([0]).round(2).tolist()
     [1.0, 0.6, 0.0]
     """
-    if isinstance(ranker, EmbeddingRanker) and not isinstance(ranker, DistanceRanker):
-        return Vectors(Rounded.of(ranker.item[items]))
-    if isinstance(ranker, IALS):
-        factors = ranker.state()["item"]
-        base = (ranker.alpha * factors.T @ factors).astype(np.float32)
-        return LeastSquares(
-            Rounded.of(factors[items]), base, ranker.alpha, ranker.l2, ranker.nu, ranker.n_items
-        )  # fmt: skip
-    if isinstance(ranker, Popularity):
-        return Constant(ranker.item_vectors()[items, 0])
-    if isinstance(ranker, EASE | ItemKNN):
-        return Weights.of(weights(ranker, items), entries)
-    raise UsageError(f"{type(ranker).__name__} cannot be tried in a page; embedding models and baselines can")
+    match form.restricted(items):
+        case MeanOfItems() as some:
+            return Vectors(Rounded.of(some.item))
+        case RidgeFactors() as some:
+            return LeastSquares(Rounded.of(some.item), some)
+        case ItemWeights() as some:
+            return Weights.of(csr_array(some.weights), entries)
+        case ConstantScores() as some:
+            return Constant(some.score.astype(np.float32))
 
 
-def weights(ranker: EASE | ItemKNN, items: Index) -> csr_array:
-    """[n, n] from the items of a history to scores, of EASE or ItemKNN."""
-    if isinstance(ranker, EASE):
-        return csr_array(ranker.weights()[np.ix_(items, items)])
-    return csr_array(unpack(ranker.state(), "neighbours")[items][:, items])
+def fixed_bytes(form: FoldIn, n: int) -> int:
+    """Bytes in a page of n items of it, without the weights of an item-to-item model."""
+    match form:
+        case MeanOfItems(item=item):
+            return _encoded(n * item.shape[1]) + _encoded(4 * n)
+        case RidgeFactors(item=item):
+            return _encoded(n * item.shape[1]) + _encoded(4 * n) + _encoded(4 * item.shape[1] ** 2)
+        case ItemWeights():
+            return 2 * _encoded(4 * n)
+        case ConstantScores():
+            return _encoded(4 * n)
 
 
-def fixed_bytes(ranker: Ranker, n: int) -> int:
-    """What n items of it cost in a page, without the weights of item-to-item models.
-
-    Raises: UsageError for a ranker that no page can hold.
-    """
-    if isinstance(ranker, EmbeddingRanker | IALS) and not isinstance(ranker, DistanceRanker):
-        dim = ranker.item_vectors().shape[1]
-        return _encoded(n * dim) + _encoded(4 * n) + (_encoded(4 * dim * dim) if isinstance(ranker, IALS) else 0)
-    if isinstance(ranker, EASE | ItemKNN):
-        return 2 * _encoded(4 * n)
-    if isinstance(ranker, Popularity):
-        return _encoded(4 * n)
-    raise UsageError(f"{type(ranker).__name__} cannot be tried in a page; embedding models and baselines can")
+def most_entries(form: FoldIn, n: int) -> int:
+    """The largest number of weights that n items of it can have."""
+    return min(form.most, n) * n if isinstance(form, ItemWeights) else 0
 
 
 def _encoded(n: int) -> int:
-    """Letters of n bytes in base64."""
+    """Length of n bytes in base64."""
     return (n + 2) // 3 * 4
 
 

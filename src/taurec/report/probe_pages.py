@@ -11,7 +11,7 @@ from taurec.report.plots import Series, interval_plot, line_plot, scatter_plot
 from taurec.report.private import NOTE, Hashed
 from taurec.report.probe import STAGES, best_of_each, probe_words
 from taurec.report.tables import count, number
-from taurec.report.tryit import try_it
+from taurec.report.tryit import try_it, without_form
 
 if TYPE_CHECKING:
     from taurec.studies.search import Probe
@@ -46,7 +46,10 @@ def probe_page(
     raw = train.items.ids.to_list()
     names = dict(zip(raw, private.items(raw), strict=True)) if private else None
     panel = try_it(ranker, train, names, k=min(10, max(1, train.n_items // 2)))
-    sections += [Section("Try it", [panel]), Section("The command that makes it", [Prose(make)])]
+    sections += [
+        Section("Try it", [Prose(without_form(list(ranker))) if panel is None else panel]),
+        Section("The command that makes it", [Prose(make)]),
+    ]
     words = "\n\n".join(probe_words(found))
     title = f"A model for {found.source}"
     return Page(title, words, sections, command, facts or {}, found.chosen.run.model_dump(mode="json"))

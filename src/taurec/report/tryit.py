@@ -5,27 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from taurec.baselines import EASE, ItemKNN
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.evaluation.topk import tie_ranks
+from taurec.foldin import FoldIn
 from taurec.ranker import Ranker
-from taurec.report.folded import Folded, Weights, fixed_bytes, fold
+from taurec.report.folded import Folded, Weights, fixed_bytes, fold, most_entries
 
 BUDGET = 1_400_000
-"""Bytes of the panel's data, so that a page keeps below 2 MB."""
+"""Bytes of the panel's data, which keep a page below 2 MB."""
 
 FEWEST = 100
-"""Weights an item that an item-to-item model must be left with; rather than fewer, items are left out."""
+"""Smallest number of weights for each item of an item-to-item model; items are left out before it falls below."""
 
 ENTRY = 8 / 3
-"""Bytes of a weight: two, in base64."""
+"""Bytes of one weight: two, in base64."""
 
 SAMPLE = 100
 """Histories on which the rounded lists are compared with the exact ones."""
@@ -40,7 +40,7 @@ class TryItModel:
 
     Attributes:
         label: its name.
-        form: what the page holds of it.
+        form: its formula with rounded numbers.
         agreement: mean share of its k best items that are among the exact k best, over histories of the log.
     """
 
@@ -54,11 +54,12 @@ class TryIt:
     """A block of a page, made by :func:`try_it`.
 
     Attributes:
-        items: names, one an item, in the order that settles ties.
-        models: two or more give two lists side by side, one gives one.
-        catalogue: items of the whole catalogue.
+        items: names of the items, in the order that settles ties.
+        models: two or more give two lists side by side, one gives one list.
+        catalogue: size of the whole catalogue.
         start: positions of the items that are picked when the page opens.
         k: length of the lists.
+        left_out: labels of models that a page cannot compute.
     """
 
     items: Sequence[str]
@@ -66,6 +67,7 @@ class TryIt:
     catalogue: int
     start: Sequence[int] = ()
     k: int = 10
+    left_out: Sequence[str] = ()
     kind: ClassVar[str] = "tryit"
 
     def best(self, model: int, history: Sequence[int]) -> list[int]:
@@ -97,7 +99,14 @@ class TryIt:
         return (
             f"Computed in this page from {which}, with numbers rounded to eight bits{more}. "
             f"Share of the exact lists that is kept, on {SAMPLE} histories of the log: {agreed}."
+            + (f" {without_form(self.left_out)}" if self.left_out else "")
         )
+
+
+def without_form(labels: Sequence[str]) -> str:
+    """The sentence on models that a page cannot compute."""
+    be = "is" if len(labels) == 1 else "are"
+    return f"{', '.join(labels)} {be} not shown here: no formula is known by which a page could compute the lists."
 
 
 def try_it(
@@ -108,19 +117,20 @@ def try_it(
     start: Sequence[str] = (),
     k: int = 10,
     budget: int = BUDGET,
-) -> TryIt:
-    """A panel for models of one log.
+) -> TryIt | None:
+    """A panel for models of one log; None where no model has a formula that a page can compute.
 
     Where the catalogue is too large for the budget, the most popular items that fit are taken, and the panel says so.
+    Models without a formula (:meth:`taurec.ranker.Ranker.fold_in`) are left out, and the panel names them.
 
     Args:
-        rankers: by label; embedding models and baselines, see :func:`taurec.report.folded.fold`.
+        rankers: by label.
         train: the log they were fitted to.
         names: what to show for raw item ids, such as titles or hashes; the ids themselves by default.
         start: raw ids picked at first; the three most popular items by default.
         k: length of the lists.
-        budget: bytes at most.
-    Raises: UsageError for a ranker of another kind or of another log, or a budget too small for 2 k items.
+        budget: upper bound in bytes.
+    Raises: UsageError for no rankers, a ranker of another log, or a budget too small for 2 k items.
 
     >>> from taurec.baselines import Popularity
     >>> log = Interactions.from_pairs([0, 0, 1], [0, 1, 1])
@@ -133,23 +143,26 @@ def try_it(
     for label, ranker in rankers.items():
         if ranker.n_items != train.n_items:
             raise UsageError(f"{label} knows {ranker.n_items:,} items and the log has {train.n_items:,}")
+    found = {label: ranker.fold_in() for label, ranker in rankers.items()}
+    exact = {label: form for label, form in found.items() if form is not None}
+    if not exact:
+        return None
     raw = train.items.ids.to_list()
     shown = _distinct(raw, names or {})
     popular = np.argsort(-train.item_counts, kind="stable")
-    n = _how_many(rankers, [shown[i] for i in popular], budget)
+    n = _how_many(list(exact.values()), [shown[i] for i in popular], budget)
     if n < min(2 * k, train.n_items):
         raise UsageError(f"a budget of {budget:,} bytes has room for {n} items; a panel needs {2 * k}")
     chosen = popular[:n]
     chosen = chosen[np.argsort(tie_ranks(train.items)[chosen])]
     items = [shown[i] for i in chosen]
-    place = {raw[i]: at for at, i in enumerate(chosen)}
-    forms = _forms(rankers, chosen, budget - _names_size(items))
+    position = {raw[i]: at for at, i in enumerate(chosen)}
+    forms = _forms(exact, chosen, budget - _names_size(items))
     models = [
-        TryItModel(label, form, _agreement(form, ranker, train, chosen, k))
-        for (label, ranker), form in zip(rankers.items(), forms, strict=True)
+        TryItModel(label, form, _agreement(form, rankers[label], train, chosen, k)) for label, form in forms.items()
     ]
-    first = [place[r] for r in start if r in place] or [place[raw[i]] for i in popular[: min(3, n - 1)]]
-    return TryIt(items, models, train.n_items, first, k)
+    first = [position[r] for r in start if r in position] or [position[raw[i]] for i in popular[: min(3, n - 1)]]
+    return TryIt(items, models, train.n_items, first, k, [label for label in rankers if label not in exact])
 
 
 def _distinct(raw: Sequence[str], names: Mapping[str, str]) -> list[str]:
@@ -161,54 +174,40 @@ def _distinct(raw: Sequence[str], names: Mapping[str, str]) -> list[str]:
     return [name if counts[name] == 1 else f"{name} ({r})" for r, name in zip(raw, shown, strict=True)]
 
 
-def _how_many(rankers: Mapping[str, Ranker], shown: Sequence[str], budget: int) -> int:
-    """How many of the items fit."""
+def _how_many(forms: Sequence[FoldIn], shown: Sequence[str], budget: int) -> int:
+    """The number of items that fit."""
     sizes = np.cumsum([len(json.dumps(name, ensure_ascii=False).encode()) + 2 for name in shown])
     n = len(shown)
     while n > 0:
-        least = sum(_entries_at_least(r, n) for r in rankers.values()) * ENTRY
-        if sizes[n - 1] + sum(fixed_bytes(r, n) for r in rankers.values()) + least <= budget:
+        least = sum(min(FEWEST * n, most_entries(form, n)) for form in forms) * ENTRY
+        if sizes[n - 1] + sum(fixed_bytes(form, n) for form in forms) + least <= budget:
             break
         n = n * 19 // 20
     return n
 
 
-def _entries_at_least(ranker: Ranker, n: int) -> int:
-    return min(FEWEST * n, _entries_at_most(ranker, n))
-
-
-def _entries_at_most(ranker: Ranker, n: int) -> int:
-    if isinstance(ranker, ItemKNN):
-        return min(ranker.k, n) * n
-    return n * n if isinstance(ranker, EASE) else 0
-
-
-def _forms(rankers: Mapping[str, Ranker], chosen: NDArray[np.int64], budget: int) -> list[Folded]:
-    """Each model's form; what the others leave is shared by item-to-item models, those with fewer weights first."""
+def _forms(exact: Mapping[str, FoldIn], chosen: NDArray[np.int64], budget: int) -> dict[str, Folded]:
+    """Each model's rounded form; item-to-item models share the rest of the budget, those with fewer weights first."""
     n = len(chosen)
-    room = budget - sum(fixed_bytes(r, n) for r in rankers.values())
+    room = budget - sum(fixed_bytes(form, n) for form in exact.values())
     made: dict[str, Folded] = {}
-    waiting = sorted(rankers, key=lambda label: _entries_at_most(rankers[label], n))
+    waiting = sorted(exact, key=lambda label: most_entries(exact[label], n))
     for position, label in enumerate(waiting):
-        most = _entries_at_most(rankers[label], n)
-        if not most:
-            made[label] = fold(rankers[label], chosen, 0)
-            continue
+        most = most_entries(exact[label], n)
         allowed = room / (len(waiting) - position)
         keep = max(1, min(most, int(allowed / ENTRY)))
-        form = fold(rankers[label], chosen, keep)
-        spent = _weights_size(form)
-        while spent > allowed and keep > 1:  # entries that bridge wide gaps are not known beforehand
-            keep = max(1, int(keep * 0.9 * allowed / spent))
-            form = fold(rankers[label], chosen, keep)
-            spent = _weights_size(form)
+        form = fold(exact[label], chosen, keep)
+        while _entries_bytes(form) > allowed and keep > 1:  # entries that split wide gaps are not known beforehand
+            keep = max(1, int(keep * 0.9 * allowed / _entries_bytes(form)))
+            form = fold(exact[label], chosen, keep)
         made[label] = form
-        room -= spent
-    return [made[label] for label in rankers]
+        room -= _entries_bytes(form)
+    return {label: made[label] for label in exact}
 
 
-def _weights_size(form: Any) -> int:
-    return int(len(form.gap) * ENTRY) + 8
+def _entries_bytes(form: Folded) -> int:
+    """Bytes in a page of the weights of an item-to-item model; 0 for others."""
+    return int(len(form.gap) * ENTRY) + 8 if isinstance(form, Weights) else 0
 
 
 def _names_size(items: Sequence[str]) -> int:

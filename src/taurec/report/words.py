@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def summary(found: Comparison) -> list[str]:
     """The findings of a comparison, one sentence or two each, the most important first."""
-    lines = [verdict(found), *_kinds(found), _use(found), _front(found), _budget(found), *_seeds(found)]
+    lines = [verdict(found), *_kinds(found), _use(found), _front(found), _budget(found), *_seeds(found), *found.notes]
     return [line for line in lines if line]
 
 

@@ -30,8 +30,15 @@ NEGATIVES: Registry[NegativeSampler] = Registry(
         "noisy-held-out": NoisyHeldOut,
         "none": NoNegatives,
     },
+    group="taurec.negatives",
+    members=frozenset({"bind"}),
 )
-ORDERS: Registry[Order] = Registry("order", {"shuffled": Shuffled, "user-blocks": UserBlocks})
+ORDERS: Registry[Order] = Registry(
+    "order",
+    {"shuffled": Shuffled, "user-blocks": UserBlocks},
+    group="taurec.orders",
+    members=frozenset({"bind"}),
+)
 
 __all__ = [
     "NEGATIVES",

@@ -85,7 +85,7 @@ def settled(run: Run, numbers: Mapping[str, float] | None = None) -> Run:
 def _settled(loss: Choice, numbers: Mapping[str, float] | None = None) -> Choice:
     defaults, given = LOSSES.settings(loss.name), numbers or {}
     found = {name: given.get(name, defaults[name].default) for name in auto_settings(loss)}
-    return Choice(name=loss.name, settings={**loss.settings, **found})
+    return loss.model_copy(update={"settings": {**loss.settings, **found}})
 
 
 def _loss(given: Any, nested: Mapping[str, Mapping[str, Any]]) -> Choice:
@@ -93,11 +93,8 @@ def _loss(given: Any, nested: Mapping[str, Mapping[str, Any]]) -> Choice:
     if isinstance(given, Mapping):
         given = Choice(**given)
     if not isinstance(given, Choice):
-        name, *values = str(given).split(":")
-        known = list(LOSSES.settings(name))
-        if len(values) > len(known):
-            return _choice("loss", given, nested)  # which refuses it
-        given = Choice(name=name, settings=dict(zip(known, values, strict=False)))
+        name, own = LOSSES.read(given)
+        given = Choice(name=name, settings=own)
     declared = loss_class(given.name)
     preset = {k.removeprefix("loss."): v for k, v in declared.preset().items() if k.startswith("loss.")}
     settings = {**preset, **given.settings, **nested.get("loss", {})}
@@ -106,8 +103,9 @@ def _loss(given: Any, nested: Mapping[str, Mapping[str, Any]]) -> Choice:
         only = f"of {given.name} only {declared.temperature} can"
         can = only if declared.temperature else f"{given.name} has no temperature to find"
         raise UsageError(f"loss.{wrong[0]} cannot be auto; {can}")
-    found = _choice("loss", given.name, {"loss": {key: value for key, value in settings.items() if key not in auto}})
-    return Choice(name=found.name, settings={**found.settings, **dict.fromkeys(auto, AUTO)})
+    numbers = {key: value for key, value in settings.items() if key not in auto}
+    found = _choice("loss", Choice(name=given.name, settings=numbers), {})
+    return found.model_copy(update={"settings": {**found.settings, **dict.fromkeys(auto, AUTO)}})
 
 
 AUTO = "auto"
@@ -123,18 +121,37 @@ REGISTRIES: dict[str, Registry[Any]] = {
 
 
 def _choice(kind: str, given: Any, nested: Mapping[str, Mapping[str, Any]]) -> Choice:
-    """A registry entry with all its settings, defaults included."""
+    """A registry entry with all its settings, defaults included, from a text, a choice, a class or an object."""
     registry = REGISTRIES[kind]
     if isinstance(given, Mapping):
         given = Choice(**given)
-    text, settings = (given.name, given.settings) if isinstance(given, Choice) else (str(given), {})
-    name, settings = registry.parse(text, {**settings, **nested.get(kind, {})})
+    name, settings = (given.name, given.settings) if isinstance(given, Choice) else registry.read(given)
+    settings = registry.checked(name, {**settings, **nested.get(kind, {})})
     for key, parameter in registry.settings(name).items():
         if key not in settings and parameter.default is not inspect.Parameter.empty:
             settings[key] = parameter.default
     seed = {"seed": 0} if kind in ("backbone", "model") else {}
     registry.build(name, *((_ONE_PAIR,) if kind == "backbone" else ()), given=settings, **seed)
-    return Choice(name=name, settings=dict(sorted(settings.items())))
+    return Choice(name=name, settings=dict(sorted(settings.items())), version=registry.version(name))
+
+
+def check_parts(run: Run) -> None:
+    """Refuse a run whose parts from outside the package cannot be imported.
+
+    Raises: UsageError naming the part, what a saved model can do without it, and what to do.
+    """
+    kinds = ("model",) if run.model is not None else ("backbone", "loss", "negatives", "order")
+    for kind in kinds:
+        choice: Choice | None = getattr(run, kind)
+        if choice is None or ":" not in choice.name:
+            continue
+        try:
+            REGISTRIES[kind][choice.name]
+        except UsageError as error:
+            made = f", made with version {choice.version}" if choice.version else ""
+            raise UsageError(
+                f"this run cannot be fitted here{made}: {error}. A saved model ranks without it; only fit needs it"
+            ) from error
 
 
 _ONE_PAIR = Interactions.from_pairs([0], [0])

@@ -1,30 +1,33 @@
-"""From the names of models to the runs that validation chooses from."""
+"""From the models of a comparison to the runs that validation chooses from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any, Literal
 
+from taurec.backbones import BACKBONES
 from taurec.baselines import BASELINES
 from taurec.errors import UsageError, did_you_mean
-from taurec.losses import loss_class
-from taurec.run import OF_TRAINED_MODELS, Run
+from taurec.losses import LOSSES, loss_class
+from taurec.plugins import importable
+from taurec.run import OF_TRAINED_MODELS, Choice, Run
 from taurec.training.presets import resolve
 
 Tune = Literal["all", "baselines", "none"]
 BASELINES_ALWAYS = ("popularity", "itemknn", "ease", "ials")
-"""Stand beside every result, asked for or not."""
+"""Part of every comparison, whether named or not."""
 
 
-def candidates(label: str, tune: Tune, fields: Mapping[str, Any], tries: int | None = None) -> list[Run]:
+def candidates(model: object, tune: Tune, fields: Mapping[str, Any], tries: int | None = None) -> list[Run]:
     """The runs that validation chooses from; a value that was given is not varied.
 
     Args:
-        label: a baseline by name, or ``backbone:loss``.
-        tune: whose grids are tried.
-        fields: run fields common to all models; what only trained models have is left out for baselines.
-        tries: at most so many points of a grid, spread evenly over it; None takes all.
+        model: as for :func:`parts_of`.
+        tune: which grids are tried.
+        fields: run fields common to all models; those of trained models alone are left out for baselines.
+        tries: upper bound on the points of a grid, spread evenly over it; None takes all.
     Raises: UsageError for an unknown name.
 
     >>> [run.loss.settings["tau"] for run in candidates("mf:sl", "all", {})]
@@ -32,38 +35,90 @@ def candidates(label: str, tune: Tune, fields: Mapping[str, Any], tries: int | N
     >>> [run.loss.settings["tau"] for run in candidates("mf:sl", "all", {}, tries=1)]
     [0.1]
     """
-    if ":" in label:
-        backbone, loss = label.split(":", 1)
-        base: dict[str, Any] = {"backbone": backbone, "loss": loss, **fields}
-        named = set(fields) | {
-            f"{part}.{key}" for part, keys in dict(fields.get("settings") or {}).items() for key in keys
-        }
-        grid = {k: v for k, v in loss_class(loss).grid().items() if k not in named} if tune == "all" else {}
-        points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
-        return [resolve(**_with(base, point)) for point in evenly(points, tries)]
-    if label not in BASELINES:
-        raise UsageError(f"unknown model {label!r}{did_you_mean(label, BASELINES)}, or backbone:loss such as mf:bsl")
-    settings: Sequence[Mapping[str, Any]] = getattr(BASELINES[label], "GRID", ({},)) if tune != "none" else ({},)
-    allowed = {k: v for k, v in fields.items() if k in Run.model_fields and k not in OF_TRAINED_MODELS}
-    return [resolve(model=label, settings={"model": dict(point)}, **allowed) for point in evenly(settings, tries)]
+    parts = parts_of(model)
+    if "model" in parts:
+        allowed = {k: v for k, v in fields.items() if k in Run.model_fields and k not in OF_TRAINED_MODELS}
+        name, own = BASELINES.read(parts["model"])
+        choice = {"name": name, "settings": own}
+        grid = baseline_grid(name) if tune != "none" else ({},)
+        points = list({json.dumps({**point, **own}): {**point, **own} for point in grid}.values())
+        return [resolve(model=choice, settings={"model": point}, **allowed) for point in evenly(points, tries)]
+    base: dict[str, Any] = {**fields, **parts}
+    name, own = LOSSES.read(base.get("loss", "sl"))
+    named = {*base, *(f"loss.{key}" for key in own)}
+    named |= {f"{part}.{key}" for part, keys in dict(base.get("settings") or {}).items() for key in keys}
+    varied = {k: v for k, v in loss_class(name).grid().items() if k not in named} if tune == "all" else {}
+    product_points = [dict(zip(varied, values, strict=True)) for values in product(*varied.values())]
+    return [resolve(**_with(base, point)) for point in evenly(product_points, tries)]
 
 
-def untuned(labels: Iterable[str], tune: Tune) -> list[str]:
-    """A sentence for each trained model that ``tune`` asks to vary and whose loss declares no grid.
+def parts_of(model: object) -> dict[str, Any]:
+    """The run fields that a model of a comparison stands for.
 
-    >>> untuned(["mf:sl", "ease"], "all")
-    []
+    Args:
+        model: a baseline by name, ``backbone:loss``, or either with ``module:Class`` for a name; a class or an object
+            of a baseline, of a loss (on ``mf``), or a class of a backbone (with ``sl``); a pair of backbone and loss;
+            or a mapping of run fields.
+    Raises: UsageError for anything else.
+
+    >>> parts_of("ease"), parts_of("mf:bsl"), parts_of("mf:my_module:MyLoss")
+    ({'model': 'ease'}, {'backbone': 'mf', 'loss': 'bsl'}, {'backbone': 'mf', 'loss': 'my_module:MyLoss'})
     """
-    losses = {label: label.split(":", 1)[1] for label in labels if ":" in label and tune == "all"}
-    return [
-        f"{label}: loss {loss} declares no grid, so its preset alone is fitted"
-        for label, loss in losses.items()
-        if not loss_class(loss).grid()
-    ]
+    if isinstance(model, str):
+        return _parts_of_text(model)
+    if isinstance(model, Mapping):
+        return dict(model)
+    if isinstance(model, tuple) and len(model) == 2:
+        return {"backbone": model[0], "loss": model[1]}
+    if BASELINES.accepts(model):
+        return {"model": model}
+    if BACKBONES.accepts(model):
+        return {"backbone": model, "loss": "sl"}
+    if LOSSES.accepts(model):
+        return {"backbone": "mf", "loss": model}
+    raise UsageError(
+        f"{model!r} is not a model; give a name, a baseline, a loss, a backbone, or a (backbone, loss) pair"
+    )
+
+
+def _parts_of_text(label: str) -> dict[str, Any]:
+    first, *rest = label.split(":")
+    if not rest:
+        known = [*BASELINES, *(plugin.name for plugin in BASELINES.plugins())]
+        if label not in known:
+            raise UsageError(f"unknown model {label!r}{did_you_mean(label, known)}, or backbone:loss such as mf:bsl")
+        return {"model": label}
+    if first not in BACKBONES and importable(first):
+        dotted = f"{first}:{rest[0]}"
+        return {"model": dotted} if len(rest) == 1 else {"backbone": dotted, "loss": ":".join(rest[1:])}
+    return {"backbone": first, "loss": ":".join(rest)}
+
+
+def label_of(model: object, run: Run) -> str:
+    """The name of a model in tables: a text as it was given, unless it names a class by its module."""
+    return model if isinstance(model, str) and not any(":" in c.name for c in _choices(run)) else run.label
+
+
+def _choices(run: Run) -> list[Choice]:
+    return [run.backbone, run.loss] if run.model is None else [run.model]
+
+
+def baseline_grid(name: str) -> Sequence[Mapping[str, Any]]:
+    """The settings of a baseline that are tried on validation."""
+    declared: Any = BASELINES[name]
+    grid: Sequence[Mapping[str, Any]] = declared.GRID
+    return grid
+
+
+def untuned(label: str, runs: Sequence[Run], tune: Tune, tries: int | None) -> str:
+    """The remark on a trained model of which nothing was varied although all grids were asked for, or no text."""
+    if tune != "all" or len(runs) > 1 or runs[0].model is not None or tries == 1:
+        return ""
+    return f"{label} was compared with one setting: its loss declares no grid, or every value of it was given."
 
 
 def evenly(points: Sequence[Any], most: int | None) -> list[Any]:
-    """At most so many of a sequence, from the middles of equal stretches of it.
+    """At most ``most`` elements of a sequence, from the middles of equal stretches of it.
 
     >>> evenly("abcdefg", 3), evenly("ab", 3), evenly("abc", 1)
     (['b', 'd', 'f'], ['a', 'b'], ['b'])

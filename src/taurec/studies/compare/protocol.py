@@ -18,7 +18,7 @@ from taurec.evaluation.ranking import Evaluation
 from taurec.evaluation.significance import bootstrap, compare_paired, holm, over_seeds
 from taurec.recommender import Recommender
 from taurec.run import Run
-from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates, untuned
+from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates, label_of, untuned
 from taurec.studies.compare.memory import peak_memory
 from taurec.studies.compare.results import Comparison, Row, Versus
 from taurec.training.interrupt import pass_on
@@ -27,7 +27,7 @@ from taurec.training.records import Progress
 
 def compare(
     source: Any = "debian",
-    models: Sequence[str] = ("popularity", "itemknn", "ease", "ials", "mf:bpr", "mf:sl", "mf:bsl", "mf:mml"),
+    models: Sequence[object] = ("popularity", "itemknn", "ease", "ials", "mf:bpr", "mf:sl", "mf:bsl", "mf:mml"),
     *,
     seeds: int = 1,
     tune: Tune = "baselines",
@@ -44,7 +44,8 @@ def compare(
 
     Args:
         source: as for :meth:`taurec.recommender.Recommender.fit`.
-        models: baselines by name, trained models as ``backbone:loss``.
+        models: baselines by name, trained models as ``backbone:loss``; classes and objects too, see
+            :func:`taurec.studies.compare.candidates.parts_of`.
         seeds: how many seeds of initial values and draws; the division stays that of the first.
         tune: grids for ``all`` models, for ``baselines`` only, or ``none``.
         metrics: test metrics; the selection metric is added where it is missing.
@@ -60,10 +61,16 @@ def compare(
     given = dict(fields or {})
     first_seed = int(given.pop("seed", 0))
     say = on_progress or (lambda line: None)
-    wanted = list(dict.fromkeys([*models, *(b for b in BASELINES_ALWAYS if b not in models)]))
-    runs_of = {label: candidates(label, tune, {**given, "seed": first_seed}, tries) for label in wanted}
-    for line in untuned(wanted, tune):
-        say(line)
+    runs_of: dict[str, list[Run]] = {}
+    for model in models:
+        runs = candidates(model, tune, {**given, "seed": first_seed}, tries)
+        label = label_of(model, runs[0])
+        if label in runs_of and runs_of[label] != runs:
+            raise UsageError(f"two models are named {label}; a comparison can hold one of them")
+        runs_of[label] = runs
+    for label in BASELINES_ALWAYS:
+        if label not in runs_of:
+            runs_of[label] = candidates(label, tune, {**given, "seed": first_seed}, tries)
     some = next(iter(runs_of.values()))[0]
     parts, name = split_source(source, some)
     if not len(parts.test) or not len(parts.valid):
@@ -89,6 +96,7 @@ def compare(
         chosen=max(fitted, key=lambda f: f.valid).model,
         models={f.label: f.model for f in fitted},
         versus=_versus(fitted, some.metric, first_seed),
+        notes=[note for label, runs in runs_of.items() if (note := untuned(label, runs, tune, tries))],
     )
 
 

@@ -78,6 +78,8 @@ class Comparison:
     """Label -> the model with its chosen setting, of the first seed."""
     versus: Versus | None = None
     """None where no model was trained."""
+    notes: list[str] = field(default_factory=list)
+    """Remarks, such as on a model of which nothing was varied."""
 
     @property
     def best(self) -> Row:

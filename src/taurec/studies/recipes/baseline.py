@@ -14,6 +14,7 @@ from taurec.data.split import Split, data_hash
 from taurec.evaluation.ranking import evaluate_ranker
 from taurec.run import Run
 from taurec.studies.audit.noise.journal import Journal
+from taurec.studies.compare.candidates import baseline_grid
 from taurec.studies.recipes.recipe import METRICS, Protocol, Recipe
 from taurec.studies.search.baselines import forecast as seconds_of_a_fit
 from taurec.training.device import use_threads
@@ -22,8 +23,7 @@ from taurec.training.device import use_threads
 def grid_of(run: Run) -> tuple[dict[str, Any], ...]:
     """The settings that are tried on validation."""
     assert run.model is not None
-    found: tuple[dict[str, Any], ...] = getattr(BASELINES[run.model.name], "GRID", ({},))
-    return found
+    return tuple(dict(point) for point in baseline_grid(run.model.name))
 
 
 def forecast_baseline(run: Run, parts: Split) -> tuple[float, int]:

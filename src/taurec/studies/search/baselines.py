@@ -1,4 +1,4 @@
-"""Baselines by the clock: the defaults of all first, then their grids in turn, as long as there is time."""
+"""Baselines within a given time: the defaults of all first, then their grids in turn, while there is time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from taurec import draw
-from taurec.baselines import BASELINES
+from taurec.baselines import BASELINES, Baseline
 from taurec.data.interactions import Interactions
 from taurec.data.split import Split
 from taurec.errors import ResourceError
@@ -20,13 +20,8 @@ from taurec.run import Run
 from taurec.studies.compare.candidates import BASELINES_ALWAYS, candidates
 from taurec.studies.search.results import Try, setting_text
 
-FEW_USERS, FEW_ITEMS = 1000, 2000
-"""A forecast is made by a fit to so many users, for EASE to so many items."""
-
-
-SPARSE_SECONDS = 1e-9
-"""Of a product of a sparse matrix with a dense one, for each number it adds: from the matrix of users to EASE's
-weights, and from these to scores."""
+FEW_USERS = 1000
+"""Number of users on which a baseline without a declared cost is measured."""
 
 
 @dataclass
@@ -46,9 +41,10 @@ def fit_baselines(
     say: Callable[[str], None],
     labels: Iterable[str] = BASELINES_ALWAYS,
 ) -> Baselines:
-    """Fit baselines to the training part until the clock says so; the cheapest is fitted in any case.
+    """Fit baselines to the training part until the time is over.
 
-    None is begun that would take longer than is left, by what it took the last time or by :func:`forecast`.
+    A fit that would take longer than the time left, by the last fit of that baseline or by :func:`forecast`, is not
+    started. A baseline that declares a cost of 0 seconds is fitted in any case.
     """
     found, queue, took = Baselines(), _in_turns(labels, fields), dict[str, float]()
     given_up = set[str]()
@@ -57,7 +53,7 @@ def fit_baselines(
         if label in given_up:
             continue
         left = until - clock()
-        if label != "popularity":
+        if not _costs_nothing(run, parts.train):
             if left <= 0:
                 given_up.add(label)
                 if label not in took:
@@ -88,32 +84,37 @@ def fit_baselines(
 
 
 def forecast(run: Run, parts: Split) -> float:
-    """Seconds that a baseline will take on the training part and its validation, from a fit to a part of the log.
+    """Seconds that a baseline will take on the training part and its validation.
 
-    EASE is fitted to a log of few pairs, which is nothing but its inverse, and grows with the third power of users or
-    items, whichever are fewer; others are fitted to some users and grow with their number, which is an upper bound. A
-    small log needs no forecast: 0.
+    It is the cost that the baseline declares (:meth:`taurec.baselines.Baseline.fit_cost`). One without is fitted to
+    some users, and its time grows with their number, which is an upper bound; a small log needs no forecast: 0.
     """
-    assert run.model is not None
+    baseline = _built(run)
     train, valid = parts.train, parts.valid
-    ease, side = run.model.name == "ease", min(train.n_users, train.n_items)
-    if (side <= FEW_ITEMS) if ease else (train.n_users <= 2 * FEW_USERS):
+    cost = baseline.fit_cost(train)
+    if cost is not None:
+        return cost.seconds
+    if train.n_users <= 2 * FEW_USERS:
         return 0.0
-    if ease:
-        some = Interactions.from_pairs(np.arange(FEW_ITEMS), np.arange(FEW_ITEMS))
-        took = float("inf")
-        for _ in range(3):  # the cube makes a mountain of every hiccup: the least of three
-            started = time.perf_counter()
-            BASELINES.build("ease", given=run.model.settings).fit(some)
-            took = min(took, time.perf_counter() - started)
-        return took * (side / FEW_ITEMS) ** 3 + SPARSE_SECONDS * len(train) * (train.n_users + train.n_items)
     drawn = draw.permutation(draw.key(run.seed, "probe forecast"), train.n_users)[:FEW_USERS]
     some, held = (part.take(np.isin(part.user_of, drawn)) for part in (train, valid))
     started = time.perf_counter()
-    ranker = BASELINES.build(run.model.name, given=run.model.settings, seed=run.seed).fit(some)
+    ranker = baseline.fit(some)
     if len(held):
         evaluate_ranker(ranker, held, some, [run.metric])
     return (time.perf_counter() - started) * train.n_users / FEW_USERS
+
+
+def _built(run: Run) -> Baseline:
+    """The baseline of a run, not fitted."""
+    assert run.model is not None
+    return BASELINES.build(run.model.name, given=run.model.settings, seed=run.seed)
+
+
+def _costs_nothing(run: Run, train: Interactions) -> bool:
+    """Whether a baseline declares that its fit takes no time."""
+    cost = _built(run).fit_cost(train)
+    return cost is not None and cost.seconds == 0
 
 
 def _in_turns(labels: Iterable[str], fields: Mapping[str, Any]) -> list[Run]:

@@ -61,7 +61,8 @@ def make_pool(
         until: when the clock says so no further model is measured; the first is in any case.
     """
     grids = {label: candidates(label, "all", fields) for label in models}
-    epoch, notes = dict[str, float](), untuned(models, "all")
+    epoch = dict[str, float]()
+    notes = [note for label, runs in grids.items() if (note := untuned(label, runs, "all", None))]
     for label, runs in grids.items():
         if epoch and clock() > until:
             notes.append(f"{label} left out: no time to measure what it takes")

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from taurec.baselines import BASELINES
 from taurec.evaluation.significance import Interval, Paired
 from taurec.losses import loss_class
 from taurec.recommender import Recommender
 from taurec.run import Run
+from taurec.studies.compare.candidates import baseline_grid
 
 Stage = Literal["baseline", "probe", "whole"]
 """A baseline; a turn or more in the rounds; trained with the time that was left after them."""
@@ -91,7 +91,7 @@ def setting_text(run: Run) -> str:
     ('tau_neg=0.1, tau_pos=1', 'l2=500', 'l2=0.003')
     """
     if run.model is not None:
-        varied = {key for point in getattr(BASELINES[run.model.name], "GRID", ()) for key in point}
+        varied = {key for point in baseline_grid(run.model.name) for key in point}
         given = {k: v for k, v in run.model.settings.items() if k in varied}
     else:
         names = [key.removeprefix("loss.") for key in loss_class(run.loss.name).grid()]

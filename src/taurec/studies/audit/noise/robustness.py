@@ -106,8 +106,9 @@ def noise_curves(
         notes.append(text)
         (on_note or (lambda line: None))(text)
 
-    for line in untuned(labels, tune):
-        note(line)
+    for label, runs in tried.items():
+        if line := untuned(label, runs, tune, None):
+            note(line)
     digest = data_hash(parts)
     head = {"journal": "taurec noise curves", "version": 1, "data_hash": digest, "kind": kind, "metrics": judged}
     kept = Journal(journal, head, on_note)

@@ -1,0 +1,135 @@
+"""Formulas by which a ranker scores a person from a list of items: what a page needs to compute lists by itself.
+
+:meth:`taurec.ranker.Ranker.fold_in` returns one of them, or None where none describes the ranker. Each holds the
+ranker's arrays without a copy, over the whole catalogue; :meth:`restricted` keeps some of the items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+Index = NDArray[np.int64]
+Double = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class MeanOfItems:
+    """The mean of the unit vectors of a history H against all item vectors.
+
+        score_i = <v_i, mean_{j in H} v_j / |v_j|>
+
+    Args:
+        item: [I, D] item vectors v; a zero vector adds nothing.
+
+    >>> MeanOfItems(np.array([[1, 0], [0.6, 0.8], [0, 2]])).scores([0]).tolist()
+    [1.0, 0.6, 0.0]
+    """
+
+    item: NDArray[np.floating]
+
+    def restricted(self, items: Index) -> MeanOfItems:
+        """The same formula over some items, in this order."""
+        return MeanOfItems(self.item[items])
+
+    def scores(self, history: Sequence[int]) -> Double:
+        """[I] float64 scores for somebody who has these items."""
+        rows = self.item.astype(np.float64)
+        own = rows[list(history)]
+        length = np.sqrt((own * own).sum(axis=1))
+        found: Double = rows @ (own / np.where(length > 0, length, 1.0)[:, None]).mean(axis=0)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class RidgeFactors:
+    """The least-squares user vector of a history H, from fixed item factors.
+
+        w = (sum_{i in H} h_i h_i^T + base + l2 (|H| + alpha n_items)^nu I)^-1 sum_{i in H} h_i
+        score_i = <w, h_i>
+
+    Args:
+        item: [I, D] item factors h.
+        base: [D, D] alpha H^T H over the whole catalogue.
+        alpha, l2, nu, n_items: of the ridge; ``n_items`` stays that of the whole catalogue.
+
+    >>> RidgeFactors(np.eye(2), np.zeros((2, 2)), alpha=0.0, l2=1.0, nu=1.0, n_items=2).scores([0]).tolist()
+    [0.5, 0.0]
+    """
+
+    item: NDArray[np.floating]
+    base: NDArray[np.floating]
+    alpha: float
+    l2: float
+    nu: float
+    n_items: int
+
+    def restricted(self, items: Index) -> RidgeFactors:
+        """The same formula over some items, in this order."""
+        return RidgeFactors(self.item[items], self.base, self.alpha, self.l2, self.nu, self.n_items)
+
+    def scores(self, history: Sequence[int]) -> Double:
+        """[I] float64 scores for somebody who has these items."""
+        rows = self.item.astype(np.float64)
+        own = rows[list(history)]
+        ridge = self.l2 * (len(own) + self.alpha * self.n_items) ** self.nu
+        left = own.T @ own + self.base.astype(np.float64) + ridge * np.eye(own.shape[1])
+        found: Double = rows @ np.linalg.solve(left, own.sum(axis=0))
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class ItemWeights:
+    """The sum of the rows of an item-to-item matrix.
+
+        score_i = sum_{j in H} W_ji
+
+    Args:
+        weights: [I, I] W, dense or sparse.
+        most: the largest number of items that add to the score of one item; I for a dense matrix.
+
+    >>> ItemWeights(np.array([[0.0, 0.5], [0.25, 0.0]]), most=2).scores([0]).tolist()
+    [0.0, 0.5]
+    """
+
+    weights: NDArray[np.floating] | csr_array
+    most: int
+
+    def restricted(self, items: Index) -> ItemWeights:
+        """The same formula over some items, in this order; the matrix is then sparse."""
+        w = self.weights
+        some = w[np.ix_(items, items)] if isinstance(w, np.ndarray) else w[items][:, items]
+        return ItemWeights(csr_array(some), min(self.most, len(items)))
+
+    def scores(self, history: Sequence[int]) -> Double:
+        """[I] float64 scores for somebody who has these items."""
+        return np.asarray(self.weights[list(history)].sum(axis=0), dtype=np.float64).ravel()
+
+
+@dataclass(frozen=True, eq=False)
+class ConstantScores:
+    """The same scores for everyone.
+
+    Args:
+        score: [I].
+
+    >>> ConstantScores(np.array([2.0, 1.0])).scores([0]).tolist()
+    [2.0, 1.0]
+    """
+
+    score: NDArray[np.floating]
+
+    def restricted(self, items: Index) -> ConstantScores:
+        """The same scores for some items, in this order."""
+        return ConstantScores(self.score[items])
+
+    def scores(self, history: Sequence[int]) -> Double:
+        """[I] float64 scores, whatever the history."""
+        return self.score.astype(np.float64)
+
+
+FoldIn = MeanOfItems | RidgeFactors | ItemWeights | ConstantScores

@@ -1,0 +1,27 @@
+"""Every baseline and every backbone gets a page of a comparison."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from taurec import compare, planted
+from taurec.backbones import BACKBONES
+from taurec.baselines import BASELINES
+from taurec.report.compare_pages import compare_page
+from taurec.report.page import render
+
+LOG = planted(n_users=60, n_items=40, seed=1, noise=0.2).log
+FIELDS = {"epochs": 1, "batch_size": 256, "negatives": "uniform:8", "kernel": "torch"}
+
+
+@pytest.fixture(scope="module")
+def found():
+    return compare(LOG, [f"{name}:sl" for name in BACKBONES], tune="none", fields=FIELDS)
+
+
+@pytest.mark.parametrize("label", [*BASELINES, *(f"{name}:sl" for name in BACKBONES)])
+def test_a_page_shows_it(found, label: str) -> None:
+    html = render(compare_page(replace(found, chosen=found.models[label])))
+    assert f'"label": "{label}"' in html
