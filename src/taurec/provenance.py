@@ -9,7 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("taurec", "torch", "numba", "numpy")
+from taurec._version import __version__
+
+PACKAGES = ("torch", "numba", "numpy")
 
 
 def facts() -> dict[str, Any]:
@@ -22,7 +24,8 @@ def facts() -> dict[str, Any]:
         "cpu": cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "python": platform.python_version(),
-        **{name: _version(name) for name in PACKAGES},
+        "taurec": __version__,
+        **{name: installed_version(name) for name in PACKAGES},
         "commit": commit(),
     }
 
@@ -48,7 +51,7 @@ def commit() -> str:
         return "unknown"
 
 
-def _version(package: str) -> str:
+def installed_version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
