@@ -12,7 +12,7 @@ TAUREC_DATA ?= $(wildcard ../shared/data)
 export TAUREC_DATA
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-all check bench format clean
+.PHONY: demo test test-all check docs bench format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/taurec demo
@@ -28,6 +28,9 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(PYTEST) -n 2 -m "not slow"
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python scripts/make_reference.py
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

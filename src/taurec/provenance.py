@@ -1,4 +1,4 @@
-"""Where a figure comes from: the machine, the versions and the commit."""
+"""The machine, the versions and the commit that a result was made with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGES = ("torch", "numba", "numpy")
 
 
 def facts() -> dict[str, Any]:
-    """What a figure is worth nothing without, as plain values.
+    """The facts to record with every result, as plain values.
 
     >>> sorted(facts())[:3]
     ['commit', 'cores', 'cpu']
@@ -40,7 +40,7 @@ def cpu() -> str:
 
 
 def commit() -> str:
-    """The commit of the checkout that is running, ``-dirty`` with changes; ``release`` where it is no checkout."""
+    """The commit of the checkout that is running, ``-dirty`` with changes; ``release`` outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / "pyproject.toml").exists():
         return "release"
@@ -52,6 +52,7 @@ def commit() -> str:
 
 
 def installed_version(package: str) -> str:
+    """The version of an installed package."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What passes between the parts: a batch of rows, ids of negatives, embeddings. No behaviour."""
+"""Data that the parts exchange: a batch of rows, the ids of its negatives, embeddings. No behaviour."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Batch:
 
     Attributes:
         user, item: [B] int64 indices.
-        row: [B] int64, the pair's position in the training log: the identity its draws hang on.
+        row: [B] int64, the pair's position in the training log: which identifies it in random draws.
         weight: [B] float32 or None for all ones.
     """
 
@@ -53,8 +53,8 @@ class Embeddings:
         user, item: [U, D], [I, D] final vectors, which are scored.
         ego_user, ego_item: [U, d], [I, d] the tables they were made from (the same for MF).
         hops: layer outputs [U + I, d] from layer 0 on, where the backbone has layers.
-        at: where final vectors were asked for at some rows only and others are left out, [n] and [m]: the place of
-            each user and each item asked for in ``user`` and ``item``. None where these hold everybody.
+        at: [n] and [m], the row in ``user`` and in ``item`` of each user and item that was requested, where only some
+            final vectors were requested. None where ``user`` and ``item`` hold all of them.
         by_row: whether ``user`` holds the user's vector of each row of a batch, [B, D], instead.
     """
 

@@ -137,7 +137,7 @@ def _gram(factors: Double) -> Double:
 
 
 def _parallel(task: Callable[[NDArray[np.int64]], object], chunks: list[NDArray[np.int64]]) -> None:
-    """Each chunk once, on as many threads as torch is set to; chunks write to places of their own."""
+    """Each chunk once, on as many threads as torch is set to; chunks write to separate rows."""
     import torch
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
