@@ -67,7 +67,10 @@ def sooner() -> str:
         best = record["seeds"][0]["best_epoch"]
         rows.append([*cells, theirs.best_epoch or "", best, f"{record['time_seconds'] / 60:.1f}"])
     head = ["our row", "compared with", "its R@20", "ours", "", "its N@20", "ours", "", "its epoch", "ours"]
-    told = "Our settings, under the protocol `paper` like the rows they are compared with: fewer epochs for about the same result."
+    told = (
+        "Our settings, under the protocol `paper` like the rows they are compared with: "
+        "fewer epochs, about the same result."
+    )
     return f"## Sooner\n\n{told}\n\n{table([*head, 'minutes'], rows, words=2)}"
 
 
