@@ -1,6 +1,6 @@
 # The two commands a newcomer needs are `make demo` and `make test`; each installs what it needs.
 #
-#   PYTHON=python3.12 make demo          another interpreter (3.10 or newer)
+#   PYTHON=python3.12 make demo          another interpreter (3.11 or newer)
 #   TORCH_INDEX=<url> make demo          take torch from this package index first (see README, "torch without a GPU")
 
 PYTHON ?= python3
@@ -12,7 +12,7 @@ TAUREC_DATA ?= $(wildcard ../shared/data)
 export TAUREC_DATA
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-all check bench format clean
+.PHONY: demo test test-all check docs bench format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/taurec demo
@@ -29,6 +29,9 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(PYTEST) -n 2 -m "not slow"
 
+docs: $(VENV)/.installed-dev
+	$(BIN)/python scripts/make_reference.py
+
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -40,7 +43,7 @@ clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "TauRec needs Python 3.10 or newer; set PYTHON=")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "TauRec needs Python 3.11 or newer; set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -21,7 +21,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -160,14 +160,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write to (default: the package)")
     parser.add_argument("--counts", action="store_true", help="only print the sizes under several definitions")
     args = parser.parse_args()
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     if args.index is None:
         text = subprocess.run(["apt-cache", "dumpavail"], check=True, capture_output=True).stdout.decode("utf-8")
     elif args.index == "-":
         text = sys.stdin.buffer.read().decode("utf-8")
     else:
         text = Path(args.index).read_text(encoding="utf-8")
-        now = datetime.fromtimestamp(Path(args.index).stat().st_mtime, timezone.utc)
+        now = datetime.fromtimestamp(Path(args.index).stat().st_mtime, UTC)
     index = list(stanzas(text.split("\n")))
     if not index or any("Package" not in stanza for stanza in index):
         parser.error("this is no package index; give what `apt-cache dumpavail` prints after `apt-get update`")

@@ -39,7 +39,7 @@ def section(name: str, record: dict[str, Any]) -> str:
         f"{record['n_users']:,} users, {record['seeds']} seed{'s' * (record['seeds'] > 1)}, at most {epochs} epochs, "
     )
     told += f"settings tuned for {record['tune']}."
-    picture = f"![NDCG@20 of each model as a share of its own without noise](noise/{name}.svg)"
+    picture = f"![NDCG@20 of each model as a share of its value without noise](noise/{name}.svg)"
     return f"### {name}\n\n{told}\n\n{picture}\n\n{table(['model', *levels, 'per point'], rows)}"
 
 

@@ -1,4 +1,4 @@
-"""Where a figure comes from: the machine, the versions and the commit."""
+"""The machine, the versions and the commit that a result was made with."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("taurec", "torch", "numba", "numpy")
+from taurec._version import __version__
+
+PACKAGES = ("torch", "numba", "numpy")
 
 
 def facts() -> dict[str, Any]:
-    """What a figure is worth nothing without, as plain values.
+    """The facts to record with every result, as plain values.
 
     >>> sorted(facts())[:3]
     ['commit', 'cores', 'cpu']
@@ -22,7 +24,8 @@ def facts() -> dict[str, Any]:
         "cpu": cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "python": platform.python_version(),
-        **{name: _version(name) for name in PACKAGES},
+        "taurec": __version__,
+        **{name: installed_version(name) for name in PACKAGES},
         "commit": commit(),
     }
 
@@ -37,7 +40,7 @@ def cpu() -> str:
 
 
 def commit() -> str:
-    """The commit of the checkout that is running, ``-dirty`` with changes; ``release`` where it is no checkout."""
+    """The commit of the checkout that is running, ``-dirty`` with changes; ``release`` outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / "pyproject.toml").exists():
         return "release"
@@ -48,7 +51,8 @@ def commit() -> str:
         return "unknown"
 
 
-def _version(package: str) -> str:
+def installed_version(package: str) -> str:
+    """The version of an installed package."""
     try:
         return version(package)
     except PackageNotFoundError:

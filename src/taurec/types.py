@@ -127,8 +127,8 @@ class Embeddings:
         user, item: [U, D], [I, D] final vectors, which are scored.
         ego_user, ego_item: [U, d], [I, d] the tables they were made from (the same for MF).
         hops: layer outputs [U + I, d] from layer 0 on, where the backbone has layers.
-        at: where final vectors were asked for at some rows only and others are left out, [n] and [m]: the place of
-            each user and each item asked for in ``user`` and ``item``. None where these hold everybody.
+        at: [n] and [m], the row in ``user`` and in ``item`` of each user and item that was requested, where only some
+            final vectors were requested. None where ``user`` and ``item`` hold all of them.
         by_row: whether ``user`` holds the user's vector of each row of a batch, [B, D], instead.
     """
 

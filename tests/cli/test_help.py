@@ -49,3 +49,10 @@ def test_version(run):
     code, out, _ = run("--version")
     assert code == 0
     assert out.startswith("taurec 0.")
+
+
+def test_the_backbones_in_help_are_those_of_the_registry():
+    from taurec.backbones import BACKBONES
+    from taurec.cli import options
+
+    assert tuple(BACKBONES) == options.BACKBONES

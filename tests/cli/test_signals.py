@@ -26,7 +26,7 @@ ENV = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
 
 def taurec(*argv, **more):
     return subprocess.Popen(
-        [sys.executable, "-m", "taurec.cli", *map(str, argv)],
+        [sys.executable, "-m", "taurec", *map(str, argv)],
         env=ENV, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more,
     )  # fmt: skip
 
@@ -49,7 +49,7 @@ def test_a_signal_in_training_saves_and_leaves(log_csv, tmp_path, number, code):
     assert "Traceback" not in err
     assert json.loads((folder / "run.json").read_text())["epochs"] == 100000
     assert subprocess.run(
-        [sys.executable, "-m", "taurec.cli", "recommend", str(folder), "--user", "u00"], env=ENV, capture_output=True
+        [sys.executable, "-m", "taurec", "recommend", str(folder), "--user", "u00"], env=ENV, capture_output=True
     ).returncode == 0  # fmt: skip
     assert {p.name for p in tmp_path.iterdir()} <= {"m", ".m.checkpoint.safetensors"}
 
@@ -59,7 +59,7 @@ def test_head_closes_the_pipe_and_nothing_is_said(argv):
     read, write = os.pipe()
     os.close(read)
     child = subprocess.Popen(
-        [sys.executable, "-m", "taurec.cli", *argv], env=ENV, stdout=write, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "taurec", *argv], env=ENV, stdout=write, stderr=subprocess.PIPE, text=True
     )
     os.close(write)
     _, err = child.communicate(timeout=60)
@@ -73,7 +73,7 @@ def test_a_log_reader_that_goes_away_does_not_end_the_training(log_csv, tmp_path
     folder = tmp_path / "m"
     argv = ["train", str(log_csv), "--epochs", "2", "--set", "backbone.dim=8", "--out", str(folder)]
     child = subprocess.run(
-        [sys.executable, "-m", "taurec.cli", *argv],
+        [sys.executable, "-m", "taurec", *argv],
         env=ENV,
         stdout=subprocess.PIPE,
         stderr=write,

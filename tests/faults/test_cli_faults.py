@@ -143,7 +143,7 @@ def test_row_54_names_where_and_under_which_settings(here, capsys):
 
 @pytest.mark.skipif(not Path("/bin/sh").exists(), reason="needs a shell")
 def test_row_64_head_ends_it_quietly(here):
-    command = f"{sys.executable} -m taurec.cli list metrics | head -n 1"
+    command = f"{sys.executable} -m taurec list metrics | head -n 1"
     env = {**os.environ, "COLUMNS": "80"}
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, env=env, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

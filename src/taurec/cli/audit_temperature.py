@@ -40,7 +40,7 @@ def temperature(
         ),
     ] = None,
     users: Annotated[int, typer.Option(help="At most so many users are looked at, drawn by the seed.")] = 1000,
-    backbone: Annotated[str | None, typer.Option(help="mf, lightgcn, ngcf, simplex.", rich_help_panel=_MODEL)] = None,
+    backbone: Annotated[str | None, typer.Option(help=", ".join(o.BACKBONES) + ".", rich_help_panel=_MODEL)] = None,
     loss: Annotated[
         str | None, typer.Option(help="sl, bsl or another loss; sl if not given.", rich_help_panel=_MODEL)
     ] = None,

@@ -30,3 +30,6 @@ Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, ...")]
 Split = Annotated[str | None, typer.Option(help="ratio, leave-last-one, time, or none (train on everything).")]
 Tune = Annotated[str, typer.Option(help="Settings chosen on validation: for all models, for baselines, or for none.")]
 K = Annotated[int, typer.Option("-k", "--k", help="How many items a list has at most.")]
+
+BACKBONES = ("mf", "lightgcn", "ngcf", "simplex")
+"""Names for help texts; the registry itself imports torch. A test compares the two."""

@@ -26,7 +26,7 @@ def train(
     model: Annotated[
         str | None, typer.Option(help="A baseline (taurec list baselines); or else:", rich_help_panel=_MODEL)
     ] = None,
-    backbone: Annotated[str | None, typer.Option(help="mf, lightgcn, ngcf, simplex.", rich_help_panel=_MODEL)] = None,
+    backbone: Annotated[str | None, typer.Option(help=", ".join(o.BACKBONES) + ".", rich_help_panel=_MODEL)] = None,
     loss: Annotated[
         str | None, typer.Option(help="taurec list losses; sl if not given.", rich_help_panel=_MODEL)
     ] = None,

@@ -1,6 +1,6 @@
 """Taking single files out of a zip or tar.gz that came from elsewhere.
 
-The whole archive is judged before anything is written: one bad member and it is refused. Members are
+The whole archive is checked before anything is written: one bad member, and it is refused. Members are
 written only under names the caller chose, never under their own, so nothing can land elsewhere; the
 rules here are stricter than those of ``tarfile.data_filter`` (PEP 706) and hold for zip as well.
 """
@@ -57,7 +57,7 @@ def extract_members(
             several members with one base name, the one that matches the pin is taken.
         destination: the folder that receives them, created if need be; files there are replaced.
         max_bytes: the most the whole archive may unpack to.
-        max_ratio: the most it may unpack to as a multiple of its own size (not applied below 1 MiB).
+        max_ratio: the most it may unpack to as a multiple of the archive's size (not applied below 1 MiB).
     Returns: base name -> path of the file written.
     Raises:
         ArtefactError: a member that is absolute, climbs with ``..``, is a link or a device, is

@@ -233,3 +233,4 @@ def _table() -> tuple[Dataset, ...]:
 
 
 DATASETS: Mapping[str, Dataset] = MappingProxyType({dataset.name: dataset for dataset in _table()})
+"""The named data sets: where each one comes from, its sizes and the digests of its files."""

@@ -51,7 +51,7 @@ def time_kind(column: pl.Series) -> str:
 
 
 def seconds(column: pl.Series, kind: str) -> pl.Series:
-    """Float64 seconds since 1970 (UTC; a date without zone is UTC); null where a cell is no time of this kind.
+    """Float64 seconds since 1970 (UTC; a date without zone is UTC); null where a cell is not a time of this kind.
 
     >>> seconds(pl.Series(["1970-01-02", "1970-01-01T00:00:01.5Z", "1970-01-01 01:00+01:00"]), DATED).to_list()
     [86400.0, 1.5, 0.0]

@@ -26,7 +26,7 @@ class Vocabulary:
 
     @classmethod
     def numbered(cls, n: int) -> Vocabulary:
-        """The ids 0..n-1 as text, for indices that have no names of their own."""
+        """The ids 0..n-1 as text, for indices without names."""
         return cls([str(i) for i in range(n)])
 
     def __len__(self) -> int:

@@ -140,7 +140,7 @@ def _on_gpu(
     ranks: Ranks,
     memory_mb: float,
 ) -> Iterator[tuple[int, Best]]:
-    """All users in one call; scores stay on the device, which has blocks of its own."""
+    """All users in one call; scores stay on the device, which chooses its own block size."""
     from taurec.kernels import gpu_topk
 
     assert isinstance(ranker, EmbeddingRanker)

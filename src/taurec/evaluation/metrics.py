@@ -7,7 +7,7 @@ the ratios of sums (named so below) do not. A user without relevant items has bo
 
 Names without a suffix are the usual definitions; a suffix names the dialect of another library, so that
 its figures can be compared. Rendle's NDCG as published in Elliot (``ndcg_rendle2020.py``) computes ``ndcg``
-for binary relevance and has no name of its own here; LightGCN-PyTorch's MRR divides by log2(1 / rank),
+for binary relevance and has no separate name here; LightGCN-PyTorch's MRR divides by log2(1 / rank),
 which is 0 at rank 1, and is left out.
 """
 
@@ -119,7 +119,7 @@ class Metric:
 
     Attributes:
         name: a key of ``METRICS``, or ``module:function``.
-        k: length of the list that is judged, at least 1.
+        k: length of the list, at least 1.
     Raises: UsageError for an unknown name or a cutoff below 1.
     Example:
         >>> m = Metric("ndcg", 5)
@@ -230,6 +230,7 @@ def parse_all(texts: str | Iterable[str | Metric], n_items: int | None = None) -
 
 
 DEFAULT_METRICS: tuple[str, ...] = ("recall@20", "ndcg@20", "precision@20", "hit_rate@20", "mrr@20", "map@20")
+"""Metrics that are computed where none are chosen."""
 
 
 def describe() -> dict[str, str]:
@@ -244,7 +245,7 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Values:
 
 
 def pooled(numerator: Values, denominator: Values) -> Values:
-    """[M] the ratio of sums of terms [n, M]; a column's value does not depend on what stands beside it.
+    """[M] the ratio of sums of terms [n, M]; a column's value does not depend on the other columns.
 
     >>> pooled(np.array([[1.0, 2.0], [0.0, 1.0]]), np.array([[1.0, 4.0], [1.0, 2.0]]))
     array([0.5, 0.5])

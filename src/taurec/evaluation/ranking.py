@@ -77,12 +77,12 @@ def evaluate_ranker(
     memory_mb: float = 256,
     device: torch.device | None = None,
 ) -> Evaluation:
-    """Rank the whole catalogue for every user with relevant items, and judge the lists.
+    """Rank the whole catalogue for every user with relevant items, and compute metrics of the lists.
 
     A cutoff beyond the catalogue is allowed here: the missing ranks count as misses.
 
     Args:
-        ranker: what is judged.
+        ranker: the model to evaluate.
         relevant: held-out pairs. Users without any are left out and counted.
         seen: pairs whose items are removed from the user's candidates; normally all of training.
         metrics: names or values, or one text with commas: ``"recall@20,ndcg@10"``.

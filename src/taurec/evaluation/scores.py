@@ -27,7 +27,7 @@ class ScoreTiles:
         rows: most users of a block.
 
     Attributes:
-        whole: whether a tile covers the catalogue, because the ranker makes a block [b, I] of its own.
+        whole: whether a tile covers the catalogue, because the ranker makes a whole block [b, I] itself.
 
     >>> tiles = ScoreTiles(EmbeddingRanker(np.ones((2, 1), "f4"), np.array([[3], [2]], "f4")), rows=2)
     >>> [(first, tile.tolist()) for first, tile in tiles.of(np.array([1]))]

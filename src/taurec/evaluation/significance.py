@@ -1,7 +1,7 @@
-"""How sure a figure is: bootstrap intervals, paired tests between two runs, spread over seeds.
+"""Uncertainty of metrics: bootstrap intervals, paired tests between two runs, spread over seeds.
 
 Users are the sampling unit and no distribution is assumed. Ratios of sums are handled like means: a
-resample sums both terms of the users drawn. Draws hang on (seed, resample, user position) alone.
+resample sums both terms of the users drawn. Draws depend only on (seed, resample, user position).
 """
 
 from __future__ import annotations

@@ -56,6 +56,6 @@ def day(seconds: float) -> str:
     ('1970-01-01', '1e+18')
     """
     try:
-        return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).date().isoformat()
+        return datetime.datetime.fromtimestamp(seconds, datetime.UTC).date().isoformat()
     except (ValueError, OverflowError, OSError):
         return f"{seconds:g}"

@@ -1,4 +1,4 @@
-"""Following a training with other tools: one small protocol, and what stands behind it."""
+"""Trackers: one small protocol, and its implementations for CSV files, TensorBoard, MLflow and W&B."""
 
 from taurec.tracking.csv_file import CsvTracker
 from taurec.tracking.following import follow

@@ -20,7 +20,7 @@ Hook = Callable[[Progress], None]
 
 @dataclass
 class Following:
-    """What a training is handed: ``hook`` takes the place of its own hook of progress.
+    """What a training is handed: ``hook`` replaces its progress hook.
 
     Attributes:
         hook: tells trackers of every epoch, then calls the hook that it stands before.

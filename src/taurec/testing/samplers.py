@@ -1,0 +1,202 @@
+"""Laws of negative samplers and of batch orders."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from taurec.data.interactions import Interactions
+from taurec.data.vocabulary import Vocabulary
+from taurec.sampling import NegativeSampler, Order
+from taurec.testing.laws import Exceptions, Laws, NotApplicable, require
+from taurec.types import Negatives
+
+N_USERS, N_ITEMS = 9, 14
+
+
+def sampling_log() -> Interactions:
+    """Random pairs; user 7 has no item, user 8 has all items, and the last item belongs to user 8 alone."""
+    pairs = np.random.default_rng(0).integers(0, [7, N_ITEMS - 1], (40, 2))
+    user = np.concatenate([pairs[:, 0], np.full(N_ITEMS, 8)])
+    item = np.concatenate([pairs[:, 1], np.arange(N_ITEMS)])
+    users, items = (Vocabulary([f"{k}{n}" for n in range(size)]) for k, size in (("u", N_USERS), ("i", N_ITEMS)))
+    return Interactions.from_pairs(user, item, users, items)
+
+
+def check_sampler(sampler: NegativeSampler, *, exceptions: Exceptions = ()) -> None:
+    """Check that a negative sampler keeps the laws that every sampler of TauRec keeps.
+
+    A dataclass is also checked with each of its switches (fields whose value is True or False) turned, with ``n`` (if
+    it has it) at 6 and 40, and for exclusion with all switches on and ``noise`` (if it has it) at 0.
+
+    Args:
+        sampler: an instance, for example ``MySampler(n=100)``.
+        exceptions: pairs (law, reason) for laws that it breaks on purpose; an exception that is not needed is an error.
+    Raises: AssertionError naming every broken law.
+
+    >>> from taurec.sampling import Uniform
+    >>> check_sampler(Uniform())
+    """
+    SAMPLER_LAWS.check(sampler, exceptions)
+
+
+def check_order(order: Order, *, exceptions: Exceptions = ()) -> None:
+    """Check that a batch order keeps the laws that every order of TauRec keeps.
+
+    Args:
+        order: an instance.
+        exceptions: pairs (law, reason) for laws that it breaks on purpose; an exception that is not needed is an error.
+    Raises: AssertionError naming every broken law.
+
+    >>> from taurec.sampling import Shuffled
+    >>> check_order(Shuffled())
+    """
+    ORDER_LAWS.check(order, exceptions)
+
+
+SAMPLER_LAWS: Laws[NegativeSampler] = Laws("negative sampler")
+ORDER_LAWS: Laws[Order] = Laws("batch order")
+
+
+def _settings(sampler: NegativeSampler) -> dict[str, Any]:
+    if not dataclasses.is_dataclass(sampler) or isinstance(sampler, type):
+        return {}
+    return {f.name: getattr(sampler, f.name) for f in dataclasses.fields(sampler) if f.init}
+
+
+def _changed(sampler: NegativeSampler, **settings: Any) -> NegativeSampler:
+    """The sampler with those of the settings that it has."""
+    known = {name: value for name, value in settings.items() if name in _settings(sampler)}
+    return dataclasses.replace(sampler, **known) if known else sampler  # type: ignore[type-var]
+
+
+def _variants(sampler: NegativeSampler) -> Iterator[NegativeSampler]:
+    """The sampler itself, and with each switch turned."""
+    yield _changed(sampler, n=6)
+    for name, value in _settings(sampler).items():
+        if isinstance(value, bool):
+            yield _changed(sampler, n=6, **{name: not value})
+
+
+def _batch(train: Interactions, rows: ArrayLike) -> tuple[Tensor, Tensor, Tensor]:
+    rows = np.asarray(rows)
+    user, item, row = (torch.from_numpy(a) for a in (train.user_of[rows], train.indices[rows], rows))
+    return user, item, row
+
+
+def _same(a: Negatives, b: Negatives) -> bool:
+    """Whether two draws are of one class and hold the same tensors."""
+
+    def equal(x: object, y: object) -> bool:
+        if not isinstance(x, Tensor) or not isinstance(y, Tensor):
+            return x is y
+        return torch.equal(x.to_dense(), y.to_dense())
+
+    return type(a) is type(b) and all(equal(value, vars(b)[name]) for name, value in vars(a).items())
+
+
+def _ids(negatives: Negatives, item: Tensor) -> Tensor | None:
+    """[B, N] the items that the negatives stand for, as their scores tell them; None if they hold vectors."""
+    if negatives.with_vectors(lambda vectors: vectors) is not negatives:
+        return None
+    numbers, ones = torch.arange(N_ITEMS, dtype=torch.float64)[:, None], torch.ones(len(item), 1, dtype=torch.float64)
+    return negatives.scores(ones, *negatives.narrow(numbers, item), "torch", None)[1].round().long()
+
+
+@SAMPLER_LAWS.law("scores, drawn ids, absences and log probabilities have the shapes, types and ranges it declares")
+def _shapes(sampler: NegativeSampler) -> None:
+    train = sampling_log()
+    rows = np.random.default_rng(1).permutation(len(train))[:11]
+    for source in _variants(sampler):
+        shape, (user, item, row) = source.shape(11, N_ITEMS), _batch(train, rows)
+        got, n = source.bind(train, seed=0).draw(user, item, row, epoch=0), shape.columns
+        drawn, ids = got.drawn(), _ids(got, item)
+        if drawn is not None:
+            require(drawn.dtype == torch.int64 and drawn.ndim == 1, f"drawn() must be [M] int64, got {drawn.dtype}")
+            require(bool(((drawn >= 0) & (drawn < N_ITEMS)).all()), "an id is outside the catalogue")
+        if ids is not None:
+            require(ids.shape == (11, n), f"scores must be (11, {n}) as shape() says, got {tuple(ids.shape)}")
+            require(bool(((ids >= 0) & (ids < N_ITEMS)).all()), "an id is outside the catalogue")
+        needed = got.rows_needed(item, 1 << 30)
+        read = None if needed is None else len(needed)
+        require(read == shape.rows, f"a step reads {read} item rows, shape() says {shape.rows}")
+        if got.absent is not None:
+            require(got.absent.shape == (11, n), f"absent must be (11, {n}), got {tuple(got.absent.shape)}")
+            require(got.absent.dtype == torch.bool, f"absent must be bool, got {got.absent.dtype}")
+        if got.logq is not None:
+            require(got.logq.shape in ((11, n), (n,)), f"logq must be (11, {n}) or ({n},), not {tuple(got.logq.shape)}")
+            require(got.logq.dtype == torch.float32, f"logq must be float32, got {got.logq.dtype}")
+            require(torch.isfinite(got.logq).all(), "a log probability is not finite")
+            require(float(got.logq.max()) <= 0, "a log probability is above 0")
+
+
+@SAMPLER_LAWS.law("a draw is a function of seed, epoch and rows")
+def _pure(sampler: NegativeSampler) -> None:
+    train = sampling_log()
+    for source in _variants(sampler):
+        one, other = source.bind(train, seed=5), source.bind(train, seed=5)
+        wanted = one.draw(*_batch(train, [3, 1, 20]), epoch=4)
+        other.draw(*_batch(train, [0, 2]), epoch=0)
+        require(_same(other.draw(*_batch(train, [3, 1, 20]), epoch=4), wanted), "an earlier draw changed this one")
+
+
+@SAMPLER_LAWS.law("global random generators are neither read nor changed")
+def _no_global_generator(sampler: NegativeSampler) -> None:
+    train, source = sampling_log(), _changed(sampler, n=6)
+    torch.manual_seed(0)
+    state, numpy_state = torch.get_rng_state(), numpy_generator_state()
+    first = source.bind(train, seed=0).draw(*_batch(train, [0, 1]), epoch=0)
+    require(torch.equal(torch.get_rng_state(), state), "torch's generator was used")
+    require((numpy_generator_state() == numpy_state).all(), "numpy's generator was used")
+    torch.manual_seed(1)
+    second = source.bind(train, seed=0).draw(*_batch(train, [0, 1]), epoch=0)
+    require(_same(first, second), "the draw depends on torch's generator")
+
+
+def numpy_generator_state() -> np.ndarray:
+    """A copy of the state of numpy's global generator."""
+    return np.random.get_state()[1].copy()  # type: ignore[index]  # noqa: NPY002
+
+
+@SAMPLER_LAWS.law("with exclusion on and noise off, a known positive is never a negative")
+def _exclusion(sampler: NegativeSampler) -> None:
+    """What is not absent is not known; a user with all items has no negative, every other user has one."""
+    train = sampling_log()
+    on = {name: True for name, value in _settings(sampler).items() if isinstance(value, bool)}
+    source = _changed(sampler, n=40, noise=0.0, **on)
+    user, item, row = _batch(train, np.arange(len(train)))
+    got = source.bind(train, seed=0).draw(user, item, row, epoch=0)
+    ids = _ids(got, item)
+    if ids is None:
+        raise NotApplicable("its negatives are vectors")
+    present = ~got.absent.to_dense() if got.absent is not None else torch.ones(ids.shape, dtype=torch.bool)
+    known = torch.from_numpy(train.contains(user.numpy()[:, None], ids.numpy()))
+    require(not (present & known).any(), "a known positive is a negative")
+    require(not present[user == 8].any(), "the user with all items has a negative")
+    require(present[user != 8].any(1).all(), "a row of another user has no negative")
+
+
+@ORDER_LAWS.law("an epoch has each pair once, in batches of size {} or less", each={"4": 4, "7": 7, "1000": 1000})
+def _each_pair_once(order: Order, batch_size: int) -> None:
+    train = sampling_log()
+    bound = order.bind(train, batch_size, seed=3)
+    for epoch in (0, 1):
+        batches = list(bound.batches(epoch))
+        require(bound.steps(epoch) == len(batches), f"steps() says {bound.steps(epoch)}, there are {len(batches)}")
+        require(all(rows.dtype == np.int64 for rows in batches), "rows must be int64")
+        require(all(0 < len(rows) <= batch_size for rows in batches), "a batch is empty or too large")
+        require(sorted(np.concatenate(batches).tolist()) == list(range(len(train))), "a pair is missing or repeated")
+
+
+@ORDER_LAWS.law("an empty log has no batches")
+def _empty_log(order: Order) -> None:
+    train = sampling_log()
+    bound = order.bind(train.take(np.zeros(len(train), dtype=bool)), 4, seed=0)
+    require(list(bound.batches(0)) == [], "there is a batch")
+    require(bound.steps(0) == 0, f"steps() says {bound.steps(0)}")

@@ -1,0 +1,142 @@
+"""``taurec.testing`` as an outsider uses it: a good object passes, a broken one is named, exceptions must be needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+import taurec
+from taurec.errors import UsageError
+from taurec.losses.protocol import checked
+from taurec.testing import check_loss, check_order, check_recommender, check_sampler
+from taurec.testing.laws import Laws, NotApplicable, require
+
+SIGNS = "positive gradients are never positive, negative gradients never negative, at random scores"
+DIRECTION = "a step raises the score of a positive and lowers those of its negatives"
+
+
+@dataclass(frozen=True)
+class Softplus:
+    """mean_n softplus(neg_n - pos), written by an outsider; ``sign`` -1 turns it round."""
+
+    sign: float = 1.0
+    needs: ClassVar[frozenset[str]] = frozenset()
+    takes: ClassVar[frozenset[str]] = frozenset()
+    scores: ClassVar[Any] = "any"
+
+    def __call__(self, pos: Tensor, neg: Tensor) -> Tensor:
+        pos, neg = checked(pos, neg)
+        present = neg != -torch.inf
+        x = (self.sign * (neg - pos[:, None])).masked_fill(~present, 0.0)
+        value = torch.nn.functional.softplus(x).masked_fill(~present, 0.0)
+        return value.sum(1) / present.sum(1).clamp(min=1)
+
+
+def test_a_good_loss_passes() -> None:
+    check_loss(Softplus())
+
+
+def test_every_broken_law_is_named() -> None:
+    with pytest.raises(AssertionError) as caught:
+        check_loss(Softplus(sign=-1.0))
+    lines = str(caught.value).splitlines()
+    assert lines == [
+        f"law broken: {SIGNS}: a positive has a gradient above 0",
+        f"law broken: {DIRECTION}: a positive has a gradient above 0",
+    ]
+
+
+def test_an_exception_is_given_with_a_reason() -> None:
+    check_loss(Softplus(sign=-1.0), exceptions=[(SIGNS, "it is turned round"), (DIRECTION, "it is turned round")])
+
+
+def test_an_exception_that_is_not_needed_is_an_error() -> None:
+    with pytest.raises(AssertionError, match=r"exception not needed: the law 'a step raises .* remove 'no reason'"):
+        check_loss(Softplus(), exceptions=[(DIRECTION, "no reason")])
+
+
+def test_exceptions_name_laws_and_have_reasons() -> None:
+    with pytest.raises(UsageError, match=r"no law of a loss is called 'NaN is hidden'; did you mean 'NaN is not hid"):
+        check_loss(Softplus(), exceptions=[("NaN is hidden", "a slip")])
+    with pytest.raises(UsageError, match="needs a reason"):
+        check_loss(Softplus(), exceptions=[(DIRECTION, " ")])
+
+
+def test_a_law_that_does_not_apply() -> None:
+    laws: Laws[int] = Laws("number")
+
+    @laws.law("half of it is odd")
+    def _odd_half(number: int) -> None:
+        if number % 2:
+            raise NotApplicable("it has no half")
+        require(number // 2 % 2, f"{number // 2} is even")
+
+    laws.check(6)
+    laws.check(3)
+    with pytest.raises(AssertionError, match="law broken: half of it is odd: 2 is even"):
+        laws.check(4)
+    with pytest.raises(AssertionError, match="does not apply: it has no half"):
+        laws.check(3, [("half of it is odd", "three")])
+
+
+@dataclass(frozen=True)
+class GlobalUniform:
+    """A sampler that draws from torch's global generator."""
+
+    n: int = 6
+
+    def bind(self, train: taurec.Interactions, seed: int) -> GlobalUniform:
+        object.__setattr__(self, "n_items", train.n_items)
+        return self
+
+    def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> Any:
+        from taurec.types import NegativeIds
+
+        return NegativeIds("per_row", torch.randint(0, self.n_items, (len(user), self.n)))  # type: ignore[attr-defined]
+
+
+def test_a_sampler_with_global_state_is_named() -> None:
+    with pytest.raises(AssertionError) as caught:
+        check_sampler(GlobalUniform(), exceptions=[])
+    broken = str(caught.value)
+    assert "law broken: a draw is a function of seed, epoch and rows" in broken
+    assert "law broken: global random generators are neither read nor changed" in broken
+    assert "law broken: with exclusion on and noise off, a known positive is never a negative" in broken
+    assert "shapes, types and ranges" not in broken
+
+
+@dataclass(frozen=True)
+class HalfOrder:
+    """An order that leaves out the second half of the log."""
+
+    def bind(self, train: taurec.Interactions, batch_size: int, seed: int) -> Any:
+        return taurec.ORDERS.build("shuffled").bind(train.take(range(len(train) // 2)), batch_size, seed)
+
+
+def test_an_order_that_loses_pairs_is_named() -> None:
+    with pytest.raises(AssertionError, match=r"an epoch has each pair once.*a pair is missing"):
+        check_order(HalfOrder())
+
+
+class Forgetful(taurec.Recommender):
+    """A recommender that leaves the known items in its lists."""
+
+    def recommend(self, *args: Any, **kwargs: Any) -> taurec.Recommendations:
+        return super().recommend(*args, **{**kwargs, "filter_seen": False})
+
+
+def test_a_recommender_that_shows_known_items_is_named() -> None:
+    with pytest.raises(AssertionError) as caught:
+        check_recommender(lambda: Forgetful(model="popularity"))
+    assert "law broken: a list has distinct unseen items, best first" in str(caught.value)
+
+
+def test_pytest_is_not_needed() -> None:
+    code = "import sys, taurec.testing; sys.exit(bool({'pytest', 'hypothesis'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
