@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from taurec.studies.names import Hashed, Names
 from taurec.studies.options import Reading, Source
-from taurec.studies.result import Column, Result, Table
+from taurec.studies.result import Cell, Column, Result, Table
 from taurec.studies.words import count
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ class LogCheck(Result):
         s = self.found.statistics
         if not s.per_user:
             return []
-        columns = ["pairs of", *(Column(QUANTILE_NAMES[q], spec=",.0f") for q in s.per_user)]
-        rows = [("a user", *s.per_user.values()), ("an item", *s.per_item.values())]
+        columns: list[Column | str] = ["pairs of", *(Column(QUANTILE_NAMES[q], spec=",.0f") for q in s.per_user)]
+        rows: list[Sequence[Cell]] = [("a user", *s.per_user.values()), ("an item", *s.per_item.values())]
         return [Table("Spread of activity and popularity", columns, rows, section=LOG)]
 
     def _findings(self) -> list[Table]:
