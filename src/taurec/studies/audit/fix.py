@@ -1,10 +1,10 @@
-"""What leaving the most suspicious rows out of training wins, on rows that had no say in it."""
+"""The gain from leaving the most suspicious rows out of training, measured on rows that did not take part in it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,26 +20,30 @@ from taurec.evaluation.ranking import Evaluation, evaluate_ranker
 from taurec.evaluation.significance import Paired, compare_paired
 from taurec.recommender import Recommender
 from taurec.run import OF_TRAINED_MODELS, Run
+from taurec.studies.audit.log import tables as log_tables
 from taurec.studies.audit.log.audit import LogAudit, audit_log
+from taurec.studies.result import Column, Figure, Part, Result, Series, Table, Text, Value
 from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve
 
 FEW = 0.02
-"""A log with a smaller estimated share of false positives is clean enough without a trial."""
+"""A log with a smaller estimated share of false positives is clean enough; no model is trained."""
 
 PARTS = (0.25, 0.5, 1.0)
-"""Of the estimate, which is an upper bound: so many rows are left out in turn, and validation chooses."""
+"""Parts of the estimate, an upper bound, that are left out in turn; validation chooses among them."""
 
 ARMS = ("all rows", "cleaned", "random rows removed")
+
+GAIN, CHANCE = "Gain", "Share of chance rows in the training part"
 
 
 @dataclass(frozen=True)
 class Gain:
-    """One model trained on all rows, on the cleaned ones, and with as many rows removed at random.
+    """One model trained on all rows, on the cleaned ones, and with the same number of rows removed at random.
 
     Attributes:
         model: its label.
-        valid: cleaned minus all rows on validation, by the choosing metric; what the decision rests on.
+        valid: cleaned minus all rows on validation, by the choosing metric; the decision is based on it.
         test: arm of :data:`ARMS` -> metric -> value on the test part; empty if the log was found clean.
         gain: metric -> cleaned minus all rows on the test part.
         control: metric -> random rows removed minus all rows.
@@ -66,9 +70,18 @@ class Gain:
         }
 
 
+@dataclass(frozen=True)
+class Written:
+    """A cleaned log in a file: its pairs, and those of the whole log."""
+
+    file: str
+    pairs: int
+    of: int
+
+
 @dataclass(frozen=True, eq=False)
-class Fix:
-    """What cleaning a log comes to.
+class Fix(Result):
+    """The effect of cleaning a log.
 
     Attributes:
         source: the log.
@@ -77,13 +90,17 @@ class Fix:
         clean: whether the log was found clean enough, so that nothing should be removed.
         asked: the share that was asked for, None where the estimate decided.
         metric: chooses epochs and decides, on validation.
-        seeds: fits of each arm; each with other rows removed at random.
+        seeds: fits of each arm, each with different rows removed at random.
         tried: (rows left out, the first model's gain by ``metric`` on validation), one of each amount.
         n_users: evaluated on the test part.
         gains: one a model.
         split: the parts.
+        out: where the cleaned log goes; empty if to no file.
+        written: the cleaned log in that file, if there was something to remove.
+        config: the settings.
     """
 
+    schema: ClassVar[str] = "taurec.audit.fix/1"
     source: str
     audit: LogAudit
     removed: NDArray[np.bool_]
@@ -95,10 +112,16 @@ class Fix:
     n_users: int
     gains: tuple[Gain, ...]
     split: Split
+    out: str = ""
+    written: Written | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def title(self) -> str:
+        return f"Cleaning of {self.source}"
 
     @property
-    def verdict(self) -> str:
-        """One line for people."""
+    def summary(self) -> str:
+        """Whether cleaning helps, and how much."""
         if self.clean and not self.gains:
             found = self.audit.shares
             why = self.audit.no_shares if found is None else f"about {found.false_positives.mean:.1%} look like chance"
@@ -117,17 +140,68 @@ class Fix:
         ]
         return f"{n:,} rows ({n / len(self.removed):.1%}) removed from training. On the test part, {'; '.join(words)}."
 
+    def verdict(self) -> list[str]:
+        if self.written is not None:
+            w = self.written
+            return [self.summary, f"Cleaned log: {w.pairs:,} of {w.of:,} pairs in {w.file}."]
+        if self.out:
+            return [self.summary, f"{self.out} was not written; --share removes a share of the rows in any case."]
+        return [self.summary]
+
+    def tables(self) -> list[Table]:
+        if self.clean or not self.gains:
+            return []
+        n, arms = int(self.removed.sum()), ("all rows", "cleaned", "random removed")
+        rows = [
+            (g.model, m, *(values[m] for values in g.test.values()), _value(g.gain[m]), _value(g.over_control[m]))
+            for g in self.gains
+            for m in g.gain
+        ]
+        differences = (Column(name, better="higher", spec="+.4f") for name in ("gain", "over random"))
+        heads = [Column("model", whole=True), Column("metric", whole=True), *map(Column, arms), *differences]
+        title = f"{self.source}: test part, {self.n_users:,} users; {n:,} of {len(self.removed):,} rows removed"
+        narrow = [["± over random"], ["± gain"], ["all rows"]]
+        return [Table(title, heads, rows, "Gain: cleaned minus all rows.", section=GAIN, narrow=narrow)]
+
+    def figures(self) -> list[Figure]:
+        if self.clean or not self.gains:
+            return []
+        arms = [
+            (f"{g.model}, {arm}", _value(of[self.metric]))
+            for g in self.gains
+            for arm, of in (("suspects removed", g.gain), ("random rows removed", g.control))
+        ]
+        series = Series.of(self.metric, [label for label, _ in arms], [value for _, value in arms])
+        label = f"{self.metric}: difference from training on all rows"
+        caption = "Differences on the test part with 95 % bootstrap intervals over users."
+        return [Figure("interval", [series], label, caption=caption, alt=self.summary, section=GAIN)]
+
+    def parts(self) -> list[Part]:
+        said = (
+            "Rows were ranked, and their number chosen, on the training part alone. Validation decided whether to "
+            "clean at all. The test part was used once, after that. Each model was trained on all rows, without the "
+            f"suspects, and without the same number of rows drawn at random ({self.seeds} draws)."
+        )
+        tried = [f"Without {rows:,} rows: {self.metric} {_signed(valid)} on validation." for rows, valid in self.tried]
+        made: list[Part] = [Text("\n\n".join([said, *tried]), GAIN), *self.tables(), *self.figures()]
+        if self.audit.shares is None:
+            return [*made, Text(f"No estimate: {self.audit.no_shares}.", CHANCE)]
+        shares = [log_tables.positions_figure(self.audit), log_tables.shares_table(self.audit)]
+        return [*made, *(replace(part, section=CHANCE) for part in shares), Text(log_tables.METHOD, CHANCE)]
+
+    def settings(self) -> Mapping[str, Any]:
+        return self.config
+
     def cleaned(self, log: Interactions) -> Interactions:
         """A log with the same vocabularies without the removed rows; times and weights are kept."""
         out = self.split.train.take(self.removed)
         return log.take(~out.contains(log.user_of, log.indices))
 
     def document(self) -> dict[str, Any]:
-        """Plain values, for JSON; no ids."""
         return {
             "source": self.source,
             "clean": self.clean,
-            "verdict": self.verdict,
+            "verdict": self.summary,
             "asked_share": self.asked,
             "shares": None if self.audit.shares is None else self.audit.shares.document(),
             "rows": len(self.removed),
@@ -138,6 +212,7 @@ class Fix:
             "seeds": self.seeds,
             "users": self.n_users,
             "models": [g.document() for g in self.gains],
+            "written": None if self.written is None else vars(self.written),
         }
 
 
@@ -155,19 +230,20 @@ def fix(
     """Leave the most suspicious rows out of the training part, train again, and compare on the test part.
 
     The audit of the training part alone ranks the rows (:func:`taurec.studies.audit.log.suspects.suspects`) and
-    estimates how many are false positives at most (:func:`taurec.studies.audit.log.shares.shares`). :data:`PARTS`
-    of so many are left out in turn, and the first model chooses on the validation part; or ``share`` of the rows goes.
-    Each user keeps at least one row. Without ``share``, the log is clean enough if the estimate lies below
-    :data:`FEW`, or if on the validation part the first model does not gain: the 95 % interval of the largest paired
-    difference reaches to 0. The test part is looked at only when rows go, and only to report. Items of removed rows
-    stay off the lists in every evaluation, as all other rows of training do, so the arms rank the same candidates.
+    estimates an upper bound of the number of false positives (:func:`taurec.studies.audit.log.shares.shares`).
+    :data:`PARTS` of that number are left out in turn, and the first model chooses on the validation part; or ``share``
+    of the rows is removed. Each user keeps at least one row. Without ``share``, the log is clean enough if the estimate
+    is below :data:`FEW`, or if the first model does not gain on the validation part: the 95 % interval of the largest
+    paired difference contains 0. The test part is used only when rows are removed, and only to report. Items of
+    removed rows stay off the lists in every evaluation, as all other rows of training do, so the arms rank the same
+    candidates.
 
     Args:
         source: as for :meth:`taurec.recommender.Recommender.fit`; it needs a validation and a test part.
         models: baselines by name, trained models as ``backbone:loss``; the first decides.
         share: of the training rows, above 0 and below 1; None lets the estimate decide.
-        seeds: fits of each arm; values are means over them. A model without random draws is fitted once, but for the
-            control.
+        seeds: fits of each arm; values are means over them. A model without random draws is fitted once, except for
+            the control.
         judge: as for :func:`taurec.studies.audit.log.crossfit.cross_fit`.
         metrics: reported; the run's ``metric`` is added where it is missing.
         fields: run fields common to all models, such as ``epochs`` or ``seed``.
@@ -184,7 +260,7 @@ def fix(
     parts, name = split_source(source, first)
     if not len(parts.valid) or not len(parts.test):
         raise UsageError(f"cleaning needs a validation and a test part; the split {parts.how!r} has none")
-    judged = [str(m) for m in parse_all([first.metric, *metrics])]
+    measured = [str(m) for m in parse_all([first.metric, *metrics])]
     audit = audit_log(parts.train, name, judge=judge, seed=first.seed, on_progress=say)
     nothing = np.zeros(len(parts.train), dtype=bool)
     test_users = int((parts.test.user_counts > 0).sum())
@@ -193,11 +269,11 @@ def fix(
         return Fix(name, audit, nothing, True, None, first.metric, seeds, (), test_users, (), parts)
     amounts = [share] if share is not None else [estimate * part for part in PARTS]
     label = next(iter(runs))
-    before = _Trial(parts, nothing, seeds, judged, say).fit(label, first, ARMS[0])
+    before = _Trial(parts, nothing, seeds, measured, say).fit(label, first, ARMS[0])
     trials = []
     for amount in amounts:
         removed = _first(parts.train, audit.suspects.order, round(amount * len(parts.train)))
-        trial = _Trial(parts, removed, seeds, judged, say)
+        trial = _Trial(parts, removed, seeds, measured, say)
         after = trial.fit(label, first, ARMS[1])
         trials.append((trial, after, trial.on_valid(first, before, after)))
     tried = tuple((int(trial.removed.sum()), valid) for trial, _, valid in trials)
@@ -214,7 +290,7 @@ def fix(
 
 @dataclass(frozen=True, eq=False)
 class _Trial:
-    """The parts of a log, the rows to leave out, and what to judge by."""
+    """The parts of a log, the rows to leave out, and the metrics."""
 
     parts: Split
     removed: NDArray[np.bool_]
@@ -238,7 +314,7 @@ class _Trial:
             fitted.append(model)
         return fitted
 
-    def judge(self, fitted: Sequence[Recommender], part: str) -> Evaluation:
+    def evaluate(self, fitted: Sequence[Recommender], part: str) -> Evaluation:
         """Each user's terms, averaged over seeds; all rows of the parts before are off the lists."""
         train, valid = self.parts.train, self.parts.valid
         relevant, seen = (valid, train) if part == "valid" else (self.parts.test, train.union(valid))
@@ -251,12 +327,12 @@ class _Trial:
 
     def on_valid(self, run: Run, before: list[Recommender], after: list[Recommender]) -> Paired:
         """Cleaned minus all rows by the choosing metric on validation."""
-        return compare_paired(self.judge(after, "valid"), self.judge(before, "valid"), run.metric, seed=run.seed)
+        return compare_paired(self.evaluate(after, "valid"), self.evaluate(before, "valid"), run.metric, seed=run.seed)
 
     def gain(self, label: str, run: Run, before: list[Recommender], after: list[Recommender], on_valid: Paired) -> Gain:
-        """The test part, looked at once."""
+        """The differences on the test part, which is used once."""
         random = self.fit(label, run, ARMS[2])
-        all_rows, cleaned, control = (self.judge(models, "test") for models in (before, after, random))
+        all_rows, cleaned, control = (self.evaluate(models, "test") for models in (before, after, random))
         differences = [
             {str(m): compare_paired(a, b, m, seed=run.seed) for m in a.metrics}
             for a, b in ((cleaned, all_rows), (control, all_rows), (cleaned, control))
@@ -294,6 +370,10 @@ def _signed(paired: Paired) -> str:
     d = paired.difference
     bounds = "" if d.low is None or d.high is None else f" ({d.low:+.4f} to {d.high:+.4f})"
     return f"{d.mean:+.4f}{bounds}"
+
+
+def _value(paired: Paired) -> Value:
+    return Value(paired.difference.mean, paired.difference.low, paired.difference.high)
 
 
 def _paired(paired: Paired) -> dict[str, Any]:
