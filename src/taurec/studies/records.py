@@ -107,8 +107,9 @@ class Records(Result):
             for r in self.records
             for metric in _METRICS
         ]
-        columns = [Column("row", whole=True), Column("metric", whole=True), "published", "measured"]
-        return [Table("", [*columns, Column("difference", "%", spec="+.1f")], rows)] if rows else []
+        names = (Column("row", whole=True), Column("metric", whole=True))
+        columns = (*names, "published", "measured", Column("difference", "%", spec="+.1f"))
+        return [Table("", columns, rows)] if rows else []
 
     def settings(self) -> dict[str, Any]:
         return {f"{r['row']} ({r['protocol']})": r["run"] for r in self.records}

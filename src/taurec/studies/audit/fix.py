@@ -22,7 +22,7 @@ from taurec.recommender import Recommender
 from taurec.run import OF_TRAINED_MODELS, Run
 from taurec.studies.audit.log import tables as log_tables
 from taurec.studies.audit.log.audit import LogAudit, audit_log
-from taurec.studies.result import Column, Figure, Part, Result, Series, Table, Text, Value
+from taurec.studies.result import Cell, Column, Figure, Part, Result, Series, Table, Text, Value
 from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve
 
@@ -152,7 +152,7 @@ class Fix(Result):
         if self.clean or not self.gains:
             return []
         n, arms = int(self.removed.sum()), ("all rows", "cleaned", "random removed")
-        rows = [
+        rows: list[Sequence[Cell]] = [
             (g.model, m, *(values[m] for values in g.test.values()), _value(g.gain[m]), _value(g.over_control[m]))
             for g in self.gains
             for m in g.gain
@@ -172,7 +172,7 @@ class Fix(Result):
             for arm, of in (("suspects removed", g.gain), ("random rows removed", g.control))
         ]
         series = Series.of(self.metric, [label for label, _ in arms], [value for _, value in arms])
-        label = f"{self.metric}: difference from training on all rows"
+        label = f"difference in {self.metric} from all rows"
         caption = "Differences on the test part with 95 % bootstrap intervals over users."
         return [Figure("interval", [series], label, caption=caption, alt=self.summary, section=GAIN)]
 
@@ -186,8 +186,9 @@ class Fix(Result):
         made: list[Part] = [Text("\n\n".join([said, *tried]), GAIN), *self.tables(), *self.figures()]
         if self.audit.shares is None:
             return [*made, Text(f"No estimate: {self.audit.no_shares}.", CHANCE)]
-        shares = [log_tables.positions_figure(self.audit), log_tables.shares_table(self.audit)]
-        return [*made, *(replace(part, section=CHANCE) for part in shares), Text(log_tables.METHOD, CHANCE)]
+        figure = replace(log_tables.positions_figure(self.audit), section=CHANCE)
+        table = replace(log_tables.shares_table(self.audit), section=CHANCE)
+        return [*made, figure, table, Text(log_tables.METHOD, CHANCE)]
 
     def settings(self) -> Mapping[str, Any]:
         return self.config

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from taurec.studies.result import Column, Table, Value
+from taurec.studies.result import Cell, Column, Table, Value
 from taurec.studies.words import count
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _models(audit: FairnessAudit) -> Table:
     ]  # fmt: skip
     rows = [
         (
-            m.label, value(f.ndcg), value(f.recall), f.coverage, f.gini, f.entropy, f.average_popularity,
+            m.label, value(f.ndcg), f.recall.mean, f.coverage, f.gini, f.entropy, f.average_popularity,
             f.tail_share, f.popularity_exposure, f.reo, f.rsp,
         )
         for m in audit.models
@@ -99,30 +99,35 @@ def _models(audit: FairnessAudit) -> Table:
     return Table(
         f"{audit.source}: lists of {audit.k} for {count(audit.best.fairness.n_users, 'user')}, test part",
         columns, rows, strong=best, section=MODELS,
-        narrow=[[f"± {recall}"], [f"± {ndcg}"], [recall], ["entropy"]],
+        narrow=[[f"± {ndcg}"], [recall], ["entropy"]],
     )  # fmt: skip
 
 
 def _contributions(audit: FairnessAudit) -> Table:
     labels = [m.label for m in audit.models]
-    rows: list[Sequence[str | int | float]] = [
+    rows: list[Sequence[Cell]] = [
         (short(g.name), g.items, g.test_share, *(m.fairness.items[n].ndcg.mean for m in audit.models))
         for n, g in enumerate(audit.best.fairness.items)
     ]
     sizes = sum(g.items for g in audit.best.fairness.items)
     rows.append(("sum", sizes, 1.0, *(m.fairness.ndcg.mean for m in audit.models)))
-    columns = ["group", "items", Column("held out", spec=".3f"), *(Column(label, spec=".4f") for label in labels)]
+    columns: list[Column | str] = [
+        "group",
+        "items",
+        Column("held out", spec=".3f"),
+        *(Column(label, spec=".4f") for label in labels),
+    ]
     title = f"Contribution to ndcg@{audit.k} by popularity group, 1 the least popular"
     return Table(title, columns, rows, strong=[len(rows) - 1], section=ITEMS)
 
 
 def _exposure(audit: FairnessAudit) -> Table:
-    rows = [
+    rows: list[Sequence[Cell]] = [
         (short(g.name), g.train_share, g.test_share, *(m.fairness.items[n].exposure for m in audit.models))
         for n, g in enumerate(audit.best.fairness.items)
     ]
     heads = ["training", "held out", *(m.label for m in audit.models)]
-    columns = ["group", *(Column(name, spec=".3f") for name in heads)]
+    columns: list[Column | str] = ["group", *(Column(name, spec=".3f") for name in heads)]
     title = "Share of training, held-out items and list positions by popularity group"
     return Table(title, columns, rows, section=ITEMS)
 
@@ -145,12 +150,12 @@ def _users(audit: FairnessAudit, d: int) -> list[Table]:
     divisions = [m.fairness.users[d] for m in audit.models]
     what, section = divisions[0].what, users_section(divisions[0].what)
     labels = [m.label for m in audit.models]
-    rows: list[Sequence[str | int | float | None]] = [
+    rows: list[Sequence[Cell]] = [
         (short(g.name), g.users, *(of.groups[n].ndcg.mean for of in divisions))
         for n, g in enumerate(divisions[0].groups)
     ]
     rows.append(("gap", None, *(of.gap.mean for of in divisions)))
-    columns = ["group", "users", *(Column(label, spec=".4f") for label in labels)]
+    columns: list[Column | str] = ["group", "users", *(Column(label, spec=".4f") for label in labels)]
     apart = [label for label, of in zip(labels, divisions, strict=True) if of.apart]
     without = divisions[0].n_without
     notes = [

@@ -111,7 +111,10 @@ def shares_table(found: LogAudit) -> Table:
         ("uniform negatives that are rows of the log", s.known, None, None),
         ("rows that could be scored", s.judged, None, None),
     ]
-    columns = ["estimate, at most", *(Column(name, spec=".1%") for name in ("share", "95 % low", "high"))]
+    columns: list[Column | str] = [
+        "estimate, at most",
+        *(Column(name, spec=".1%") for name in ("share", "95 % low", "high")),
+    ]
     return Table(f"By {found.fit.folds} folds of {s.judge}", columns, rows, section=SHARES)
 
 
