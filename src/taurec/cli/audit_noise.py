@@ -64,13 +64,13 @@ def noise(
     Validation and test are cut first and stay clean. With --journal an interrupted command goes on where it was.
     """
     from taurec.cli.failures import Stopped
-    from taurec.cli.files import check_target, write_text
     from taurec.cli.output import Output, plain, progress_line
     from taurec.cli.settings import run_fields, split_names, tune_of
     from taurec.cli.typed import typed_command
     from taurec.report.noise import step_text
     from taurec.studies.audit.noise.fits import Interrupted
     from taurec.studies.audit.noise.robustness import noise_curves
+    from taurec.studies.files import check_target, write_text
     from taurec.training.device import pick_device
 
     if kind not in KINDS:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from taurec.report.tables import count, number, plus_minus, seconds, table
+from taurec.report.tables import table
+from taurec.studies.words import count, number, plus_minus, seconds
 
 if TYPE_CHECKING:
     from taurec.studies.audit.noise.curves import Curve, Estimate, Kind, NoiseCurves

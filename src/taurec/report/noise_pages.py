@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from taurec.report.noise import WHAT, level_text, unit, verdict
 from taurec.report.page import Block, Details, Figure, Page, Prose, Section, Table
-from taurec.report.plots import Series, line_plot
+from taurec.report.plots import line_plot
+from taurec.studies.result import Series
 
 if TYPE_CHECKING:
     from taurec.studies.audit.noise.curves import Curve, Estimate, NoiseCurves, Point

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from taurec.report.tables import number, rate, seconds
+from taurec.studies.words import number, rate, seconds
 
 if TYPE_CHECKING:
     from taurec.training.records import EpochRecord, Progress

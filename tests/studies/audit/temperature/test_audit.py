@@ -15,13 +15,13 @@ from taurec.data.planted import planted
 from taurec.data.split import split
 from taurec.errors import UsageError
 from taurec.studies.audit.temperature.audit import (
-    QUANTILES,
     audit_saved,
     audit_training,
     negative_base,
     sample_users,
     tau_of,
 )
+from taurec.studies.audit.temperature.results import QUANTILES
 from taurec.studies.audit.temperature.reweighting import reweighting, weights
 from taurec.training.presets import resolve
 from taurec.training.records import Progress

@@ -1,11 +1,9 @@
-"""What the temperature of a trained model stands for, over its users, and how that moves along training."""
+"""What the temperature of a trained model means, over its users, and how that changes along training."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,118 +17,30 @@ from taurec.errors import UsageError
 from taurec.ranker import EmbeddingRanker, unit_rows
 from taurec.recommender import Recommender
 from taurec.run import Run
+from taurec.studies.audit.temperature.results import EpochView, OverUsers, TemperatureAudit, View
 from taurec.studies.audit.temperature.reweighting import Array, Reweighting, reweighting, weights
 from taurec.training.auto_temperature import find_temperature
 from taurec.training.presets import auto_settings
 from taurec.training.records import Progress
 from taurec.training.trainer import Trainer
 
-QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 OTHERS = (0.25, 0.5, 2.0, 4.0)
-"""Multiples of a model's temperature that are looked at beside it."""
+"""Multiples of a model's temperature that the audit compares with."""
 USERS, USERS_ALONG = 1000, 200
-"""Users looked at in a trained model, and after each epoch of training."""
+"""Users in the audit of a trained model, and after each epoch of training."""
 BLOCK = 1 << 21
-"""Scores held at a time."""
+"""Scores in memory at a time."""
 
 Index = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class OverUsers:
-    """A quantity of each user: its mean and its quantiles .1, .25, .5, .75, .9."""
-
-    mean: float
-    quantiles: tuple[float, ...]
-
-    @classmethod
-    def of(cls, values: Array) -> OverUsers:
-        return cls(float(values.mean()), tuple(float(q) for q in np.quantile(values, QUANTILES)))
-
-    @property
-    def median(self) -> float:
-        return self.quantiles[2]
-
-
-@dataclass(frozen=True)
-class View:
-    """What one temperature does to one side's scores, over the users looked at.
-
-    The quantities are those of :class:`taurec.studies.audit.temperature.reweighting.Reweighting`, and
-
-    Attributes:
-        share: ``effective`` by the number of scores: of N sampled negatives about so many times N count.
-        own: the share of the weight that lies on items of the user's own training pairs, which are no true
-            negatives; 0 where the source of negatives leaves them out. None for the positive side.
-    """
-
-    tau: float
-    count: OverUsers
-    value: OverUsers
-    mean: OverUsers
-    variance: OverUsers
-    variance_term: OverUsers
-    remainder: OverUsers
-    shifted: OverUsers
-    effective: OverUsers
-    share: OverUsers
-    participation: OverUsers
-    radius: OverUsers
-    own: OverUsers | None = None
-
-
-@dataclass(frozen=True)
-class EpochView:
-    """Both sides after an epoch, with the value of the run's metric on validation."""
-
-    epoch: int
-    metrics: dict[str, float]
-    negatives: View
-    positives: View | None
-
-
-@dataclass(frozen=True)
-class TemperatureAudit:
-    """What a model's temperature stands for.
-
-    Attributes:
-        source, run: the data and the settings.
-        base: the distribution that weights are compared with, in words.
-        users, of_users: how many were looked at, and how many have training pairs.
-        negatives: at the model's temperature; None where its loss has none.
-        positives: of a loss with ``tau_pos``, over all training positives of a user.
-        others: the negatives of the same model at other temperatures.
-        curve: along training; empty for a saved model.
-        notes: remarks for a person.
-        stopped_by: the signal that ended training early, or 0.
-    """
-
-    source: str
-    run: Run
-    base: str
-    users: int
-    of_users: int
-    negatives: View | None
-    positives: View | None
-    others: tuple[View, ...]
-    curve: tuple[EpochView, ...] = ()
-    notes: tuple[str, ...] = ()
-    stopped_by: int = 0
-
-    def document(self) -> dict[str, Any]:
-        """Plain values."""
-        content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "run"}
-        plain = {name: _plain(value) for name, value in content.items()}
-        return {**plain, "quantiles": list(QUANTILES), "run": self.run.model_dump(mode="json")}
-
-
 def audit_saved(model: Recommender, taus: Sequence[float] = (), users: int = USERS) -> TemperatureAudit:
-    """Look at a fitted or loaded model.
+    """Audit a fitted or loaded model.
 
     Args:
         model: with embeddings.
-        taus: other temperatures to look at; by default a quarter, half, twice and four times the model's.
-        users: at most so many, drawn by the run's seed from those with training pairs.
+        taus: other temperatures to compare with; by default a quarter, half, twice and four times the model's.
+        users: maximum number of users, drawn with the run's seed from those with training pairs.
     Raises: UsageError for a model without embeddings, or whose loss has no temperature while no taus are given.
     """
     return _audit(model.run, model.split.train, _trained_on(model), taus, users)
@@ -144,7 +54,7 @@ def audit_training(
     on_progress: Callable[[Progress], None] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> TemperatureAudit:
-    """Train a model, looking at it after each epoch, and then at the best one as :func:`audit_saved` does.
+    """Train a model, audit it after each epoch, and then audit the best epoch as :func:`audit_saved` does.
 
     Args:
         run: resolved; a temperature that is ``auto`` is found first.
@@ -172,13 +82,13 @@ def audit_training(
 
 
 class Watch:
-    """A training hook that looks at a seeded sample of users after each epoch.
+    """A training hook that audits a seeded sample of users after each epoch.
 
-    A look computes ``users`` x items scores: 3 to 4 % of an epoch's time on ml-100k and debian.
+    One audit computes ``users`` x items scores: 3 to 4 % of an epoch's time on ml-100k and debian.
 
     Args:
         trainer: whose hook it is (``on_progress``); its loss must have a temperature.
-        users: at most so many.
+        users: maximum number of users.
     """
 
     def __init__(self, trainer: Trainer, users: int = USERS_ALONG):
@@ -211,13 +121,13 @@ class Watch:
 
 
 def sample_users(train: Interactions, users: int, seed: int) -> Index:
-    """[n] users with training pairs, ascending: all, or so many drawn without replacement.
+    """[n] users with training pairs, ascending: all, or ``users`` of them drawn without replacement.
 
     >>> sample_users(Interactions.from_pairs([0, 2, 5], [0, 1, 0]), 9, seed=0).tolist()
     [0, 2, 5]
     """
     if users < 1:
-        raise UsageError(f"at least 1 user must be looked at, got {users}")
+        raise UsageError(f"the audit needs at least 1 user, got {users}")
     there = np.flatnonzero(train.user_counts)
     if len(there) <= users:
         return there
@@ -227,7 +137,7 @@ def sample_users(train: Interactions, users: int, seed: int) -> Index:
 def tau_of(run: Run, taus: Sequence[float] = ()) -> float | None:
     """The temperature by which a run's loss weighs negatives; None where it has none and ``taus`` are given.
 
-    Raises: UsageError where there is nothing to look at.
+    Raises: UsageError where there is nothing to audit.
 
     >>> from taurec.training.presets import resolve
     >>> tau_of(resolve(loss="bsl"))
@@ -278,7 +188,7 @@ class _Look:
                 share = (weights(scores, tau, self.base) * own).sum(1)
                 found.append((reweighting(scores, tau, self.base), share))
         if not parts[0]:
-            raise UsageError("no user has an item beyond their training pairs, so there are no negatives to look at")
+            raise UsageError("no user has an item beyond their training pairs, so there are no negatives to audit")
         return [_view([r for r, _ in found], np.concatenate([own for _, own in found])) for found in parts]
 
     def positives(self, vectors: tuple[Array, Array], users: Index) -> View | None:
@@ -320,7 +230,7 @@ def _trained_on(model: Recommender) -> tuple[Array, Array]:
     run = model.run
     tau_of(run, [1.0])
     if not isinstance(model.ranker, EmbeddingRanker) or run.backbone.name not in BACKBONES:
-        raise UsageError(f"{run.label} has no embeddings to look at")
+        raise UsageError(f"{run.label} has no embeddings to audit")
     user, item = model.embeddings()
     if run.train_score == "cosine" and run.rank_score == "dot":
         user, item = unit_rows(user), unit_rows(item)
@@ -340,11 +250,3 @@ def _view(parts: Sequence[Reweighting], own: Array | None) -> View:
     values |= {name: OverUsers.of(getattr(whole, name)) for name in ("variance_term", "remainder")}
     share = OverUsers.of(whole.effective / whole.count)
     return View(whole.tau, share=share, own=None if own is None else OverUsers.of(own), **values)
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, tuple | list):
-        return [_plain(one) for one in value]
-    return dict(value) if isinstance(value, dict) else value

@@ -1,4 +1,4 @@
-"""Hashed ids, for outputs that are shown to people who must not see who and what is in a log."""
+"""What outputs write for the ids of users and items: the ids themselves, or hashes of them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,31 @@ NOTE = (
     "Ids are replaced by salted hashes. Numbers are not hidden: who knows how often an item was taken, or a few items "
     "of a person's history, may still recognise them."
 )
-"""What a page with hashed ids has to say."""
+"""The note on a page with hashed ids."""
+
+
+class Names:
+    """What to write for ids: the ids as they are in the log."""
+
+    def user(self, raw: str) -> str:
+        """The text for a user id."""
+        return raw
+
+    def item(self, raw: str) -> str:
+        """The text for an item id."""
+        return raw
+
+    def users(self, raw: Iterable[str]) -> list[str]:
+        """The texts for user ids, in their order."""
+        return [self.user(r) for r in raw]
+
+    def items(self, raw: Iterable[str]) -> list[str]:
+        """The texts for item ids, in their order."""
+        return [self.item(r) for r in raw]
 
 
 @dataclass(frozen=True)
-class Hashed:
+class Hashed(Names):
     """Replaces ids by short texts that are equal for equal ids and say nothing else about them.
 
         hashed = base32( BLAKE2b(id, key = salt, person = kind) )[:10]
@@ -56,14 +76,6 @@ class Hashed:
     def item(self, raw: str) -> str:
         """The text for an item id."""
         return self._of("item", raw)
-
-    def users(self, raw: Iterable[str]) -> list[str]:
-        """The texts for user ids, in their order."""
-        return [self.user(r) for r in raw]
-
-    def items(self, raw: Iterable[str]) -> list[str]:
-        """The texts for item ids, in their order."""
-        return [self.item(r) for r in raw]
 
     def _of(self, kind: Literal["user", "item"], raw: str) -> str:
         key, person = self.salt.encode(), kind.encode()

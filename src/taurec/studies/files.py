@@ -7,8 +7,15 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from taurec.errors import ResourceError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    import polars as pl
+
+TABLES = (".csv", ".tsv", ".parquet")
+"""Endings of the files that :func:`write_frame` writes."""
 
 
 def check_target(path: Path, endings: Sequence[str], option: str) -> None:
@@ -41,4 +48,15 @@ def write_text(path: Path, text: str, option: str) -> None:
     with folder_beside(path, option) as folder:
         part = folder / path.name
         part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+
+
+def write_frame(frame: pl.LazyFrame, path: Path, option: str) -> None:
+    """Write a frame as CSV, TSV or Parquet by the ending of the file, whole or not at all; it is streamed."""
+    with folder_beside(path, option) as folder:
+        part = folder / f"part{path.suffix}"
+        if path.suffix == ".parquet":
+            frame.sink_parquet(part)
+        else:
+            frame.sink_csv(part, separator="\t" if path.suffix == ".tsv" else ",")
         os.replace(part, path)
