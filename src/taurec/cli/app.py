@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from taurec.cli import audit_noise, data, demo, doctor, evaluate, listing, recommend, train
+from taurec.cli import data, demo, doctor, evaluate, listing, recommend, train
 from taurec.cli.runner import command_of
 from taurec.studies import STUDIES, study
 
@@ -72,7 +72,6 @@ def _studies(app: typer.Typer) -> dict[str, typer.Typer]:
                 app.add_typer(groups[group], name=group)
             where = groups[group]
         where.command(name)(command_of(study(words)))
-    groups["audit"].command("noise")(audit_noise.noise)
     return groups
 
 

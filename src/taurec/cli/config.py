@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperOption
 
 from taurec.errors import DataError, UsageError, did_you_mean
 
@@ -49,10 +50,11 @@ def options_from(path: Path, context: typer.Context) -> dict[str, Any]:
             known[_key(parameter)] = parameter
     found: dict[str, Any] = {}
     for key, value in content.items():
-        parameter = known.get(key.replace("_", "-"))
-        if parameter is None:
+        option = known.get(key.replace("_", "-"))
+        if option is None:
             raise UsageError(f"--config {path}: unknown option {key!r}{did_you_mean(key, known)}")
-        found[parameter.name] = _value(path, key, value, bool(getattr(parameter, "multiple", False)))
+        repeatable = isinstance(option, TyperOption) and option.multiple
+        found[option.name] = _value(path, key, value, repeatable)
     return found
 
 

@@ -21,6 +21,7 @@ STUDIES: dict[str, str | Study] = {
     "data check": "taurec.studies.check:check",
     "audit log": "taurec.studies.audit.log.study:log",
     "audit fix": "taurec.studies.audit.fix_study:fix",
+    "audit noise": "taurec.studies.audit.noise.study:noise",
     "audit fairness": "taurec.studies.audit.fairness.study:fairness",
     "audit temperature": "taurec.studies.audit.temperature.study:temperature",
 }

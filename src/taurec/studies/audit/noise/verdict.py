@@ -1,32 +1,27 @@
-"""Noise curves for a terminal: a table of models by levels, and what it says in words."""
+"""Noise curves in sentences: which loss is ahead, which loses least, and how certain that is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
-from taurec.report.tables import table
-from taurec.studies.words import count, number, plus_minus, seconds
+from taurec.studies.words import LEVEL, count, number, seconds
 
 if TYPE_CHECKING:
-    from taurec.studies.audit.noise.curves import Curve, Estimate, Kind, NoiseCurves
+    from taurec.studies.audit.noise import Kind
+    from taurec.studies.audit.noise.curves import Curve, Estimate
     from taurec.studies.audit.noise.fits import Step
-
-LEVEL = 0.05
-"""Of the paired tests, after correction."""
+    from taurec.studies.audit.noise.results import NoiseCurves
 
 WHAT = {
     "positives": "false positives in training",
     "negatives": "weight of positives among the negatives",
     "negatives-held-out": "held-out positives among the negatives",
 }
-"""What the level counts, by the kind of noise."""
+"""What a level is, by the kind of noise."""
 
 
 def level_text(kind: Kind, level: float) -> str:
-    """A level as people say it.
+    """A level in words.
 
     >>> level_text("positives", 0.1), level_text("negatives", 2.0)
     ('10 %', 'weight 2')
@@ -35,19 +30,12 @@ def level_text(kind: Kind, level: float) -> str:
 
 
 def unit(kind: Kind) -> str:
-    """What a slope is per."""
+    """The unit that a slope is per."""
     return "unit of weight" if kind == "negatives" else "point of noise"
 
 
-def curves_table(found: NoiseCurves, width: int = 80) -> Table:
-    """One row a model, one column a level, and the slope; half intervals where there is room for them."""
-    made = _table(found, intervals=True)
-    wide = Console(width=1000)
-    return made if made.__rich_measure__(wide, wide.options).maximum <= width else _table(found, intervals=False)
-
-
 def verdict(found: NoiseCurves) -> list[str]:
-    """The findings, a sentence or two each, with how sure they are."""
+    """The findings, a sentence or two each, with their uncertainty."""
     losses = [curve for curve in found.of() if not curve.baseline]
     lines = [_ends(found, losses)]
     if len(found.levels) > 1:
@@ -63,28 +51,6 @@ def step_text(step: Step, kind: Kind) -> str:
     if step.detail:
         said += f", {step.detail}"
     return said if step.seconds_left is None else f"{said}; about {seconds(step.seconds_left)} left"
-
-
-def slope_text(estimate: Estimate | None, digits: int = 5) -> str:
-    """A signed slope; a dash where the noise cannot reach the model.
-
-    >>> slope_text(None)
-    '-'
-    """
-    return "-" if estimate is None else f"{estimate.mean:+.{digits}f}"
-
-
-def _table(found: NoiseCurves, intervals: bool) -> Table:
-    levels = [level_text(found.kind, level) for level in found.levels]
-    rows = []
-    for curve in found.of():
-        values = [p.estimate for p in curve.points]
-        cells = [plus_minus(e.mean, e.low, e.high) if intervals else number(e.mean) for e in values]
-        share = "-" if curve.relative is None else f"{100 * curve.relative.mean:+.2f} %"
-        rows.append([curve.label, *cells, slope_text(curve.slope), share])
-    right = [*levels, "slope", "of clean"]
-    title = f"{found.source}: {found.metric} on the clean test part, by {WHAT[found.kind]}"
-    return table(["model", *right], rows, title=title, right=right, whole=["model"])
 
 
 def _best(losses: list[Curve], at: int) -> Curve:
@@ -112,7 +78,7 @@ def _ends(found: NoiseCurves, losses: list[Curve]) -> str:
 
 
 def _falls(found: NoiseCurves, losses: list[Curve]) -> str:
-    """Which loss gives up least of its accuracy, and whether that is sure."""
+    """Which loss loses the smallest share of its accuracy, and whether that is certain."""
     known = [(curve.label, curve.relative) for curve in losses if curve.relative is not None]
     if not known:
         return ""
