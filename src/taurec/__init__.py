@@ -23,7 +23,7 @@ _PUBLIC = {
     "split": "taurec.data.split",
     "planted": "taurec.data.planted",
     "compare": "taurec.studies.compare",
-    "probe": "taurec.studies.search",
+    "search": "taurec.studies.search",
     "LOSSES": "taurec.losses",
     "BACKBONES": "taurec.backbones",
     "BASELINES": "taurec.baselines",
@@ -33,6 +33,9 @@ _PUBLIC = {
     "DataError": "taurec.errors",
     "TaurecError": "taurec.errors",
 }
+
+_RENAMED = {"probe": "search"}
+"""Former public names, accepted with a warning until 0.4."""
 
 __all__ = [
     "BACKBONES",
@@ -50,8 +53,8 @@ __all__ = [
     "__version__",
     "compare",
     "planted",
-    "probe",
     "read_interactions",
+    "search",
     "split",
 ]
 
@@ -68,11 +71,17 @@ if TYPE_CHECKING:
     from taurec.run import Run
     from taurec.sampling import NEGATIVES, ORDERS
     from taurec.studies.compare import compare
-    from taurec.studies.search import probe
+    from taurec.studies.search.budget import search
 
 
 def __getattr__(name: str) -> Any:
     """Public names are imported when first used, so that ``import taurec`` stays light."""
+    if name in _RENAMED:
+        import warnings
+
+        new = _RENAMED[name]
+        warnings.warn(f"taurec.{name} is now taurec.{new}; {name} is removed in 0.4", DeprecationWarning, stacklevel=2)
+        name = new
     if name not in _PUBLIC:
         raise AttributeError(f"module 'taurec' has no attribute {name!r}")
     return getattr(importlib.import_module(_PUBLIC[name]), name)

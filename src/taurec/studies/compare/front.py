@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from taurec.studies.compare.results import Row
+if TYPE_CHECKING:
+    from taurec.studies.compare.results import Row
 
 COSTS = ("seconds", "tune_seconds", "peak_mb")
 """Fields of a row that are costs: of one fit, of the whole choice of its setting, of memory."""

@@ -87,6 +87,7 @@ def compare(
         chosen=max(fitted, key=lambda f: f.valid).model,
         models={f.label: f.model for f in fitted},
         versus=_versus(fitted, some.metric, first_seed),
+        shown=tuple(str(m) for m in parse_all(metrics)),
     )
 
 

@@ -10,13 +10,11 @@ import pytest
 from taurec.data.interactions import Interactions
 from taurec.data.planted import planted
 from taurec.data.vocabulary import Vocabulary
-from taurec.report.compare_pages import compare_page, shown_models
 from taurec.report.page import Details, Figure, Lists, Table, TryIt, render
-from taurec.report.private import Hashed
-from taurec.report.probe_pages import probe_page
-from taurec.studies.audit.fairness.measures import fairness
+from taurec.report.result_page import result_page
 from taurec.studies.compare import compare
-from taurec.studies.search import probe
+from taurec.studies.names import Hashed
+from taurec.studies.search import search
 
 if importlib.util.find_spec("matplotlib") is None or importlib.util.find_spec("jinja2") is None:
     pytest.skip("matplotlib or jinja2 is not installed", allow_module_level=True)
@@ -37,14 +35,11 @@ def blocks(page, kind):
 
 
 def test_the_page_of_a_comparison(found) -> None:
-    parts = found.split
-    seen = parts.train.union(parts.valid)
-    served = {m: fairness(found.models[m].ranker, parts.test, parts.train, seen) for m in shown_models(found)}
-    page = compare_page(found, served, "taurec compare x", {"cpu": "a cpu"})
+    page = result_page(found, "taurec compare x", {"cpu": "a cpu"})
     titles = [section.title for section in page.sections]
     assert titles == [
-        "Accuracy", "Learning curves", "Quality and cost", "Who is served", "A few users", "Try it",
-        "How it was judged",
+        "Accuracy", "Learning curves", "Quality and cost", "Who is served", "How it was evaluated", "A few users",
+        "Try it",
     ]  # fmt: skip
     accuracy = blocks(page, Table)[0]
     row = accuracy.rows[0]
@@ -59,13 +54,13 @@ def test_the_page_of_a_comparison(found) -> None:
 
 
 def test_private_ids_are_nowhere(found) -> None:
-    html = render(compare_page(found, private=Hashed("salt")))
+    html = render(result_page(found, names=Hashed("salt")))
     assert not re.search(r"person-\d|thing-\d", html)
     assert "salted hashes" in html
 
 
 def test_people_have_lists_without_what_they_had_and_marks_on_what_they_took(found) -> None:
-    (lists,) = blocks(compare_page(found), Lists)
+    (lists,) = blocks(result_page(found), Lists)
     train, test = found.split.train, found.split.test
     for person in lists.people:
         user = int(train.users.encode([person.name])[0])
@@ -77,19 +72,21 @@ def test_people_have_lists_without_what_they_had_and_marks_on_what_they_took(fou
 
 
 def test_the_panel_has_the_model_to_use_and_one_of_the_other_kind(found) -> None:
-    (panel,) = blocks(compare_page(found), TryIt)
+    (panel,) = blocks(result_page(found), TryIt)
     labels = [model.label for model in panel.models]
     assert labels[0] == found.chosen.run.label
     assert {":" in label for label in labels} == {True, False}
 
 
 def test_the_page_of_a_search() -> None:
-    searched = probe(LOG, 3.0, ["mf:sl"], fields=QUICK)
-    page = probe_page(searched, "taurec train x --model ease", "taurec compare x --budget 3s", private=Hashed("s"))
+    searched = search(LOG, 3.0, ["mf:sl"], fields=QUICK)
+    page = result_page(searched, "taurec compare x --budget 3s", names=Hashed("s"))
     html = render(page)
-    assert "taurec train x --model ease" in html
+    (make,) = searched.commands()
+    assert make.startswith("taurec train")
+    assert make.split(" --", 1)[1] in html
     assert not re.search(r"person-\d|thing-\d", html)
     best, rest = blocks(page, Table)[0], blocks(page, Details)[0].blocks
     assert len({row[0] for row in best.rows}) == len(best.rows)
-    assert [row[2] for row in best.rows] == sorted((row[2] for row in best.rows), reverse=True)
-    assert len(rest[0].rows) == len(searched.tries)
+    assert [row[3] for row in best.rows] == sorted((row[3] for row in best.rows), reverse=True)
+    assert len(rest[0].rows) == len(searched.trials)

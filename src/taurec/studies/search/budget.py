@@ -1,4 +1,4 @@
-"""The model for a log within a given time: baselines, then successive halving, then the winner with what is left."""
+"""A model for a log within a given time: baselines, then successive halving, then the winner in the time left."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from taurec.recommender import Recommender
 from taurec.run import Run
 from taurec.studies.compare.protocol import valid_of
 from taurec.studies.search.baselines import fit_baselines
-from taurec.studies.search.halving import Standing, halve
+from taurec.studies.search.halving import Contestant, halve
 from taurec.studies.search.pool import MODELS, Pool, make_pool
-from taurec.studies.search.results import Probe, Try, setting_text
+from taurec.studies.search.results import SearchResult, Trial, setting_text
 from taurec.training.forecast import Sizes
 from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve
@@ -36,13 +36,13 @@ from taurec.training.trainer import Trainer
 LEAST = 2.0
 """Seconds that a budget must have."""
 BASELINES_SHARE, MEASURING_SHARE, ROUNDS_SHARE = 0.25, 0.1, 0.3
-"""Of the budget: for baselines at most; for measuring what the trained models take; for the rounds. The rest is the
-winner's, but for what judging takes."""
-JUDGING_A_USER = 2.5e-4
-"""Seconds for the resamples of the intervals and tests at the end."""
+"""Shares of the budget: the maximum for baselines; for measuring the time of trained models; for the rounds. The rest
+is for training the winner and for the evaluation."""
+EVALUATION_SECONDS = 2.5e-4
+"""Seconds a user for the resamples of the intervals and tests at the end."""
 
 
-def probe(
+def search(
     source: Any = "debian",
     budget: float = 600.0,
     models: Sequence[str] = MODELS,
@@ -51,23 +51,23 @@ def probe(
     fields: Mapping[str, Any] | None = None,
     on_progress: Callable[[str], None] | None = None,
     started: float | None = None,
-) -> Probe:
-    """Choose model, loss and temperature for a log within so many seconds.
+) -> SearchResult:
+    """Choose model, loss and temperature for a log within a number of seconds.
 
-    First the baselines, their defaults and as much of their grids as a quarter of the time allows. Then every grid
-    point of the trained models enters :mod:`taurec.studies.search.halving`, after a forecast of what an epoch takes;
-    where the first round would not fit, a drawn half or quarter of the users takes part, then fewer settings, then the
-    slowest models are left out, and ``notes`` says so. The winner is trained on the whole log with the time that is
-    left, the runner-up after it if the winner came to its end. The model with the highest validation value is
-    chosen; only then the test part is looked at, once.
+    First the baselines are fitted: their defaults, then as much of their grids as a quarter of the time allows. Then
+    every grid point of the trained models enters :mod:`taurec.studies.search.halving`, after a forecast of the time of
+    an epoch. Where the first round would not fit, a drawn half or quarter of the users takes part, then fewer settings
+    are tried, then the slowest models are left out; ``notes`` says so. The winner is trained on the whole log in the
+    time that is left, and the runner-up after it if the winner came to its end. The model with the highest validation
+    value is chosen; then the models are evaluated once on the test part.
 
-    What is chosen hangs on the speed of the machine, so it may differ between two searches; the run that it names
+    The choice depends on the speed of the machine, so it may differ between two searches. The chosen run
     (``chosen.run``) can be repeated to the same bits if its training came to its end.
 
     Args:
         source: as for :meth:`taurec.recommender.Recommender.fit`; it needs a validation part.
-        budget: seconds of wall-clock time, for everything from reading to judging. It is kept to within an epoch of
-            the winner.
+        budget: seconds of wall-clock time, from reading the log to the evaluation; kept to within an epoch of the
+            winner.
         models: ``backbone:loss``, those of most interest first.
         metrics: test metrics; the selection metric is added where it is missing.
         fields: run fields common to all models, such as ``seed`` or ``metric``.
@@ -76,7 +76,7 @@ def probe(
     Raises: UsageError for a budget below :data:`LEAST`, no models, or a log without a validation part.
 
     >>> from taurec.data.planted import planted
-    >>> found = probe(planted(n_users=60, n_items=40, seed=1, noise=0.2).log, budget=3, models=["mf:sl"])
+    >>> found = search(planted(n_users=60, n_items=40, seed=1, noise=0.2).log, budget=3, models=["mf:sl"])
     >>> found.seconds < 5, found.test.keys() >= {found.chosen.run.label}
     (True, True)
     """
@@ -91,15 +91,15 @@ def probe(
     parts, name = split_source(source, first)
     if not len(parts.valid):
         raise UsageError(f"a search needs a validation part; the split {parts.how!r} has none")
-    judged = [str(m) for m in parse_all([first.metric, *metrics])]
+    metrics_used = [str(m) for m in parse_all([first.metric, *metrics])]
     say = on_progress or (lambda line: None)
-    work = _Work(parts, first, started + budget, clock, say, given)
-    return work.search(name, budget, started, list(models), judged)
+    work = _Search(parts, first, started + budget, clock, say, given)
+    return work.run(name, budget, started, list(models), metrics_used)
 
 
 @dataclass
-class _Work:
-    """One search: the data, the clock and the way to the result."""
+class _Search:
+    """One search: the data, the clock, and the steps to the result."""
 
     parts: Split
     first: Run
@@ -112,7 +112,7 @@ class _Work:
         left = max(0, round(self.end - self.clock()))
         self.tell(f"{text}; {left // 60}:{left % 60:02d} min left")
 
-    def search(self, name: str, budget: float, started: float, models: list[str], judged: list[str]) -> Probe:
+    def run(self, name: str, budget: float, started: float, models: list[str], metrics: list[str]) -> SearchResult:
         baselines = fit_baselines(
             self.parts, self.fields, self.clock() + BASELINES_SHARE * budget, self.clock, self.say
         )
@@ -129,28 +129,32 @@ class _Work:
         notes = [*baselines.notes, *pool.notes]
         with tempfile.TemporaryDirectory(prefix="taurec-probe-") as folder:
             contest = _Contest(self, pool, Path(folder))
-            standings = halve(len(pool.runs), contest.advance, rounds, self.clock, contest.on_turn) if pool.runs else []
-            tries = [*baselines.tries, *(contest.told(s) for s in standings)]
-            settings, settings_paired = contest.first_against_second(standings)
+            contestants = (
+                halve(len(pool.runs), contest.advance, rounds, self.clock, contest.on_turn) if pool.runs else []
+            )
+            trials = [*baselines.tries, *(contest.trial(s) for s in contestants)]
+            settings, settings_paired = contest.first_against_second(contestants)
             fitted = dict(baselines.best)
-            for standing in standings[:2]:
-                model = self._whole(contest, standing, bool(contest.finished))
+            for contestant in contestants[:2]:
+                model = self._whole(contest, contestant, bool(contest.finished))
                 if model is not None:
                     contest.finished.append(model)
-                    tries.append(_try(model))
+                    trials.append(_trial(model))
                     best = fitted.get(model.run.label)
                     if best is None or valid_of(model) > valid_of(best):
                         fitted[model.run.label] = model
         notes += contest.notes
-        return self._judged(name, budget, started, judged, fitted, tries, pool.share, settings, settings_paired, notes)
+        return self._chosen(
+            name, budget, started, metrics, fitted, trials, pool.share, settings, settings_paired, notes
+        )
 
-    def _whole(self, contest: _Contest, standing: Standing, another: bool) -> Recommender | None:
-        """A contestant trained on the whole log with the time that is left; None where there is too little of it."""
-        i, run = standing.number, contest.pool.runs[standing.number]
-        if not np.isfinite(standing.value):
+    def _whole(self, contest: _Contest, contestant: Contestant, another: bool) -> Recommender | None:
+        """A contestant trained on the whole log in the time that is left; None where that is too short."""
+        i, run = contestant.number, contest.pool.runs[contestant.number]
+        if not np.isfinite(contestant.value):
             return None
         n_users = int((self.parts.test.user_counts > 0).sum())
-        ending = JUDGING_A_USER * max(n_users, self.parts.valid.n_users) + 4 * contest.judging(i)
+        ending = EVALUATION_SECONDS * max(n_users, self.parts.valid.n_users) + 4 * contest.evaluation_seconds(i)
         left, epoch = self.end - self.clock() - ending, contest.epoch_seconds(i)
         if left < (5 if another else 1) * epoch and (another or contest.pool.share < 1):
             return None
@@ -162,21 +166,21 @@ class _Work:
         pass_on(model.stopped_by)
         return model
 
-    def _judged(
+    def _chosen(
         self,
         name: str,
         budget: float,
         started: float,
-        judged: list[str],
+        metrics: list[str],
         fitted: dict[str, Recommender],
-        tries: list[Try],
+        trials: list[Trial],
         share: float,
         settings: tuple[str, ...],
         settings_paired: Paired | None,
         notes: list[str],
-    ) -> Probe:
+    ) -> SearchResult:
         metric, seed = self.first.metric, self.first.seed
-        self.say("judging")
+        self.say("evaluating")
         ranked = sorted(fitted, key=lambda label: -valid_of(fitted[label]))
         on_valid = {label: fitted[label].evaluate("valid", [metric]) for label in ranked[:4]}
         chosen, second = fitted[ranked[0]], ranked[1] if len(ranked) > 1 else None
@@ -185,17 +189,17 @@ class _Work:
             paired = compare_paired(on_valid[ranked[0]], on_valid[second], metric, seed=seed)
         on_test: dict[str, Evaluation] = {}
         if len(self.parts.test):
-            on_test = {label: fitted[label].evaluate("test", judged) for label in ranked[:2]}
+            on_test = {label: fitted[label].evaluate("test", metrics) for label in ranked[:2]}
             if second is not None:
                 test_paired = compare_paired(on_test[ranked[0]], on_test[second], metric, seed=seed)
         for model in fitted.values():
             model.run = model.run.but(source=name)
-        return Probe(
+        return SearchResult(
             name,
             budget,
             self.clock() - started,
             metric,
-            tries,
+            trials,
             share,
             chosen,
             chosen.finished,
@@ -208,13 +212,14 @@ class _Work:
             test_paired,
             next((found.n_users for found in on_test.values()), 0),
             notes,
+            dict(self.fields.get("reading") or {}),
         )
 
 
 class _Contest:
-    """The rounds: who takes part, on which users, and where each stands."""
+    """The rounds: the contestants, the users that take part, and the state of each contestant."""
 
-    def __init__(self, work: _Work, pool: Pool, folder: Path):
+    def __init__(self, work: _Search, pool: Pool, folder: Path):
         self.work, self.pool, self.folder = work, pool, folder
         self.train, self.valid = _some_users(work.parts, pool.share, work.first.seed)
         self.records: dict[int, list[EpochRecord]] = {}
@@ -232,7 +237,7 @@ class _Contest:
         self.work.say(f"round {turn} of {rounds}: {run.label} {setting_text(run)}")
 
     def advance(self, i: int, seconds: float) -> tuple[float, bool]:
-        """Train a contestant for about so many seconds more."""
+        """Train a contestant for about ``seconds`` more."""
         run = self.pool.runs[i]
         epoch = _epoch_seconds(self.records.get(i, []))
         try:
@@ -247,16 +252,17 @@ class _Contest:
             self.rankers[i] = trained.ranker
         return (trained.best.metrics[run.metric] if trained.best else -np.inf), trained.finished
 
-    def told(self, standing: Standing) -> Try:
-        run, records = self.pool.runs[standing.number], self.records.get(standing.number, [])
-        valid = standing.value if np.isfinite(standing.value) else None
-        return Try(run.label, setting_text(run), run, "probe", valid, len(records), standing.seconds, standing.ended)
+    def trial(self, contestant: Contestant) -> Trial:
+        run, records = self.pool.runs[contestant.number], self.records.get(contestant.number, [])
+        valid = contestant.value if np.isfinite(contestant.value) else None
+        spent = len(records), contestant.seconds, contestant.ended
+        return Trial(run.label, setting_text(run), run, "probe", valid, *spent)
 
-    def first_against_second(self, standings: list[Standing]) -> tuple[tuple[str, ...], Paired | None]:
+    def first_against_second(self, contestants: list[Contestant]) -> tuple[tuple[str, ...], Paired | None]:
         """The names of the two best of the last round, and their difference where both have a ranker from it."""
-        runs = [self.pool.runs[s.number] for s in standings[:2]]
+        runs = [self.pool.runs[s.number] for s in contestants[:2]]
         names = tuple(f"{run.label} {setting_text(run)}" for run in runs)
-        rankers = [self.rankers.get(s.number) for s in standings[:2]]
+        rankers = [self.rankers.get(s.number) for s in contestants[:2]]
         if len(rankers) < 2 or rankers[0] is None or rankers[1] is None:
             return names, None
         metric = self.work.first.metric
@@ -268,7 +274,7 @@ class _Contest:
         found = _epoch_seconds(self.records.get(i, []))
         return found / self.pool.share if found else self.pool.epoch.get(self.pool.runs[i].label, 0.0)
 
-    def judging(self, i: int) -> float:
+    def evaluation_seconds(self, i: int) -> float:
         """Seconds of one evaluation of the whole log."""
         return max((r.eval_seconds for r in self.records.get(i, [])), default=0.0) / self.pool.share
 
@@ -287,7 +293,7 @@ def _epoch_seconds(records: Sequence[EpochRecord]) -> float:
     return float(np.median([r.train_seconds + r.eval_seconds for r in records])) if records else 0.0
 
 
-def _try(model: Recommender) -> Try:
+def _trial(model: Recommender) -> Trial:
     run = model.run
     spent = len(model.records), model.fit_seconds, model.finished
-    return Try(run.label, setting_text(run), run, "whole", valid_of(model), *spent)
+    return Trial(run.label, setting_text(run), run, "whole", valid_of(model), *spent)

@@ -5,7 +5,9 @@ import pytest
 from rich.console import Console
 
 from taurec.evaluation.significance import Spread
-from taurec.report.comparison import comparison_table, verdict
+from taurec.report.terminal import fitted
+from taurec.studies.compare.tables import ranking
+from taurec.studies.compare.verdict import best_on_test
 
 
 @dataclass
@@ -58,7 +60,7 @@ def drawn(renderable, width):
 
 
 def test_marks_of_the_best_and_of_what_is_not_told_from_it():
-    lines = drawn(comparison_table(THREE, NAMES[:2]), 80)
+    lines = drawn(fitted(ranking(THREE, NAMES[:2])), 80)
     assert lines[0].rstrip() == "log: test part, 50 users, 2 seeds"
     assert [line[0] for line in lines[3:]] == ["*", "=", " "]
     assert "0.5000 ±.0100" in lines[3]
@@ -67,7 +69,7 @@ def test_marks_of_the_best_and_of_what_is_not_told_from_it():
 @pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_every_width_shows_every_value_whole(width, n):
-    lines = drawn(comparison_table(THREE, NAMES[:n], width), width)
+    lines = drawn(fitted(ranking(THREE, NAMES[:n]), width), width)
     assert max(map(len, lines)) <= width
     assert len(lines) == 6  # title, heading, rule and three rows: nothing is folded
     assert lines[3].count("0.5000") == n
@@ -76,14 +78,14 @@ def test_every_width_shows_every_value_whole(width, n):
 def test_the_spread_over_seeds_has_a_column_of_its_own():
     rows = [Row("ease", THREE.rows[0].metrics, None), Row("mf:sl", THREE.rows[1].metrics, 0.2)]
     rows[1].spread = {"ndcg@20": Spread(0.49, 0.00123, 2)}
-    lines = drawn(comparison_table(Comparison(rows), NAMES[:2], 100), 100)
+    lines = drawn(fitted(ranking(Comparison(rows), NAMES[:2]), 100), 100)
     assert "sd of seeds" in lines[1]
     assert "0.0012" in lines[4]
-    assert "sd of seeds" not in drawn(comparison_table(Comparison(rows, seeds=1), NAMES[:2], 100), 100)[1]
+    assert "sd of seeds" not in drawn(fitted(ranking(Comparison(rows, seeds=1), NAMES[:2]), 100), 100)[1]
 
 
 def test_the_interval_that_stays_longest_is_that_of_the_choosing_metric():
-    lines = drawn(comparison_table(THREE, NAMES, 90), 90)
+    lines = drawn(fitted(ranking(THREE, NAMES), 90), 90)
     heading, best = lines[1], lines[3]
     assert 1 <= best.count("±") < 4
     assert heading.index("ndcg@20") > heading.index("recall@20")
@@ -92,18 +94,18 @@ def test_the_interval_that_stays_longest_is_that_of_the_choosing_metric():
 
 
 def test_the_sentence():
-    assert verdict(THREE).startswith(
+    assert best_on_test(THREE).startswith(
         "Best by ndcg@20: ease; not told from it by the paired test (p >= 0.05, Holm): mf:bsl."
     )
     clear = found(("ease", 0.5, None), ("popularity", 0.1, 0.001))
-    assert "ease, ahead of every other model" in verdict(clear)
-    assert verdict(found(("ease", 0.5, None))).startswith("Best by ndcg@20: ease. Epochs")
+    assert "ease, ahead of every other model" in best_on_test(clear)
+    assert best_on_test(found(("ease", 0.5, None))).startswith("Best by ndcg@20: ease. Epochs")
 
 
 def test_what_validation_chose_is_said_as_it_was():
-    assert "Epochs were chosen on validation" in verdict(THREE)
+    assert "Epochs were chosen on validation" in best_on_test(THREE)
     some = found(("ease", 0.5, None), ("mf:bsl", 0.49, 0.3), ("popularity", 0.1, 0.001))
     some.rows[0].tried = 7
-    assert "Settings of ease and all epochs were chosen on validation" in verdict(some)
+    assert "Settings of ease and all epochs were chosen on validation" in best_on_test(some)
     some.rows[1].tried = 3
-    assert "Settings and epochs were chosen on validation" in verdict(some)
+    assert "Settings and epochs were chosen on validation" in best_on_test(some)

@@ -11,7 +11,7 @@ import typer
 from taurec.cli.app import app
 from taurec.cli.reading import given_only
 from taurec.cli.settings import run_fields
-from taurec.cli.train_command import train_command
+from taurec.studies.train_command import train_command
 from taurec.training.presets import resolve
 
 

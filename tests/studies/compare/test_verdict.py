@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from taurec.evaluation.significance import Interval, Paired, Spread
-from taurec.report.words import summary
+from taurec.studies.compare.verdict import verdict
 
 
 @dataclass
@@ -61,30 +61,30 @@ def found(trained: float, p: float, chosen: str = "mf:sl", seeds: int = 1):
     ],
 )
 def test_when_a_baseline_is_the_better_choice(trained: float, p: float, said: str) -> None:
-    assert said in " ".join(summary(found(trained, p)))
+    assert said in " ".join(verdict(found(trained, p)))
 
 
 def test_the_front_and_what_was_spent() -> None:
-    text = " ".join(summary(found(0.52, 0.001)))
+    text = " ".join(verdict(found(0.52, 0.001)))
     assert "by ndcg@20 and seconds of one fit: popularity, ease, mf:sl; the same with tuning counted." in text
     assert "ease 1 in 10.0 s, mf:sl 3 in 1:30 min, popularity 1 in 1.0 s." in text
-    assert "seconds of one fit: popularity, ease; the" in " ".join(summary(found(0.48, 0.001)))
+    assert "seconds of one fit: popularity, ease; the" in " ".join(verdict(found(0.48, 0.001)))
 
 
 def test_what_validation_prefers_is_named_where_it_is_another() -> None:
-    assert "Validation prefers mf:sl, so that is the one to use" in " ".join(summary(found(0.48, 0.001)))
-    assert "Validation prefers" not in " ".join(summary(found(0.52, 0.001)))
+    assert "Validation prefers mf:sl, so that is the one to use" in " ".join(verdict(found(0.48, 0.001)))
+    assert "Validation prefers" not in " ".join(verdict(found(0.52, 0.001)))
 
 
 def test_the_spread_over_seeds() -> None:
     case = found(0.52, 0.001, seeds=3)
-    assert "standard deviation" not in " ".join(summary(case))
+    assert "standard deviation" not in " ".join(verdict(case))
     case.row("mf:sl").spread = {"ndcg@20": Spread(0.52, 0.002, 3)}
     case.row("ease").spread = {"ndcg@20": Spread(0.5, None, 1)}
-    assert "Over 3 seeds the standard deviation of ndcg@20 is at most 0.0020 (mf:sl)" in summary(case)[-1]
+    assert "Over 3 seeds the standard deviation of ndcg@20 is at most 0.0020 (mf:sl)" in verdict(case)[-1]
 
 
 def test_without_a_trained_model_there_is_no_duel() -> None:
     case = found(0.52, 0.001)
     case.versus = None
-    assert "trained" not in " ".join(summary(case))
+    assert "trained" not in " ".join(verdict(case))
