@@ -84,9 +84,9 @@ class LogCheck(Result):
         return [Table("Spread of activity and popularity", columns, rows, section=LOG)]
 
     def _findings(self) -> list[Table]:
-        found = sorted(self.found.findings, key=lambda finding: finding.level != "warning")
-        rows = [*(("note", note) for note in self.notes), *((f.level, f.message) for f in found)]
-        return [Table("Findings", ("level", "finding"), rows, section=FINDINGS)] if rows else []
+        rows = [*(("note", note) for note in self.notes), *((f.level, f.message) for f in self.found.findings)]
+        rows.sort(key=lambda row: row[0] != "warning")
+        return [Table("Warnings and notes", ("level", "finding"), rows, section=FINDINGS)] if rows else []
 
 
 def check(source: Source, *, reading: Reading, names: Names | None = None) -> LogCheck:
