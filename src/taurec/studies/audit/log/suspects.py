@@ -17,14 +17,14 @@ from taurec.studies.audit.log.crossfit import CrossFit
 from taurec.studies.names import Names
 
 WEIGHT: Mapping[str, float] = MappingProxyType({"bot-like": 0.5, "burst": 0.2, "activity": 0.1})
-"""What a flag adds to the suspicion of a row, as the chance that it means nothing if nothing else is known: set by
-hand, not estimated."""
+"""What a flag adds to the suspicion of a row: the probability that the row is meaningless if nothing else is known. Set
+by hand, not estimated."""
 
 LEAST = 0.1
-"""A row below this suspicion is no suspect: nine of ten like it mean something."""
+"""A row below this suspicion is not a suspect: nine of ten like it are meaningful."""
 
 PLACE = 0.5
-"""Beyond this place the row's item is named unexpected."""
+"""Beyond this position the row's item counts as unexpected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Suspects:
 
     Attributes:
         suspicion: [P] in [0, 1].
-        place: [P] as in :class:`taurec.studies.audit.log.crossfit.CrossFit`; nan where not judged.
+        place: [P] as in :class:`taurec.studies.audit.log.crossfit.CrossFit`; nan where not scored.
         flags: reason -> [P] bool.
         order: [P] rows, the most suspicious first; equal suspicion is ordered by place, then by position.
     """
