@@ -40,7 +40,7 @@ def write_all(model: Recommender, path: Path, k: int, filters: dict[str, Any], o
 
 @contextlib.contextmanager
 def _bar(total: int, output: Output) -> Iterator[Any]:
-    """A hook that takes how many users were done; it draws on a terminal only."""
+    """A hook for the number of users just done; it draws a bar on a terminal only."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("users"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -27,7 +27,7 @@ def run_fields(assignments: Iterable[str] | None = None, **options: Any) -> dict
         assignments: ``loss.tau_neg=0.1`` sets one value of a part, ``lr=0.01`` a field of the run.
         options: run fields; None where the option was not given.
     Raises: UsageError for a text without ``=``, an unknown part or field, a key given twice, and for
-        training options beside a baseline, which would have no effect.
+        training options given with a baseline, which would have no effect.
 
     >>> run_fields(["loss.tau_neg=0.1", "l2=0.01"], loss="bsl", lr=None)
     {'loss': 'bsl', 'l2': '0.01', 'settings': {'loss': {'tau_neg': '0.1'}}}
@@ -99,7 +99,7 @@ def tune_of(value: str) -> Tune:
 
 
 def split_names(values: Iterable[str], known: Iterable[str] = ()) -> list[str]:
-    """Ids or names from repeatable options with commas; a known id that has a comma itself stays whole.
+    """Split ids or names of repeatable options at commas; a known id that contains a comma stays whole.
 
     >>> split_names(["a,b", "c,d"], known=["c,d"])
     ['a', 'b', 'c,d']
