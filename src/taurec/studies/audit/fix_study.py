@@ -13,7 +13,7 @@ from taurec.studies.opening import Note, silent
 from taurec.studies.options import Fields, Metrics, Option, Reading, RunFields, Source
 
 if TYPE_CHECKING:
-    from taurec.studies.audit.fix import Fix
+    from taurec.studies.audit.fix_result import Fix
 
 
 def fix(
@@ -45,8 +45,8 @@ def fix(
     """
     from taurec.data.source import open_source
     from taurec.evaluation.metrics import parse_all
-    from taurec.studies.audit.fix import Written
     from taurec.studies.audit.fix import fix as clean
+    from taurec.studies.audit.fix_result import Written
     from taurec.training.device import use_threads
 
     shown = [str(m) for m in parse_all(list(metrics))]
