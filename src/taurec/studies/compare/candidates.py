@@ -13,7 +13,7 @@ from taurec.training.presets import GRIDS, resolve
 
 Tune = Literal["all", "baselines", "none"]
 BASELINES_ALWAYS = ("popularity", "itemknn", "ease", "ials")
-"""Stand beside every result, asked for or not."""
+"""Compared in every study, named or not."""
 
 
 def candidates(label: str, tune: Tune, fields: Mapping[str, Any], tries: int | None = None) -> list[Run]:
@@ -23,7 +23,7 @@ def candidates(label: str, tune: Tune, fields: Mapping[str, Any], tries: int | N
         label: a baseline by name, or ``backbone:loss``.
         tune: whose grids are tried.
         fields: run fields common to all models; what only trained models have is left out for baselines.
-        tries: at most so many points of a grid, spread evenly over it; None takes all.
+        tries: maximum number of points of a grid, spread evenly over it; None takes all.
     Raises: UsageError for an unknown name.
 
     >>> [run.loss.settings["tau"] for run in candidates("mf:sl", "all", {})]
@@ -48,7 +48,7 @@ def candidates(label: str, tune: Tune, fields: Mapping[str, Any], tries: int | N
 
 
 def evenly(points: Sequence[Any], most: int | None) -> list[Any]:
-    """At most so many of a sequence, from the middles of equal stretches of it.
+    """At most ``most`` entries of a sequence, from the middles of equal stretches of it.
 
     >>> evenly("abcdefg", 3), evenly("ab", 3), evenly("abc", 1)
     (['b', 'd', 'f'], ['a', 'b'], ['b'])

@@ -30,7 +30,7 @@ class Row:
         epochs: until the best epoch, first seed; 0 for a baseline.
         seconds: to fit the chosen setting once, validation included.
         tune_seconds: for all settings and seeds together.
-        tried: how many settings validation chose from.
+        tried: number of settings that validation chose from.
         peak_mb: the largest growth of the process's memory while fitting; None where it cannot be read.
         spread: test metric -> mean and standard deviation over seeds; the deviation is None for one seed, and for
             a model without random draws.
@@ -50,13 +50,13 @@ class Row:
 
     @property
     def trained(self) -> bool:
-        """Whether it learns by a loss; a baseline does not."""
+        """Whether it is trained with a loss; a baseline is not."""
         return self.run.model is None
 
 
 @dataclass(frozen=True)
-class Versus:
-    """The trained model and the baseline that validation prefers, compared once on the test part.
+class PairedTest:
+    """The best trained model and the best baseline by validation, compared once on the test part.
 
     Both were chosen without the test part, so the test of their difference needs no correction.
     """
@@ -93,7 +93,7 @@ class Comparison(Result):
     split: Split
     chosen: Recommender
     models: Mapping[str, Recommender] = field(default_factory=dict)
-    versus: Versus | None = None
+    versus: PairedTest | None = None
     shown: tuple[str, ...] = ()
 
     @property

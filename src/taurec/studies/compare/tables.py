@@ -30,7 +30,7 @@ def ranking(found: Comparison, metrics: Sequence[str]) -> Table:
             mark(found, row),
             row.label,
             *_values(row, metrics),
-            *([_deviation(found, row)] if over_seeds else []),
+            *(["-" if (sd := _deviation(found, row)) is None else sd] if over_seeds else []),
             row.epochs or "-",
             row.seconds,
             "-" if row.peak_mb is None else f"{row.peak_mb:,.0f} MB",
@@ -82,7 +82,7 @@ def page_tables(found: Comparison) -> list[Table]:
             "What each model was allowed and what it took",
             ["model", metric, fit, tuning, "settings tried", memory, "on the front of"],
             costs,
-            "memory is the growth of the process.",
+            "Memory is the growth of the process.",
             section=COST,
         ),
     ]
