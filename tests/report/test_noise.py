@@ -52,7 +52,7 @@ def test_the_verdict_names_the_ends_the_slopes_and_the_better_baseline() -> None
 
 def test_what_is_not_sure_is_said_so() -> None:
     ends, falls, *_ = verdict(made([SL, curve("mf:bpr", [0.2, 0.2], [0.15, 0.19])], p_value=0.4))
-    assert "not told from mf:bpr by the paired test" in ends
+    assert "not significantly different from mf:bpr (paired test" in ends
     assert "overlaps that of mf:sl" in falls
     one = [curve("mf:sl", [0.3], [0.2]), curve("mf:bpr", [0.2], [0.19])]
     assert "One seed gives no interval" in verdict(made(one, seeds=1))[1]

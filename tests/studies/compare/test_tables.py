@@ -95,7 +95,7 @@ def test_the_interval_that_stays_longest_is_that_of_the_choosing_metric():
 
 def test_the_sentence():
     assert best_on_test(THREE).startswith(
-        "Best by ndcg@20: ease; not told from it by the paired test (p >= 0.05, Holm): mf:bsl."
+        "Best by ndcg@20: ease; not significantly different (paired test, p >= 0.05, Holm): mf:bsl."
     )
     clear = found(("ease", 0.5, None), ("popularity", 0.1, 0.001))
     assert "ease, ahead of every other model" in best_on_test(clear)

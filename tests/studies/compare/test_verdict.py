@@ -56,7 +56,7 @@ def found(trained: float, p: float, chosen: str = "mf:sl", seeds: int = 1):
         (0.52, 0.001, "So training pays here, at its price (one fit takes 30.0 s and 2.0 s)."),
         (0.48, 0.001, "mf:sl is behind ease on test by 0.0200 ndcg@20 (95 % interval 0.0150 to 0.0250, p = 0.001)"),
         (0.48, 0.001, "So ease is the better choice on this log (one fit takes 30.0 s and 2.0 s)."),
-        (0.501, 0.4, "mf:sl and ease are not told apart on test: +0.0010"),
+        (0.501, 0.4, "mf:sl and ease do not differ significantly on test: +0.0010"),
         (0.501, 0.4, "So ease is the better choice as the cheaper one"),
     ],
 )

@@ -58,7 +58,7 @@ def test_a_trained_model_that_the_clock_ended() -> None:
     assert words[0] == (
         "Chosen for this log: mf:sl with tau=0.1; its training was stopped by the budget, more time may improve it."
     )
-    assert "mf:sl and ease are not told apart on validation: +0.0020" in words[1]
+    assert "mf:sl and ease do not differ significantly on validation: +0.0020" in words[1]
     assert "the best in 90% of resamples of the users; the same pairs chose it" in words[1]
     assert words[3] == "ease is the simpler choice and costs less."
 

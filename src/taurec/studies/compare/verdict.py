@@ -25,7 +25,7 @@ def best_on_test(found: Comparison) -> str:
     equal = [row.label for row in found.rows if mark(found, row) == "="]
     said = f"Best by {found.metric}: {best.label}"
     if equal:
-        said += f"; not told from it by the paired test (p >= {LEVEL:g}, Holm): {', '.join(equal)}"
+        said += f"; not significantly different (paired test, p >= {LEVEL:g}, Holm): {', '.join(equal)}"
     elif len(found.rows) > 1:
         said += f", ahead of every other model (paired test, p < {LEVEL:g}, Holm)"
     tuned = [row.label for row in found.rows if row.tried > 1]

@@ -70,7 +70,7 @@ def _ends(found: NoiseCurves, losses: list[Curve]) -> str:
             if d.level == level and best.label in (d.first, d.second) and d.p_value >= LEVEL
         ]
         if equal:
-            text += f", not told from {', '.join(equal)} by the paired test (p >= {LEVEL:g}, Holm)"
+            text += f", not significantly different from {', '.join(equal)} (paired test, p >= {LEVEL:g}, Holm)"
         elif len(losses) > 1:
             text += f", ahead of every other loss (paired test over users, p < {LEVEL:g}, Holm)"
         said.append(text + ".")
