@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from taurec.errors import UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    from taurec.studies.compare.candidates import Tune
 
 PARTS = ("loss", "backbone", "negatives", "order", "model")
 _NOT_SET = frozenset({"source", "reading", "data_hash", "found", *PARTS})
@@ -87,15 +84,6 @@ def _refuse_without_effect(fields: Mapping[str, Any], nested: Mapping[str, Any])
             f"--model {fields['model']} is a baseline, on which {', '.join(idle)} would have no effect; "
             f"drop {'it' if len(idle) == 1 else 'them'}, or drop --model"
         )
-
-
-def tune_of(value: str) -> Tune:
-    """``--tune``, or a UsageError."""
-    accepted: tuple[Tune, ...] = ("all", "baselines", "none")
-    for one in accepted:
-        if value == one:
-            return one
-    raise UsageError(f"--tune {value!r}{did_you_mean(value, accepted)}")
 
 
 def split_names(values: Iterable[str], known: Iterable[str] = ()) -> list[str]:

@@ -92,8 +92,9 @@ def difference_words(first: str, second: str, metric: str, paired: Paired, where
     if paired.p_value < LEVEL and d.mean < 0 and low is not None and high is not None:
         low, high = -high, -low  # of how far it is behind
     between = "" if low is None or high is None else f"95 % interval {number(low)} to {number(high)}, "
+    certainty = f"({between}p = {paired.p_value:.2g})"
     if paired.p_value >= LEVEL:
         size = f"{'+' if d.mean >= 0 else '-'}{number(abs(d.mean))}"
-        return f"{first} and {second} do not differ significantly {where}: {size} {metric} ({between}p = {paired.p_value:.2g})."
+        return f"{first} and {second} do not differ significantly {where}: {size} {metric} {certainty}."
     way = "ahead of" if d.mean > 0 else "behind"
-    return f"{first} is {way} {second} {where} by {number(abs(d.mean))} {metric} ({between}p = {paired.p_value:.2g})."
+    return f"{first} is {way} {second} {where} by {number(abs(d.mean))} {metric} {certainty}."
