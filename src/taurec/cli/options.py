@@ -11,8 +11,15 @@ Source = Annotated[
     str, typer.Argument(help="A named set (taurec list datasets), a file, or a folder with train and test files.")
 ]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A folder written by taurec train --out.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes and no progress; results and warnings remain.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.", rich_help_panel="Output")
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="No notes and no progress; results and warnings remain.", rich_help_panel="Output"
+    ),
+]
 Metrics = Annotated[
     str | None, typer.Option(metavar="NAMES", help="Metrics with cutoffs, separated by commas: recall@20,ndcg@10.")
 ]
@@ -28,7 +35,6 @@ Seed = Annotated[int | None, typer.Option(help="Seed of every random draw: split
 Threads = Annotated[int | None, typer.Option(help="CPU threads; 0 takes all cores.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, ...")]
 Split = Annotated[str | None, typer.Option(help="ratio, leave-last-one, time, or none (train on everything).")]
-Tune = Annotated[str, typer.Option(help="Models whose settings are chosen on validation: all, baselines, or none.")]
 K = Annotated[int, typer.Option("-k", "--k", help="Length of the lists.")]
 
 _RUN: dict[str, tuple[Any, str]] = {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taurec.cli import options as o
+from taurec.cli.config import Config
 from taurec.cli.reading import Reading, reads_files
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def train(
     ] = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
+    config: Config = None,
     *,
     reading: Reading,
 ) -> None:
