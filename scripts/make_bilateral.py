@@ -12,7 +12,8 @@ from typing import Any
 
 from pages import fill, table
 
-from taurec.report.plots import Series, line_plot
+from taurec.report.plots import line_plot
+from taurec.studies.result import Series
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 METRICS = ("recall@20", "ndcg@20")

@@ -11,7 +11,8 @@ from typing import Any
 
 from pages import fill, table
 
-from taurec.report.plots import Series, line_plot
+from taurec.report.plots import line_plot
+from taurec.studies.result import Series
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 ORDER = ["ml-100k", "debian", "yelp2018"]

@@ -130,3 +130,36 @@ def test_heavy_packages_are_imported_where_used() -> None:
 def test_import_taurec_is_light() -> None:
     code = "import sys, taurec; sys.exit(any(m in sys.modules for m in ('torch', 'numba', 'polars', 'scipy')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+FACES = {
+    "report": {"errors", "provenance"},
+    "cli": {
+        "errors", "run", "provenance", "recommender", "saved", "tracking", "kernels", "data.source", "data.split",
+        "data.catalog", "data.debian", "evaluation.metrics", "evaluation.significance", "training.calibrate",
+        "training.device", "training.forecast", "training.presets",
+    },
+}  # fmt: skip
+"""Modules of the library that a face may import: those that read, save, or do the whole work of a command. Everything
+else is computed in a study."""
+
+PANELS = {"report.folded", "report.people", "report.tryit"}
+"""The exceptions: they turn fitted models into the lists and the try-it panel of a page."""
+
+ARRAYS = {"torch", "numpy", "scipy", "polars"}
+MAY_IMPORT_ARRAYS = PANELS | {"report.json", "cli.doctor", "cli.export"}
+"""JSON turns numpy scalars into plain ones, doctor shows versions, export joins files."""
+
+
+@pytest.mark.parametrize("path", [p for p in modules() if name_of(p).split(".")[0] in FACES], ids=name_of)
+def test_faces_compute_nothing(path: Path) -> None:
+    own, tree = name_of(path), ast.parse(path.read_text())
+    face = own.split(".")[0]
+    if own not in PANELS:
+        library = {target for target in imports(tree) if level(target) < level("studies")}
+        assert library <= FACES[face], f"{own} imports {library - FACES[face]}; compute it in a study"
+    if own not in MAY_IMPORT_ARRAYS:
+        names = {alias.name for node in walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        names |= {node.module for node in walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+        used = {name.split(".")[0] for name in names} & ARRAYS
+        assert not used, f"{own} imports {used}; compute it in a study"

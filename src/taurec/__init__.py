@@ -28,7 +28,7 @@ PUBLIC: dict[str, tuple[str, Stability]] = {
     "Evaluation": ("taurec.evaluation.ranking:Evaluation", "stable"),
     "evaluate_ranker": ("taurec.evaluation.ranking:evaluate_ranker", "provisional"),
     "compare": ("taurec.studies.compare:compare", "provisional"),
-    "probe": ("taurec.studies.search:probe", "provisional"),
+    "search": ("taurec.studies.search:search", "provisional"),
     "reproduce": ("taurec.studies.reproduce:reproduce", "provisional"),
     "audit_log": ("taurec.studies.audit.log.audit:audit_log", "experimental"),
     "audit_fix": ("taurec.studies.audit.fix:fix", "experimental"),
@@ -59,6 +59,9 @@ PUBLIC: dict[str, tuple[str, Stability]] = {
 ``stable`` changes only after a deprecation, ``provisional`` may change in a minor version and the changelog says how,
 ``experimental`` may change or go in any version.
 """
+
+RENAMED = {"probe": "search"}
+"""Former public names, accepted with a warning until 0.4."""
 
 __all__ = ["__version__", *PUBLIC]
 
@@ -98,11 +101,17 @@ if TYPE_CHECKING:
     from taurec.studies.audit.temperature.audit import audit_saved as audit_temperature  # noqa: F401
     from taurec.studies.compare import compare as compare
     from taurec.studies.reproduce import reproduce as reproduce
-    from taurec.studies.search import probe as probe
+    from taurec.studies.search.budget import search as search
 
 
 def __getattr__(name: str) -> Any:
     """Public names are imported when first used, so that ``import taurec`` stays light."""
+    if name in RENAMED:
+        import warnings
+
+        new = RENAMED[name]
+        warnings.warn(f"taurec.{name} is now taurec.{new}; {name} is removed in 0.4", DeprecationWarning, stacklevel=2)
+        name = new
     if name not in PUBLIC:
         raise AttributeError(f"module 'taurec' has no attribute {name!r}")
     module, _, attribute = PUBLIC[name][0].partition(":")

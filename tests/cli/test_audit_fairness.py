@@ -4,9 +4,10 @@ import pytest
 import typer
 
 from taurec.baselines.ease import EASE
-from taurec.cli.audit_fairness import fairness
 from taurec.cli.failures import run as run_app
+from taurec.cli.runner import command_of
 from taurec.recommender import Recommender
+from taurec.studies.audit.fairness.study import fairness
 
 SMALL = ["--epochs", "2", "--set", "backbone.dim=8", "--threads", "1"]
 
@@ -16,7 +17,7 @@ def run(capsys, monkeypatch):
     """``fairness`` alone as a program; returns its code, stdout and stderr."""
     monkeypatch.setenv("COLUMNS", "80")
     app = typer.Typer(pretty_exceptions_enable=False)
-    app.command()(fairness)
+    app.command()(command_of(fairness))
 
     def call(*argv):
         capsys.readouterr()
@@ -120,7 +121,7 @@ def test_wrong_requests(run, log_csv, argv, said):
 def test_saved_models_of_another_division(run, saved, log_csv):
     code, _, err = run(log_csv, "--saved", saved, "--models", "popularity", "--seed", 3, "-q")
     assert code == 2
-    assert "was fitted to another log or another division" in err
+    assert "was fitted to another log or another split" in err
 
 
 def test_an_attribute_that_says_nothing(run, log_csv, attributes):

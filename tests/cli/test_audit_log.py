@@ -80,7 +80,7 @@ def test_weights_and_recovery(run, noisy: Path, tmp_path: Path) -> None:
     assert "bsl_weight" in written["suspects"][0]
     assert [m["method"] for m in written["recovery"]["methods"]][:2] == ["places (itemknn)", "places (popularity)"]
     html = page.read_text()
-    assert "What BSL makes of the rows" in html
+    assert "Weights of BSL" in html
     assert "Injected noise, found again" in html
 
 

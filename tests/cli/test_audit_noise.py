@@ -4,31 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
-
-from taurec.cli.audit_noise import noise
-from taurec.cli.failures import run as run_app
 
 ARGS = ["--losses", "sl", "--levels", "0,.5", "--seeds", "2", "--baselines", "popularity", "--epochs", "2"]
 ARGS += ["--set", "backbone.dim=8", "--threads", "1"]
 
 
 @pytest.fixture
-def audit(capsys, monkeypatch):
+def audit(run):
     """Run the command line of the subcommand; returns its code, stdout and stderr."""
-    monkeypatch.setenv("COLUMNS", "80")
-    app, group = typer.Typer(pretty_exceptions_enable=False), typer.Typer()
-    app.add_typer(group, name="audit")
-    group.command("noise")(noise)
-    group.command("other")(lambda: None)
-
-    def call(*argv):
-        capsys.readouterr()
-        code = run_app(app, ["audit", "noise", *map(str, argv)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+    return lambda *argv: run("audit", "noise", *argv)
 
 
 def test_table_verdict_files_and_a_second_run_from_the_journal(audit, log_csv: Path, tmp_path: Path) -> None:

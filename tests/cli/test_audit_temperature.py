@@ -4,30 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
-
-from taurec.cli.audit_temperature import temperature
-from taurec.cli.failures import run as run_app
 
 ARGS = ["--epochs", "2", "--set", "backbone.dim=8", "--threads", "1"]
 
 
 @pytest.fixture
-def audit(capsys, monkeypatch):
+def audit(run):
     """Run the command line of the subcommand; returns its code, stdout and stderr."""
-    monkeypatch.setenv("COLUMNS", "80")
-    app, group = typer.Typer(pretty_exceptions_enable=False), typer.Typer()
-    app.add_typer(group, name="audit")
-    group.command("temperature")(temperature)
-    group.command("other")(lambda: None)
-
-    def call(*argv):
-        capsys.readouterr()
-        code = run_app(app, ["audit", "temperature", *map(str, argv)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+    return lambda *argv: run("audit", "temperature", *argv)
 
 
 def test_trains_and_looks(audit, log_csv: Path, tmp_path: Path) -> None:

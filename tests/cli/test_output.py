@@ -6,7 +6,8 @@ import sys
 
 import numpy as np
 
-from taurec.cli.output import Output, plain
+from taurec.cli.output import Output
+from taurec.report.json import plain
 
 
 def test_plain_values_are_json():

@@ -32,7 +32,7 @@ def test_a_history_gets_items_of_its_own_kind(run, saved):
     assert all(int(item[1:]) % 2 == 0 and item not in ("i00", "i02", "i04") for item in items)
     code, out, _ = run("recommend", saved, "--like", "i00,i02,i04", "-k", "2")
     assert code == 0
-    assert "For somebody, who has i00, i02, i04:" in out
+    assert "For a new user, who has i00, i02, i04:" in out
 
 
 def test_only_and_without(run, saved):

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from taurec.report.noise import curves_table, level_text, step_text, verdict
-from taurec.report.noise_pages import noise_page
 from taurec.report.page import render
-from taurec.studies.audit.noise.curves import Curve, Difference, NoiseCurves, Point, estimate, slope
+from taurec.report.result_page import result_page
+from taurec.report.terminal import fitted
+from taurec.studies.audit.noise.curves import Curve, Difference, Point, estimate, slope
 from taurec.studies.audit.noise.fits import Step
+from taurec.studies.audit.noise.results import NoiseCurves
+from taurec.studies.audit.noise.verdict import level_text, step_text, verdict
 
 LEVELS = (0.0, 0.2)
 
@@ -50,7 +52,7 @@ def test_the_verdict_names_the_ends_the_slopes_and_the_better_baseline() -> None
 
 def test_what_is_not_sure_is_said_so() -> None:
     ends, falls, *_ = verdict(made([SL, curve("mf:bpr", [0.2, 0.2], [0.15, 0.19])], p_value=0.4))
-    assert "not told from mf:bpr by the paired test" in ends
+    assert "not significantly different from mf:bpr (paired test" in ends
     assert "overlaps that of mf:sl" in falls
     one = [curve("mf:sl", [0.3], [0.2]), curve("mf:bpr", [0.2], [0.19])]
     assert "One seed gives no interval" in verdict(made(one, seeds=1))[1]
@@ -72,16 +74,16 @@ def test_levels_and_steps_in_words() -> None:
 
 @pytest.mark.parametrize("width", [80, 60])
 def test_the_table_fits(width: int) -> None:
-    table = curves_table(made([SL, BPR, EASE]), width)
+    table = fitted(made([SL, BPR, EASE]).tables()[0], width)
     assert [c.header for c in table.columns] == ["model", "0 %", "20 %", "slope", "of clean"]
     cells = [str(cell) for cell in table.columns[1].cells]
     assert ("±" in cells[0]) == (width == 80)
 
 
 def test_the_page_holds_curves_slopes_and_protocol() -> None:
-    html = render(noise_page(made([SL, BPR, EASE], notes=("ials is left out",)), command="taurec audit noise toy"))
+    html = render(result_page(made([SL, BPR, EASE], notes=("ials is left out",)), command="taurec audit noise toy"))
     for text in ("<svg", "Bands are 95 % t intervals over 2 seeds", "-1.69", "ials is left out", "divided first"):
         assert text in html
     flat = curve("ease", [0.3, 0.3], [0.3, 0.3], baseline=True)
     flat = Curve(**{**vars(flat), "constant": True, "slope": None, "relative": None})
-    assert "<svg" in render(noise_page(made([SL, flat], kind="negatives", differences=())))
+    assert "<svg" in render(result_page(made([SL, flat], kind="negatives", differences=())))

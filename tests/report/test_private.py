@@ -1,7 +1,7 @@
 import pytest
 
 from taurec.errors import UsageError
-from taurec.report.private import LENGTH, Hashed
+from taurec.studies.names import LENGTH, Hashed
 
 
 def test_equal_for_equal_ids_within_one_salt_only():

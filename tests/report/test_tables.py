@@ -5,7 +5,8 @@ import pytest
 from rich.console import Console
 
 from taurec.report.console import console
-from taurec.report.tables import interval, metric_table, number, pairs, plus_minus, rate, seconds, table
+from taurec.report.tables import metric_table, pairs, table
+from taurec.studies.words import interval, number, plus_minus, rate, seconds
 
 
 def drawn(renderable, width=80):

@@ -7,8 +7,9 @@ from rich.console import Console
 
 from taurec.data.planted import planted
 from taurec.data.split import split
-from taurec.report.temperature import by_tau, curve_head, curve_rows, rows, sentence, temperature_tables
-from taurec.studies.audit.temperature.audit import TemperatureAudit, audit_training
+from taurec.report.terminal import fitted
+from taurec.studies.audit.temperature.audit import audit_training
+from taurec.studies.audit.temperature.results import TemperatureAudit
 from taurec.training.presets import resolve
 
 
@@ -19,7 +20,7 @@ def found() -> TemperatureAudit:
 
 
 def test_the_sentence_has_the_numbers_and_their_range(found: TemperatureAudit) -> None:
-    said = sentence(found)
+    said = found.verdict()[0]
     n = found.negatives
     assert f"With tau 0.1 a user's gradient is spread over {n.effective.median:.3g} of 30 negatives" in said
     assert f"{n.effective.quantiles[0]:.3g} to {n.effective.quantiles[-1]:.3g} for 80 % of 20 of 40 users" in said
@@ -28,12 +29,13 @@ def test_the_sentence_has_the_numbers_and_their_range(found: TemperatureAudit) -
 
 
 def test_rows_ascend_and_the_model_s_own_is_strong(found: TemperatureAudit) -> None:
-    assert [row[0] for row in rows(by_tau(found))] == ["0.025", "0.05", "0.1", "0.2", "0.4"]
-    assert len(curve_rows(found)) == 2
-    assert len(curve_rows(found)[0]) == len(curve_head(found))
+    negatives, _, curve = found.tables()
+    assert [row[0] for row in negatives.rows] == [0.025, 0.05, 0.1, 0.2, 0.4]
+    assert negatives.strong == [2]
+    assert len(curve.rows) == 2
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    for table in temperature_tables(found):
-        console.print(table)
+    for table in found.tables():
+        console.print(fitted(table))
     text = console.export_text()
     assert "negatives (all items alike)" in text
     assert "along training" in text
@@ -43,9 +45,9 @@ def test_rows_ascend_and_the_model_s_own_is_strong(found: TemperatureAudit) -> N
 def test_the_page(found: TemperatureAudit) -> None:
     pytest.importorskip("matplotlib")
     from taurec.report.page import render
-    from taurec.report.temperature_pages import temperature_page
+    from taurec.report.result_page import result_page
 
-    html = render(temperature_page(found, "taurec audit temperature debian", {"cpu": "x"}))
+    html = render(result_page(found, "taurec audit temperature debian", {"cpu": "x"}))
     assert html.count("<svg") == 6
     assert "taurec audit temperature debian" in html
     assert re.search(r"<h2[^>]*>The positive side", html)

@@ -14,7 +14,7 @@ from taurec.data.split import split
 from taurec.studies.audit.fix import fix
 from taurec.studies.audit.log.recovery import implied
 from taurec.studies.compare import compare
-from taurec.studies.search import probe
+from taurec.studies.search import search
 from taurec.training.interrupt import pass_on, stop_on_signal
 from taurec.training.presets import resolve
 from taurec.training.records import Trained
@@ -43,7 +43,7 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     "work",
     [
         lambda: compare(PARTS, ["mf:sl"], seeds=2, tune="none", fields=QUICK),
-        lambda: probe(PARTS, 4.0, ["mf:sl"], fields={"threads": 1}),
+        lambda: search(PARTS, 4.0, ["mf:sl"], fields={"threads": 1}),
         lambda: fix(PARTS, ("mf:sl",), seeds=2, judge="itemknn", fields=QUICK),
         lambda: implied(PARTS.train, PARTS, resolve(loss="bsl", **QUICK)),
         lambda: fitted(PARTS, {"loss": "sl", "epochs": 1}, 0),

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # Matrix products of MKL then have the same bits for any number of threads, on every processor.
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
-    from taurec.cli.app import app
+    from taurec.cli.app import build
     from taurec.cli.failures import run
 
-    return run(app, sys.argv[1:] if argv is None else argv)
+    return run(build(), sys.argv[1:] if argv is None else argv)

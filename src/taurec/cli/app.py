@@ -1,4 +1,4 @@
-"""The commands, put together."""
+"""The commands, put together: those of the studies from their registry, the others by name."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from typing import Annotated
 
 import typer
 
-from taurec.cli import audit, compare, data, demo, doctor, evaluate, listing, recommend, reproduce, train
+from taurec.cli import data, demo, doctor, evaluate, listing, recommend, train
+from taurec.cli.runner import command_of
+from taurec.studies import STUDIES, study
 
-app = typer.Typer(
-    name="taurec",
-    help="Recommendation with the softmax family of losses (SL, BSL, MML), honestly evaluated.",
-    epilog="First steps: taurec train, then taurec recommend DIR --like ITEM. Sets, losses and the rest: taurec list.",
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+GROUPS = {
+    "audit": "What your log and your models are like: noise, fairness, temperature.",
+    "data": "Check a log, or split it into files.",
+}
+"""Help of the commands that have subcommands in :data:`taurec.studies.STUDIES`."""
 
 
 def _version(asked: bool) -> None:
@@ -26,24 +27,52 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version and leave.", callback=_version, is_eager=True)
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Recommendation with the softmax family of losses (SL, BSL, MML), honestly evaluated."""
 
 
-app.command("demo")(demo.demo)
-app.command("train")(train.train)
-app.command("compare")(compare.compare)
-app.command("reproduce")(reproduce.reproduce)
-app.add_typer(audit.app, name="audit")
-app.command("evaluate")(evaluate.evaluate)
-app.command("recommend")(recommend.recommend)
-app.command("similar")(recommend.similar)
-app.add_typer(data.app, name="data")
-app.command("list")(listing.list_entries)
-app.command("doctor")(doctor.doctor)
+def build() -> typer.Typer:
+    """The command line with every study that is registered now."""
+    app = typer.Typer(
+        name="taurec",
+        help="Recommendation with the softmax family of losses (SL, BSL, MML), honestly evaluated.",
+        epilog="First steps: taurec train, then taurec recommend DIR --like ITEM. Sets, losses and the rest: "
+        "taurec list.",
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings=_SETTINGS,
+    )
+    app.callback()(root)
+    app.command("demo")(demo.demo)
+    app.command("train")(train.train)
+    groups = _studies(app)
+    groups["data"].command("split")(data.split)
+    app.command("evaluate")(evaluate.evaluate)
+    app.command("recommend")(recommend.recommend)
+    app.command("similar")(recommend.similar)
+    app.command("list")(listing.list_entries)
+    app.command("doctor")(doctor.doctor)
+    return app
+
+
+def _studies(app: typer.Typer) -> dict[str, typer.Typer]:
+    """Add the commands of the studies; returns the groups that were made for them, by name."""
+    groups: dict[str, typer.Typer] = {}
+    for words in STUDIES:
+        *above, name = words.split()
+        where = app
+        for group in above:
+            if group not in groups:
+                groups[group] = typer.Typer(no_args_is_help=True, help=GROUPS.get(group), context_settings=_SETTINGS)
+                app.add_typer(groups[group], name=group)
+            where = groups[group]
+        where.command(name)(command_of(study(words)))
+    return groups
+
+
+app = build()

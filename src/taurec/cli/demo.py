@@ -1,4 +1,4 @@
-"""``taurec demo``: the main job on the built-in log, for somebody who has just installed."""
+"""``taurec demo``: the main job on the built-in log, for a new user."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def demo(
 
     The log says which binary packages each Debian source package depends on or recommends.
     """
-    from taurec.cli.compare import show
     from taurec.cli.output import Output, progress_line
+    from taurec.cli.runner import show
     from taurec.data import debian
-    from taurec.report.tables import count
     from taurec.saved import check_writable
     from taurec.studies.compare import compare
+    from taurec.studies.words import count
 
     output = Output(quiet=quiet)
     check_writable(out, overwrite=True)
@@ -47,10 +47,10 @@ def demo(
     output.say(f"binary packages they depend on or recommend: {size}.\n")
     with progress_line(output) as say:
         found = compare("debian", MODELS, metrics=METRICS, fields=FIELDS, tune="baselines", on_progress=say)
-    show(found, METRICS, output.say, output.out.width)
+    show(found, output)
     model = found.chosen
-    output.say(f"\nBest on validation, so used from here on: {model.run.label}. To somebody who has")
-    output.say("these packages it suggests:\n")
+    output.say(f"\nBest on validation, so used from here on: {model.run.label}. Its suggestions for")
+    output.say("users who have these packages:\n")
     for name, history in HISTORIES.items():
         output.say(f"  {name}: {', '.join(history)}")
         output.say(textwrap.fill(_suggestions(model, history), 78, initial_indent="    -> ", subsequent_indent=" " * 7))

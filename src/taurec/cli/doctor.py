@@ -1,9 +1,10 @@
-"""``taurec doctor``: what this machine offers and where things lie."""
+"""``taurec doctor``: versions, devices, kernels, threads and data folders of this machine."""
 
 from __future__ import annotations
 
 import os
 import platform
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -44,15 +45,13 @@ def _computing() -> dict[str, Any]:
 
     from taurec.kernels import available
 
-    affinity = getattr(os, "sched_getaffinity", None)
-    gpus = (
-        [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
-    )
+    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    gpus = range(torch.cuda.device_count())
     found: dict[str, Any] = {
-        "cores": f"{len(affinity(0)) if affinity else os.cpu_count()} usable of {os.cpu_count()}",
+        "cores": f"{usable} usable of {os.cpu_count()}",
         "threads": f"{torch.get_num_threads()} by torch",
         "memory": _memory(),
-        "devices": ", ".join(["cpu", *(f"cuda:{n} ({name})" for n, name in enumerate(gpus))]),
+        "devices": ", ".join(["cpu", *(f"cuda:{n} ({torch.cuda.get_device_name(n)})" for n in gpus)]),
     }
     found.update({f"kernel {name}": state for name, state in available().items()})
     return found
@@ -67,18 +66,15 @@ def _memory() -> str:
 
 
 def _data() -> dict[str, str]:
-    from taurec.data import catalog
+    from taurec.data.catalog import cache_folder
 
     named = os.environ.get("TAUREC_DATA")
-    folder = getattr(catalog, "cache_folder", None)
-    found = {"TAUREC_DATA": _folder_text(Path(named)) if named else "not set"}
-    if folder is not None:
-        found["cache"] = _folder_text(Path(folder()))
-    return found
+    given = _folder_text(Path(named)) if named else "not set"
+    return {"TAUREC_DATA": given, "cache": _folder_text(cache_folder())}
 
 
 def _folder_text(folder: Path) -> str:
     if not folder.is_dir():
-        return f"{folder} (not there)"
+        return f"{folder} (does not exist)"
     inside = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
     return f"{folder} ({', '.join(inside[:8]) or 'empty'}{', ...' if len(inside) > 8 else ''})"

@@ -1,12 +1,18 @@
-"""``taurec evaluate``: judge a saved model on one of its held-out parts."""
+"""``taurec evaluate``: measure a saved model on one of its held-out parts."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from taurec.cli import options as o
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from taurec.evaluation.significance import Interval
+    from taurec.studies.result import Table
 
 
 def evaluate(
@@ -15,7 +21,7 @@ def evaluate(
     metrics: o.Metrics = None,
     from_history: Annotated[
         bool,
-        typer.Option(help="Also rank every user from their items alone, as for people the model does not know."),
+        typer.Option(help="Also rank every user from their items alone, as for users that the model does not know."),
     ] = True,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
@@ -25,8 +31,9 @@ def evaluate(
     from taurec.evaluation.metrics import DEFAULT_METRICS, parse_all
     from taurec.evaluation.significance import bootstrap_all
     from taurec.recommender import Recommender
-    from taurec.report.tables import count, interval, number, table
+    from taurec.report.terminal import fitted
     from taurec.saved import update_metrics
+    from taurec.studies.words import count
 
     wanted = [str(m) for m in (DEFAULT_METRICS if metrics is None else parse_all(metrics))]
     output = Output(as_json, quiet)
@@ -38,7 +45,7 @@ def evaluate(
     result = model.evaluate(part, wanted)
     intervals = bootstrap_all(result, seed=model.run.seed)
     folded = model.evaluate_from_history(part, wanted).means() if from_history else {}
-    # Before anything is printed: a reader that has enough, such as head, ends the command.
+    # Saved before anything is printed: a reader such as head may close the pipe and end the command.
     for name in (part, f"{part}_from_history"):
         if name in model.metrics:
             update_metrics(folder, name, {**before.get(name, {}), **model.metrics[name]})
@@ -53,20 +60,27 @@ def evaluate(
             "from_history": folded,
         }
     )
-    columns = ["metric", "value", "95 % interval", *(["from history", "gap"] if folded else [])]
-    rows = []
-    for name, value in intervals.items():
-        row = [name, number(value.mean), interval(value.low, value.high)]
-        if folded:
-            row += [number(folded[name]), f"{folded[name] - value.mean:+.4f}"]
-        rows.append(row)
     title = f"{model.run.label} on the {part} part, {count(result.n_users, 'user')}"
-    output.say(table(columns, rows, title=title, right=["value", "from history", "gap"]))
+    output.say(fitted(_table(title, intervals, folded), output.out.width))
     output.say()
     output.say(f"{count(result.n_left_out, 'user')} without {part} items left out of the means.")
     if result.n_cold:
         output.say(f"{count(result.n_cold, 'user')} without a training item: ranked by what the model has for them.")
     if folded:
         output.say(
-            "from history: the same users ranked from their items alone; the gap is what an unknown person loses."
+            "from history: the same users ranked from their items alone; the gap is what a user loses whom the model "
+            "does not know."
         )
+
+
+def _table(title: str, intervals: Mapping[str, Interval], folded: Mapping[str, float]) -> Table:
+    from taurec.studies.result import Column, Table
+    from taurec.studies.words import interval
+
+    columns = [Column("metric"), Column("value", better="higher", spec=".4f"), Column("95 % interval", whole=True)]
+    rows: list[list[Any]] = [[name, value.mean, interval(value.low, value.high)] for name, value in intervals.items()]
+    if folded:
+        columns += [Column("from history", spec=".4f"), Column("gap", spec="+.4f")]
+        for row in rows:
+            row += [folded[row[0]], folded[row[0]] - row[1]]
+    return Table(title, columns, rows)

@@ -1,4 +1,4 @@
-"""From exceptions to one line on stderr and an exit code; the only place that does so."""
+"""Turn exceptions into one line on stderr and an exit code; the only place that does."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Stopped(Exception):
 
 
 def run(app: typer.Typer, argv: Sequence[str]) -> int:
-    """Run a command of the app: 0, or the code of what went wrong, told in one line.
+    """Run a command of the app and return its exit code; an error is printed in one line.
 
-    ``--debug`` may stand anywhere before ``--`` and adds the traceback.
+    ``--debug``, anywhere before ``--``, adds the traceback.
     """
     arguments, debug = _without_debug(argv)
     command = typer.main.get_command(app)
@@ -41,13 +41,13 @@ def run(app: typer.Typer, argv: Sequence[str]) -> int:
         sys.stdout.flush()
         return 0
     except BaseException as error:
-        return _told(error, debug)
+        return _exit_code_of(error, debug)
     finally:
-        # What is logged after the command is no note of it, and its streams may be closed by then.
+        # Later log records do not belong to the command, and its streams may be closed by then.
         logging.getLogger("taurec").handlers.clear()
 
 
-def _told(error: BaseException, debug: bool) -> int:
+def _exit_code_of(error: BaseException, debug: bool) -> int:
     if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
         return _pipe_closed()
     if isinstance(error, typer.Exit | Stopped):
@@ -75,11 +75,11 @@ def _code_and_text(error: BaseException) -> tuple[int, str]:
         where = f"{error.filename}: " if error.filename else ""
         return ResourceError.exit_code, f"{where}{(error.strerror or str(error)).lower()}"
     kind = type(error).__name__
-    return 1, f"internal error: {kind}{_colon(error)}; this is a defect of TauRec, see it whole with --debug"
+    return 1, f"internal error: {kind}{_colon(error)}; this is a defect of TauRec; --debug shows the traceback"
 
 
 def _usage_text(error: BaseException) -> str:
-    """What typer refuses, in the manner of our own errors."""
+    """A usage error of typer in the form of our own errors."""
     context = getattr(error, "ctx", None)
     near = getattr(error, "possibilities", None)
     option = getattr(error, "option_name", None)
@@ -106,7 +106,7 @@ def _without_debug(argv: Sequence[str]) -> tuple[list[str], bool]:
 
 
 def _pipe_closed() -> int:
-    """The reader, such as ``head``, has what it wanted: end quietly, and let no later flush complain."""
+    """The reader, such as ``head``, is gone: end quietly, and keep a later flush from raising."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
@@ -116,7 +116,7 @@ def _pipe_closed() -> int:
 
 @contextlib.contextmanager
 def _terminate_as_exit() -> Iterator[None]:
-    """Within the block SIGTERM unwinds the stack, so that temporary files go, and leaves with 143."""
+    """Within the block SIGTERM unwinds the stack, so that temporary files are removed, and exits with 143."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

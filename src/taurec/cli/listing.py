@@ -1,10 +1,10 @@
-"""``taurec list``: what can be chosen, with its settings."""
+"""``taurec list``: losses, backbones and the other choices, with their settings."""
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,12 +16,21 @@ from taurec.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from taurec.registry import Registry
 
-KINDS = ("losses", "backbones", "baselines", "negatives", "orders", "metrics", "datasets")
+_REGISTRIES = {
+    "losses": ("taurec.losses", "LOSSES"),
+    "backbones": ("taurec.backbones", "BACKBONES"),
+    "baselines": ("taurec.baselines", "BASELINES"),
+    "negatives": ("taurec.sampling", "NEGATIVES"),
+    "orders": ("taurec.sampling", "ORDERS"),
+}
+"""Kinds with a registry: its module and its name."""
+
+KINDS = (*_REGISTRIES, "metrics", "datasets")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that can be chosen: its name, its settings with their defaults, and what it is."""
+    """A choice: its name, its settings with their defaults, and one sentence about it."""
 
     name: str
     settings: dict[str, Any]
@@ -46,33 +55,23 @@ def list_entries(
 
 
 def entries(kind: str) -> list[Entry]:
-    """Everything of one kind; UsageError for an unknown kind."""
-    makers: dict[str, Callable[[], list[Entry]]] = {
-        **{name: (lambda name=name: _of_registry(_registry(name))) for name in KINDS[:5]},  # type: ignore[misc]
-        "metrics": _metrics,
-        "datasets": _datasets,
-    }
-    if kind not in makers:
-        raise UsageError(f"nothing to list under {kind!r}{did_you_mean(kind, KINDS)}")
-    return makers[kind]()
+    """The entries of one kind.
+
+    Raises: UsageError for an unknown kind.
+    """
+    if kind in _REGISTRIES:
+        return _of_registry(_registry(kind))
+    if kind == "metrics":
+        return _metrics()
+    if kind == "datasets":
+        return _datasets()
+    raise UsageError(f"nothing to list under {kind!r}{did_you_mean(kind, KINDS)}")
 
 
 def _registry(kind: str) -> Registry[Any]:
-    if kind == "losses":
-        from taurec.losses import LOSSES
-
-        return LOSSES
-    if kind == "backbones":
-        from taurec.backbones import BACKBONES
-
-        return BACKBONES
-    if kind == "baselines":
-        from taurec.baselines import BASELINES
-
-        return BASELINES
-    from taurec.sampling import NEGATIVES, ORDERS
-
-    return NEGATIVES if kind == "negatives" else ORDERS
+    module, name = _REGISTRIES[kind]
+    found: Registry[Any] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def _of_registry(registry: Registry[Any]) -> list[Entry]:
@@ -102,7 +101,7 @@ def _metrics() -> list[Entry]:
 def _datasets() -> list[Entry]:
     from taurec.data.catalog import DATASETS
 
-    return [Entry(name, {}, getattr(value, "about", "") or first_sentence(value)) for name, value in DATASETS.items()]
+    return [Entry(name, {}, value.about) for name, value in DATASETS.items()]
 
 
 def first_sentence(thing: Any) -> str:

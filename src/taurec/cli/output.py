@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import math
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console, RenderableType
 
 
@@ -49,6 +49,10 @@ class Output:
         else:
             self.out.print(renderable)
 
+    def written(self, path: Path) -> None:
+        """Say that a file was written."""
+        self.note(f"written to {path}")
+
     def command(self, text: str) -> None:
         """A command to copy, on a line of its own that is never broken; nothing in JSON mode."""
         if not self.as_json:
@@ -57,7 +61,9 @@ class Output:
     def document(self, content: Any) -> None:
         """The whole result for machines; nothing unless in JSON mode."""
         if self.as_json:
-            print(json.dumps(plain(content), indent=2, ensure_ascii=False), file=sys.stdout)
+            from taurec.report import json
+
+            print(json.text(content), file=sys.stdout)
 
 
 @contextlib.contextmanager
@@ -79,22 +85,3 @@ class _Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.output.note(record.getMessage())
-
-
-def plain(value: Any) -> Any:
-    """``value`` made of what JSON knows; a number that is not finite becomes null.
-
-    >>> plain({"a": (1, float("nan"))})
-    {'a': [1, None]}
-    """
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(v) for v in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-        return plain(value.item())
-    return str(value)

@@ -1,4 +1,4 @@
-"""The options by which commands read files of one's own: declared once, given to a command as one mapping."""
+"""The options that describe the user's files: declared once, given to a command as one mapping."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 _FILES = "Files of your own"
 
 Reading = Mapping[str, Any]
-"""Arguments of :func:`taurec.data.source.open_source` that were given."""
+"""Those arguments of :func:`taurec.data.source.open_source` that were given."""
 
 
 def _text(help: str, metavar: str | None = None) -> Any:
@@ -27,7 +27,7 @@ OPTIONS: dict[str, Any] = {
     "rating": _text("Column of ratings, for --min-rating.", "COLUMN"),
     "min_rating": Annotated[
         float | None,
-        typer.Option(help="Keep rows rated at least so; without it every row counts.", rich_help_panel=_FILES),
+        typer.Option(help="Keep rows with at least this rating; without it all rows.", rich_help_panel=_FILES),
     ],
     "format": _text(
         "csv, tsv, csv-semicolon, parquet, inter, lightgcn, u.data, ratings.dat; else the file name tells."
@@ -66,13 +66,17 @@ def reads_files(command: Callable[..., None]) -> Callable[..., None]:
     hints = get_type_hints(command, include_extras=True)
     parameters = inspect.signature(command).parameters
     own = {name: p.replace(annotation=hints[name]) for name, p in parameters.items() if name != "reading"}
-    added = [
+    run.__signature__ = inspect.Signature([*own.values(), *parameters_of_files()])  # type: ignore[attr-defined]
+    run.__annotations__ = {**{name: hints[name] for name in own}, **OPTIONS}
+    return run
+
+
+def parameters_of_files() -> list[inspect.Parameter]:
+    """:data:`OPTIONS` as parameters of a command."""
+    return [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_default(name), annotation=hint)
         for name, hint in OPTIONS.items()
     ]
-    run.__signature__ = inspect.Signature([*own.values(), *added])  # type: ignore[attr-defined]
-    run.__annotations__ = {**{name: hints[name] for name in own}, **OPTIONS}
-    return run
 
 
 def given_only(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,29 +11,31 @@ from taurec.cli import options as o
 from taurec.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
     from taurec.cli.output import Output
     from taurec.recommender import Recommendations, Recommender
 
 SHOWN = 10
-"""Items of a history that are shown beside a list."""
+"""Items of a history that are shown before its list."""
 
 
 def recommend(
     folder: o.Folder,
     user: Annotated[list[str] | None, typer.Option(metavar="ID", help="For a user of the log; repeatable.")] = None,
     like: Annotated[
-        list[str] | None, typer.Option(metavar="ITEMS", help="For somebody who has these items: a,b,c.")
+        list[str] | None, typer.Option(metavar="ITEMS", help="For a new user who has these items: a,b,c.")
     ] = None,
     everybody: Annotated[bool, typer.Option("--all", help="For every user of the log; needs --to.")] = False,
     to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to FILE.parquet, .csv or .tsv.")] = None,
     k: o.K = 10,
-    only: Annotated[list[str] | None, typer.Option(metavar="ITEMS", help="Choose from these items alone.")] = None,
-    without: Annotated[list[str] | None, typer.Option(metavar="ITEMS", help="Leave these items out.")] = None,
-    with_seen: Annotated[bool, typer.Option("--with-seen", help="Also items that the user has already.")] = False,
+    only: Annotated[list[str] | None, typer.Option(metavar="ITEMS", help="Rank only these items.")] = None,
+    without: Annotated[list[str] | None, typer.Option(metavar="ITEMS", help="Do not rank these items.")] = None,
+    with_seen: Annotated[bool, typer.Option("--with-seen", help="Also rank items that the user already has.")] = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Recommend items to users of the log, to a history, or to everybody into a file."""
+    """Recommend items for users of the log, for a history, or for all users into a file."""
     from taurec.cli.output import Output
     from taurec.cli.settings import split_names
     from taurec.recommender import Recommender
@@ -45,15 +47,14 @@ def recommend(
     if everybody and to is None:
         raise UsageError("--all needs a file to write to; add --to lists.parquet (or .csv, .tsv)")
     if everybody and as_json:
-        raise UsageError("--all writes a file and prints no lists; drop --json")
+        raise UsageError("--all writes a file and prints no lists; omit --json")
     if k < 1:
         raise UsageError(f"-k must be at least 1, got {k}")
     output = Output(as_json, quiet)
     if to is not None:
-        from taurec.cli.export import ENDINGS
-        from taurec.cli.files import check_target
+        from taurec.studies.files import TABLES, check_target
 
-        check_target(to, ENDINGS, "--to")
+        check_target(to, TABLES, "--to")
     model = Recommender.load(folder)
     known = model.items.ids.to_list() if any("," in v for v in [*(like or ()), *(only or ()), *(without or ())]) else ()
     filters: dict[str, Any] = {
@@ -76,9 +77,9 @@ def recommend(
         lists = model.recommend(people, k, **filters)
         histories = {person: _history(model, person) for person in people}
     if to is not None:
-        from taurec.cli.export import write_frame
+        from taurec.studies.files import write_frame
 
-        write_frame(lists.to_frame(), to)
+        write_frame(lists.to_frame().lazy(), to, "--to")
         output.note(f"{len(lists):,} rows written to {to}")
         return
     output.document(_document(lists, histories))
@@ -94,20 +95,18 @@ def similar(
     k: o.K = 10,
     as_json: o.Json = False,
 ) -> None:
-    """Items whose vectors are nearest to that of one item, by cosine."""
+    """Show the items with the highest cosine similarity to an item."""
     from taurec.cli.output import Output
     from taurec.recommender import Recommender
-    from taurec.report.tables import table
 
     output = Output(as_json)
-    lists = Recommender.load(folder).similar_items(item, k)
-    output.document({"item": item, "similar": _rows(lists, item)})
-    rows = [[row["rank"], row["item"], f"{row['score']:.3f}"] for row in _rows(lists, item)]
-    output.say(table(["", "item", "cosine"], rows, title=f"Similar to {item}", right=["", "cosine"]))
+    rows = _rows(Recommender.load(folder).similar_items(item, k), item)
+    output.document({"item": item, "similar": rows})
+    output.say(_table(rows, "cosine", f"Similar to {item}"))
 
 
 def _history(model: Recommender, person: str) -> list[str]:
-    """The items a user has in the log, whatever their part."""
+    """The items of a user in all parts of the log."""
     index = model.users.encode([person])
     parts = [part for part in (model.split.train, model.split.valid, model.split.test) if part is not None]
     return [item for part in parts for item in model.items.decode(part.items_of(int(index[0])))]
@@ -122,14 +121,20 @@ def _document(lists: Recommendations, histories: dict[str, list[str]]) -> list[d
     return [{"user": person, "history": have, "items": _rows(lists, person)} for person, have in histories.items()]
 
 
-def _show(lists: Recommendations, person: str, history: list[str], is_history: bool, k: int, output: Output) -> None:
-    from taurec.report.tables import table
+def _table(rows: list[dict[str, Any]], score: str, title: str = "") -> RichTable:
+    from taurec.report.terminal import fitted
+    from taurec.studies.result import Column, Table
 
-    rows = [[row["rank"], row["item"], f"{row['score']:.3f}"] for row in _rows(lists, person)]
+    cells = [(row["rank"], row["item"], row["score"]) for row in rows]
+    return fitted(Table(title, ("", "item", Column(score, spec=".3f")), cells))
+
+
+def _show(lists: Recommendations, person: str, history: list[str], is_history: bool, k: int, output: Output) -> None:
+    rows = _rows(lists, person)
     more = len(history) - SHOWN
     has = ", ".join(history[:SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-    who = "somebody" if is_history else person
-    output.say(f"For {who}, who has {has or 'nothing yet'}:")
-    output.say(table(["", "item", "score"], rows, right=["", "score"]))
+    who = "a new user" if is_history else person
+    output.say(f"For {who}, who has {has or 'no items'}:")
+    output.say(_table(rows, "score"))
     if len(rows) < k:
         output.note(f"only {len(rows)} of {k}: there are no more candidates")

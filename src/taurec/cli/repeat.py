@@ -1,4 +1,4 @@
-"""Whether an output folder holds the very run that is asked for, so that it need not be run again."""
+"""Whether an output folder already holds the finished run, so that it need not be run again."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from taurec.run import Run
 
 _OF_DATA = ("data_hash", "split")
-"""Known only once the data is read: a set that comes split says so itself."""
+"""Fields that are known only once the data is read."""
 
 
 def same_settings(folder: Path, run: Run) -> bool:
-    """Whether a folder's ``run.json`` has every setting of a run, the data left aside."""
+    """Whether a folder's ``run.json`` has every setting of a run, without the data."""
     from taurec.run import Run
 
     path = folder / "run.json"
@@ -32,22 +32,22 @@ def same_settings(folder: Path, run: Run) -> bool:
 
 
 def finished(folder: Path, parts: Split) -> Recommender | None:
-    """The saved model, if it was fitted to these parts and its training came to its end."""
+    """The saved model, if it was fitted to these parts and its training is finished."""
     from taurec.data.split import data_hash
     from taurec.recommender import Recommender
 
     model = Recommender.load(folder)
-    if model.run.data_hash != data_hash(parts) or not _came_to_end(model):
+    if model.run.data_hash != data_hash(parts) or not _is_finished(model):
         return None
     return model
 
 
-def _came_to_end(model: Recommender) -> bool:
+def _is_finished(model: Recommender) -> bool:
     run, epochs = model.run, len(model.records)
     if run.model is not None or epochs >= run.epochs:
         return True
-    judged = [r for r in model.records if run.metric in r.metrics]
-    if not judged:
+    evaluated = [r for r in model.records if run.metric in r.metrics]
+    if not evaluated:
         return False
-    best = max(judged, key=lambda r: r.metrics[run.metric])
+    best = max(evaluated, key=lambda r: r.metrics[run.metric])
     return epochs - best.epoch >= run.patience * run.eval_every

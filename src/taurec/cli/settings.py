@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from taurec.errors import UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    from taurec.studies.compare.candidates import Tune
 
 PARTS = ("loss", "backbone", "negatives", "order", "model")
 _NOT_SET = frozenset({"source", "reading", "data_hash", "found", *PARTS})
@@ -27,7 +24,7 @@ def run_fields(assignments: Iterable[str] | None = None, **options: Any) -> dict
         assignments: ``loss.tau_neg=0.1`` sets one value of a part, ``lr=0.01`` a field of the run.
         options: run fields; None where the option was not given.
     Raises: UsageError for a text without ``=``, an unknown part or field, a key given twice, and for
-        training options beside a baseline, which would have no effect.
+        training options given with a baseline, which would have no effect.
 
     >>> run_fields(["loss.tau_neg=0.1", "l2=0.01"], loss="bsl", lr=None)
     {'loss': 'bsl', 'l2': '0.01', 'settings': {'loss': {'tau_neg': '0.1'}}}
@@ -89,17 +86,8 @@ def _refuse_without_effect(fields: Mapping[str, Any], nested: Mapping[str, Any])
         )
 
 
-def tune_of(value: str) -> Tune:
-    """``--tune``, or a UsageError."""
-    accepted: tuple[Tune, ...] = ("all", "baselines", "none")
-    for one in accepted:
-        if value == one:
-            return one
-    raise UsageError(f"--tune {value!r}{did_you_mean(value, accepted)}")
-
-
 def split_names(values: Iterable[str], known: Iterable[str] = ()) -> list[str]:
-    """Ids or names from repeatable options with commas; a known id that has a comma itself stays whole.
+    """Split ids or names of repeatable options at commas; a known id that contains a comma stays whole.
 
     >>> split_names(["a,b", "c,d"], known=["c,d"])
     ['a', 'b', 'c,d']

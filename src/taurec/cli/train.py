@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taurec.cli import options as o
+from taurec.cli.config import Config
 from taurec.cli.reading import Reading, reads_files
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def train(
     ] = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
+    config: Config = None,
     *,
     reading: Reading,
 ) -> None:
@@ -70,7 +72,7 @@ def train(
 
     Without further options: SL on matrix factorisation, on the built-in log of Debian packages.
     """
-    from taurec.cli.fitting import checkpoint_of, fit, leave_if_stopped, open_and_split
+    from taurec.cli.fitting import checkpoint_of, fit, leave_if_stopped
     from taurec.cli.output import Output
     from taurec.cli.repeat import finished, same_settings
     from taurec.cli.settings import run_fields
@@ -78,6 +80,7 @@ def train(
     from taurec.evaluation.significance import bootstrap_all
     from taurec.recommender import Recommender
     from taurec.saved import check_writable, update_metrics
+    from taurec.studies.opening import open_and_split
     from taurec.tracking import open_tracker
     from taurec.training.device import pick_device
 
@@ -94,7 +97,7 @@ def train(
     if out is not None and not repeated:
         check_writable(out, overwrite)
     output = Output(as_json, quiet)
-    opened, parts = open_and_split(recommender.run, output)
+    opened, parts = open_and_split(recommender.run, output.note)
     asked = [text for text in (metrics, metric) if text is not None]
     if asked:
         parse_all(",".join(asked), parts.train.n_items)
@@ -124,7 +127,7 @@ def train(
 
 def _forecast(recommender: Recommender, output: Output, parts: Split) -> None:
     """Say what the run will take; what does not fit into memory is refused here."""
-    from taurec.report.tables import seconds
+    from taurec.studies.words import seconds
     from taurec.training.calibrate import cost
     from taurec.training.forecast import Sizes, check_memory
     from taurec.training.presets import settled
@@ -159,7 +162,8 @@ def _document(recommender: Recommender, intervals: dict[str, Interval], saved: P
 
 
 def _show(recommender: Recommender, intervals: dict[str, Interval], saved: Path | None, output: Output) -> None:
-    from taurec.report.tables import count, metric_table
+    from taurec.report.tables import metric_table
+    from taurec.studies.words import count
 
     if intervals:
         users = int((recommender.split.test.user_counts > 0).sum())

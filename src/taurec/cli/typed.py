@@ -1,4 +1,4 @@
-"""The command line that is running, as text to copy."""
+"""The running command line as text to copy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 
 def typed_command(context: typer.Context) -> str:
-    """What was typed, from the parsed command: arguments first, then the options that were given.
+    """The typed command, rebuilt from what was parsed: arguments first, then the options that were given.
 
     The context comes from a parameter of the command's function, ``context: typer.Context``.
     """

@@ -1,4 +1,4 @@
-"""Everything odd about a log that can be seen before training, as findings a person can act on."""
+"""Everything odd about a log that is visible before training, as findings to act on."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ MISSING = ("nan", "na", "n/a", "null", "none", "nil", "undefined", "unknown", "-
 YEAR_2100 = 4_102_444_800.0
 YEAR_1990 = 631_152_000.0
 
+Kind = Literal["user", "item"]
+Name = Callable[[Kind, str], str]
+
+
+def _as_it_is(kind: Kind, raw: str) -> str:
+    return raw
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -37,7 +44,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What :func:`check` says of a log."""
+    """The findings of :func:`check`, with statistics of the log."""
 
     statistics: Statistics
     report: ReadReport | None
@@ -52,21 +59,22 @@ class CheckResult:
         return [finding.code for finding in self.findings]
 
 
-def check(log: Interactions, report: ReadReport | None = None) -> CheckResult:
-    """Statistics of a log and all that is odd about it.
+def check(log: Interactions, report: ReadReport | None = None, name: Name = _as_it_is) -> CheckResult:
+    """Statistics of a log and everything odd about it.
 
     Args:
-        report: the account of the rows, where the log was read from somewhere.
+        report: the account of the rows, where the log was read from a file.
+        name: what the messages write for a ``user`` or ``item`` id; the id itself by default.
 
     >>> log = Interactions.from_pairs([0, 1, 1], [0, 0, 1], time=[7.0, 7.0, 7.0])
     >>> check(log).codes()
     ['single-users', 'single-items', 'full-users', 'time-equal', 'time-early']
     """
-    found = [finding for look in _LOOKS for finding in look(log, report)]
+    found = [finding for look in _LOOKS for finding in look(log, report, name)]
     return CheckResult(statistics(log), report, tuple(found))
 
 
-def _rows(log: Interactions, report: ReadReport | None) -> Iterator[Finding]:
+def _rows(log: Interactions, report: ReadReport | None, name: Name) -> Iterator[Finding]:
     if log.merged:
         rows = len(log) + log.merged
         exact = f"; {log.exact} are exact duplicates" if report is not None else ""
@@ -80,7 +88,7 @@ def _rows(log: Interactions, report: ReadReport | None) -> Iterator[Finding]:
         yield Finding("note", "below-rating", f"{report.below_rating} rows ({share:.0%}) lie below the least rating")
 
 
-def _sizes(log: Interactions, report: ReadReport | None) -> Iterator[Finding]:
+def _sizes(log: Interactions, report: ReadReport | None, name: Name) -> Iterator[Finding]:
     if log.n_users == 1:
         yield Finding("warning", "one-user", "one user only: metrics will have no interval")
     if log.n_items == 1:
@@ -100,51 +108,53 @@ def _sizes(log: Interactions, report: ReadReport | None) -> Iterator[Finding]:
         yield Finding("note", "full-users", f"{full} users have every item: nothing is left to recommend to them")
     heavy = int(log.user_counts.max(initial=0))
     if len(log) >= 1000 and heavy > len(log) / 20 and log.n_users >= 50:
-        name = log.users.decode([int(log.user_counts.argmax())])[0]
-        message = f"user {name!r} alone holds {heavy} pairs ({heavy / len(log):.0%}); a program, or a default account?"
+        user = name("user", log.users.decode([int(log.user_counts.argmax())])[0])
+        message = f"user {user!r} alone holds {heavy} pairs ({heavy / len(log):.0%}); a program, or a default account?"
         yield Finding("warning", "heavy-user", message)
 
 
-def _ids(log: Interactions, report: ReadReport | None) -> Iterator[Finding]:
-    for what, ids in (("user", log.users.ids), ("item", log.items.ids)):
+def _ids(log: Interactions, report: ReadReport | None, name: Name) -> Iterator[Finding]:
+    both: tuple[tuple[Kind, pl.Series], ...] = (("user", log.users.ids), ("item", log.items.ids))
+    for what, ids in both:
         for alike in lookalikes(ids):
-            shown = ", ".join(map(repr, alike.examples))
+            shown = ", ".join(repr(name(what, example)) for example in alike.examples)
             message = f"{alike.count} {what} ids differ from another only by {alike.by}: {shown}; they stay distinct"
             yield Finding("warning", f"alike-{alike.by.replace(' ', '-')}", message)
         words = ids.filter(ids.str.to_lowercase().is_in(list(MISSING)))
         if len(words):
-            message = f"{what} ids that look like a missing value: {', '.join(map(repr, words.to_list()))}"
+            shown = ", ".join(repr(name(what, word)) for word in words.to_list())
+            message = f"{what} ids that look like a missing value: {shown}"
             yield Finding("warning", "missing-words", message)
         quoted = int((ids.str.starts_with('"') & ids.str.ends_with('"')).sum())
         if quoted:
-            message = f"{quoted} {what} ids stand in quotes, which are part of them; tab-separated text has no quoting"
+            message = f"{quoted} {what} ids are in quotes, which are part of them; tab-separated text has no quoting"
             yield Finding("warning", "quoted-ids", message)
 
 
-def _times(log: Interactions, report: ReadReport | None) -> Iterator[Finding]:
+def _times(log: Interactions, report: ReadReport | None, name: Name) -> Iterator[Finding]:
     time = log.time
     if time is None or not len(time):
         return
     if time.min() == time.max() and len(time) > 1:
         yield Finding("warning", "time-equal", f"all times are equal ({time[0]:g}); they order nothing")
     if negative := int((time < 0).sum()):
-        yield Finding("note", "time-negative", f"{_share(negative, time)} lie before 1970")
+        yield Finding("note", "time-negative", f"{_share(negative, time)} are before 1970")
     if _calendar_numbers(time):
         yield Finding("warning", "time-dates", f"times such as {time[0]:.0f} are dates written as numbers, not seconds")
         return
     late = time > YEAR_2100
-    for unit, name in ((1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")):
+    for unit, unit_name in ((1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")):
         of_unit = late & (time / unit >= YEAR_1990) & (time / unit <= YEAR_2100)
         if n := int(of_unit.sum()):
             mixed = "" if n == len(time) else "; the others are seconds: units are mixed"
-            message = f"{_share(n, time)} lie after the year 2100, and read as {name} in 1990-2100{mixed}"
-            yield Finding("warning", f"time-{name}", message)
+            message = f"{_share(n, time)} are after the year 2100, and read as {unit_name} in 1990-2100{mixed}"
+            yield Finding("warning", f"time-{unit_name}", message)
             late &= ~of_unit
     if n := int(late.sum()):
-        yield Finding("warning", "time-late", f"{_share(n, time)} lie after the year 2100")
+        yield Finding("warning", "time-late", f"{_share(n, time)} are after the year 2100")
     if n := int(((time >= 0) & (time < YEAR_1990)).sum()):
         yield Finding(
-            "note", "time-early", f"{_share(n, time)} lie in 1970-1990: steps rather than seconds since 1970?"
+            "note", "time-early", f"{_share(n, time)} are in 1970-1990: steps rather than seconds since 1970?"
         )
 
 
@@ -156,7 +166,7 @@ def _calendar_numbers(time: NDArray[np.float64]) -> bool:
     return bool(ok.all())
 
 
-def _bursts(log: Interactions, report: ReadReport | None) -> Iterator[Finding]:
+def _bursts(log: Interactions, report: ReadReport | None, name: Name) -> Iterator[Finding]:
     if log.time is None or len(log) < 2 or log.time.min() == log.time.max():
         return
     moment = pl.DataFrame({"user": log.user_of, "time": log.time}).group_by("user", "time").len()
@@ -172,7 +182,7 @@ def _share(n: int, time: NDArray[np.float64]) -> str:
     return f"{n} of {len(time)} times ({n / len(time):.0%})"
 
 
-_LOOKS: tuple[Callable[[Interactions, ReadReport | None], Iterator[Finding]], ...] = (
+_LOOKS: tuple[Callable[[Interactions, ReadReport | None, Name], Iterator[Finding]], ...] = (
     _rows,
     _sizes,
     _ids,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
@@ -164,6 +165,16 @@ class Interactions:
             self.users,
             self.items,
         )
+
+    def to_frame(self) -> pl.DataFrame:
+        """A polars frame of the pairs with raw ids: columns user, item, and time and weight where they are known.
+
+        >>> Interactions.from_pairs([0, 1], [1, 0], time=[3.0, 4.0]).to_frame().rows()
+        [('0', '1', 3.0), ('1', '0', 4.0)]
+        """
+        known = {name: values for name, values in (("time", self.time), ("weight", self.weight)) if values is not None}
+        ids = {"user": self.users.ids.gather(self.user_of), "item": self.items.ids.gather(self.indices)}
+        return pl.DataFrame({**ids, **known})
 
     def compact(self) -> Interactions:
         """Without users and items that have no pair; indices are renumbered in order."""

@@ -1,4 +1,4 @@
-"""The console all text goes through."""
+"""The console for all text in a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rich.console import Console
 
 
 class _Console(Console):
-    """A console that leaves it to its caller what a closed pipe means."""
+    """A console that raises BrokenPipeError when the reader is gone."""
 
     def on_broken_pipe(self) -> NoReturn:
         raise BrokenPipeError

@@ -1,4 +1,4 @@
-"""What pages need beyond a plain installation, asked for before the work begins."""
+"""Check before any work that the packages for pages are installed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ PACKAGES = ("matplotlib", "jinja2")
 
 
 def require(*packages: str) -> None:
-    """A :class:`UsageError` naming the extra if a package of it is missing; all of them by default.
+    """Check that packages of the extra ``report`` are installed, by default all of them.
 
     Commands with ``--html`` call it before they read data.
+
+    Raises: UsageError naming the missing packages and the extra.
 
     >>> require("jinja2")
     """

@@ -10,7 +10,6 @@ import base64
 import contextlib
 import hashlib
 import json
-import math
 import os
 import re
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from taurec.errors import ResourceError, UsageError
+from taurec.report.cells import all_numeric, cell
 from taurec.report.extras import require
 from taurec.report.tryit import TryIt, TryItModel
 
@@ -80,8 +80,7 @@ class Table:
     @property
     def right(self) -> list[bool]:
         """Whether a column holds numbers, or texts that begin like one, and nothing else."""
-        columns = [[row[n] for row in self.rows if row[n] is not None] for n in range(len(self.head))]
-        return [bool(column) and all(_numeric(value) for value in column) for column in columns]
+        return [all_numeric([row[n] for row in self.rows]) for n in range(len(self.head))]
 
 
 @dataclass(frozen=True)
@@ -216,30 +215,6 @@ def write_page(page: Page, path: str | Path) -> None:
         raise ResourceError(f"{path}: cannot be written ({error.strerror}); choose another file") from None
 
 
-def cell(value: Any) -> str:
-    """A value as it stands in a table.
-
-    >>> [cell(v) for v in (0.12345, 12.345, 12345.6, 0.0000123, 1200, float("nan"), None, True, "a")]
-    ['0.1235', '12.35', '12,346', '1.23e-05', '1,200', '-', '', 'yes', 'a']
-    """
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        size = abs(value)
-        if not math.isfinite(value):
-            return "-" if math.isnan(value) else str(value)
-        if size >= 1000:
-            return f"{value:,.0f}"
-        if 0 < size < 0.0005:
-            return f"{value:.3g}"
-        return f"{value:.2f}" if size >= 10 else f"{value:.4f}"
-    return str(value)
-
-
 def _render(page: Page, cut: int | None) -> str:
     require("jinja2")
     from jinja2 import Environment, StrictUndefined
@@ -296,12 +271,6 @@ def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, st
                 f"{before}{name}",
                 value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str),
             )
-
-
-def _numeric(value: Any) -> bool:
-    if isinstance(value, str):
-        return re.match(r"[-+−±<>≤≥~ ]*\.?\d", value) is not None or value in ("", "-")
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _umask() -> int:

@@ -12,7 +12,7 @@ from taurec.data.split import Split
 from taurec.evaluation.lists import top_k
 from taurec.ranker import Ranker
 from taurec.report.page import Lists, Person
-from taurec.report.private import Hashed
+from taurec.studies.names import Hashed
 
 HISTORY = 12
 """Items of a history that are shown."""

@@ -14,11 +14,11 @@ import math
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from taurec.errors import UsageError
 from taurec.report.extras import require
+from taurec.studies.result import Figure, Series
 
 INK = "#010203"
 """Stands for ``currentColor`` while matplotlib draws; it is no colour of the palette."""
@@ -36,27 +36,24 @@ LEGEND_ROW = 0.19
 """Inches of a row of the legend."""
 
 
-@dataclass(frozen=True)
-class Series:
-    """A line of a plot.
+def draw(figure: Figure) -> str:
+    """The SVG of a figure given as data.
 
-    Attributes:
-        label: its name in the legend.
-        x, y: equally many values; NaN leaves a gap.
-        low, high: bounds of a band around ``y``, both or neither.
-    Raises: UsageError if the lengths differ.
+    >>> draw(Figure("scatter", [Series("ease", [1.5], [0.3])], "fit (s)", "ndcg@20", log_x=True)).startswith("<svg")
+    True
     """
-
-    label: str
-    x: Sequence[float]
-    y: Sequence[float]
-    low: Sequence[float] | None = None
-    high: Sequence[float] | None = None
-
-    def __post_init__(self) -> None:
-        if (self.low is None) != (self.high is None):
-            raise UsageError(f"series {self.label!r} has one bound; give low and high, or neither")
-        _equal_lengths(f"series {self.label!r}", self.x, self.y, self.low or self.y, self.high or self.y)
+    series, x_label, y_label = figure.series, figure.x_label, figure.y_label
+    if figure.kind == "line":
+        return line_plot(series, x_label=x_label, y_label=y_label, log_x=figure.log_x)
+    if figure.kind == "bar":
+        groups = [str(x) for x in series[0].x]
+        return bar_plot(groups, {s.label: s.y for s in series}, x_label=x_label, y_label=y_label)
+    if figure.kind == "interval":
+        (one,) = series
+        low, high = one.low or one.y, one.high or one.y
+        return interval_plot([str(x) for x in one.x], one.y, low, high, x_label=x_label)
+    x, y = [float(s.x[0]) for s in series], [s.y[0] for s in series]
+    return scatter_plot([s.label for s in series], x, y, x_label=x_label, y_label=y_label, log_x=figure.log_x)
 
 
 def line_plot(series: Sequence[Series], *, x_label: str, y_label: str, title: str = "", log_x: bool = False) -> str:
@@ -71,7 +68,7 @@ def line_plot(series: Sequence[Series], *, x_label: str, y_label: str, title: st
     True
     """
     if log_x:
-        _positive([x for s in series for x in s.x])
+        _positive([float(x) for s in series for x in s.x])
     with _axes(3.3, x_label, y_label, title) as (figure, axes, out):
         for n, s in enumerate(series):
             style = {"color": _of(COLOURS, n), **_form(n)}

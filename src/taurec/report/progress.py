@@ -11,20 +11,20 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from taurec.report.tables import number, rate, seconds
+from taurec.studies.words import number, rate, seconds
 
 if TYPE_CHECKING:
     from taurec.training.records import EpochRecord, Progress
 
 REDRAW = 0.1
-"""Seconds between two drawings of the live line."""
+"""Seconds between updates of the live line."""
 
 
 @contextlib.contextmanager
 def show(console: Console, quiet: bool = False) -> Iterator[Callable[[Progress], None]]:
-    """The hook to hand to training; what it draws is gone from a terminal afterwards and stays in a log.
+    """A training hook that shows progress; a terminal is cleared afterwards, a log keeps its lines.
 
-    A reader of the log that goes away does not end the training.
+    Training goes on when the reader of the log is gone.
     """
     clock = _Clock()
     if quiet:
@@ -37,14 +37,14 @@ def show(console: Console, quiet: bool = False) -> Iterator[Callable[[Progress],
 
 
 class _Clock:
-    """Time since the first call, and an estimate of what is left when every epoch is run."""
+    """Time since the first call, and an estimate of the time left if every epoch is run."""
 
     def __init__(self) -> None:
         self._started = time.perf_counter()
         self._first: float | None = None
 
     def left(self, p: Progress) -> float | None:
-        """Seconds until the last epoch; None before there is something to go by."""
+        """Seconds until the last epoch; None until it can be estimated."""
         share = (p.epoch - 1 + p.step / max(p.steps, 1)) / p.epochs
         if self._first is None:
             self._first = share
@@ -89,7 +89,7 @@ class _Logged:
 
 
 def log_line(p: Progress, left: float | None = None) -> str:
-    """What a log says after an epoch."""
+    """The line of a log after an epoch."""
     record = p.record
     assert record is not None
     digits = len(str(p.epochs))
@@ -104,7 +104,7 @@ def log_line(p: Progress, left: float | None = None) -> str:
 
 
 def live_line(p: Progress, validated: EpochRecord | None, left: float | None, width: int) -> str:
-    """What a terminal shows within an epoch; parts of lesser interest go where it is narrow."""
+    """The line of a terminal within an epoch; a narrow terminal leaves out the less important parts."""
     share = (p.epoch - 1 + p.step / max(p.steps, 1)) / p.epochs
     parts = [f"epoch {p.epoch}/{p.epochs}", f"loss {p.loss:.4g}"]
     if validated is not None:

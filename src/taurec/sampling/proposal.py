@@ -16,6 +16,7 @@ from taurec.sampling.protocol import BaseDistribution
 
 Real = NDArray[np.float64]
 _LOW = np.uint64(0xFFFFFFFF)
+OWN_LEFT_OUT = ", the user's own training items left out"
 _TILE = 1 << 15  # words worked on at a time: the buffers stay in the second-level cache
 
 
@@ -146,8 +147,13 @@ class Weighted:
 
 def base_of(proposal: Proposal, without_own: bool) -> BaseDistribution:
     """The distribution of a sampler that draws from a proposal, without the user's own training items or with them."""
-    words = proposal.words + (", the user's own training items left out" if without_own else "")
+    words = proposal.words + (OWN_LEFT_OUT if without_own else "")
     return BaseDistribution(words, proposal.weights, 0.0 if without_own else 1.0)
+
+
+def uniform_base(without_own: bool) -> BaseDistribution:
+    """All items alike, without the user's own training items or with them."""
+    return BaseDistribution(Even.words + (OWN_LEFT_OUT if without_own else ""), None, 0.0 if without_own else 1.0)
 
 
 def by_popularity(known: Known, alpha: float) -> Proposal:

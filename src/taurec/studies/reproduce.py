@@ -1,13 +1,12 @@
-"""A row made again: forecast, run, record. What was begun goes on where it stopped.
+"""A published result run again: forecast, run, record. A run that was stopped continues where it was.
 
-Protocols, never mixed in a table without being named:
+Protocols; a table that mixes them names them:
 
 ``paper``
-    Training on the whole training file; the epoch is chosen on the test part, as the sources did. A figure chosen on
-    test data flatters; it is here to be held against theirs.
+    Training on the whole training file; the epoch is chosen on the test part, as in the sources. A figure chosen on
+    test data is too high; it serves to compare with theirs.
 ``honest``
-    A tenth of each user's training pairs is cut off for validation and chooses the epoch; the test part is looked at
-    once.
+    A tenth of each user's training pairs is held out for validation and chooses the epoch; the test part is used once.
 
 A baseline's setting is chosen on that validation part under both; under ``paper`` it is then fitted to the whole
 training file.
@@ -38,17 +37,17 @@ from taurec.training.records import Progress
 from taurec.training.trainer import Trainer
 
 TIERS = (("A", 15 * 60.0), ("B", 2 * 3600.0), ("C", float("inf")))
-"""What a run may take on this machine, in seconds: A is run three times under both protocols, B once, C waits."""
+"""Upper limits of a run on this machine, in seconds: A is run three times under both protocols, B once, C waits."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run of a row will take on this machine.
+    """The time that a run of a row takes on this machine.
 
     Attributes:
         epoch: seconds of an epoch with its validation; of a baseline, of a fit with its evaluation.
-        epochs: how many there are as a rule.
-        unit: what they are, ``epoch`` or ``fit``.
+        epochs: their usual number.
+        unit: ``epoch`` or ``fit``.
     """
 
     epoch: float
@@ -75,7 +74,7 @@ def parts_of(recipe: Recipe, protocol: Protocol) -> Split:
 
 
 def forecast(recipe: Recipe, parts: Split, protocol: Protocol, threads: int = 0) -> Forecast:
-    """The time a run will take on this machine."""
+    """The time that a run takes on this machine."""
     run = recipe.run(protocol, seed=0, threads=threads)
     use_threads(threads)
     if run.model is not None:
@@ -101,11 +100,11 @@ def reproduce(
 
     Args:
         row: its name.
-        state: folder in which the run keeps where it stands; the same call goes on from there. Of a baseline that is
-            what was tried on validation.
-        parts: :func:`parts_of` the recipe, where it is at hand.
-        seconds: stop after the epoch in which so many have passed.
-    Returns: seed, metrics on the test part, epochs, seconds of training, whether it came to its end, commit, machine.
+        state: folder of the checkpoint, from which the same call continues; of a baseline, of the settings tried on
+            validation.
+        parts: :func:`parts_of` the recipe, if known already.
+        seconds: stop after the epoch in which this time has passed.
+    Returns: seed, metrics on the test part, epochs, seconds of training, whether it is finished, commit, machine.
     """
     parts = parts if parts is not None else parts_of(recipe, protocol)
     run = recipe.run(protocol, seed, threads=threads)
@@ -136,21 +135,32 @@ def record_path(folder: Path, row: str, protocol: Protocol) -> Path:
     return folder / f"{row}.{protocol}.json"
 
 
-def merge(folder: Path, row: str, recipe: Recipe, protocol: Protocol, parts: Split, result: Mapping[str, Any]) -> Path:
-    """Put one run into the row's record, in the place of an earlier one of its seed; the file is whole or unchanged.
+def read_record(path: Path, row: str) -> dict[str, Any] | None:
+    """The record of a row in a file; None where there is no file.
 
-    Raises: ArtefactError where the file there is no record of this row.
+    Raises: ArtefactError where the file is not a record.
+    """
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        _ = [(s["seed"], s["finished"]) for s in found["seeds"]], found["measured"], found["data"]["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"{path}: not a record of {row} ({error}); move it away") from None
+    return dict(found)
+
+
+def merge(folder: Path, row: str, recipe: Recipe, protocol: Protocol, parts: Split, result: Mapping[str, Any]) -> Path:
+    """Put one run into the row's record, replacing an earlier one of its seed; the file is complete or unchanged.
+
+    Raises: ArtefactError where the file is not a record of this row.
     """
     path = record_path(folder, row, protocol)
     seeds = {int(result["seed"]): dict(result)}
     hashed = data_hash(_shown(parts, protocol))
-    if path.exists():
-        try:
-            there = json.loads(path.read_text(encoding="utf-8"))
-            if there["data"]["sha256"] == hashed:
-                seeds = {int(s["seed"]): s for s in there["seeds"]} | seeds
-        except (ValueError, KeyError, TypeError) as error:
-            raise ArtefactError(f"{path}: not a record of {row} ({error}); move it away") from None
+    there = read_record(path, row)
+    if there is not None and there["data"]["sha256"] == hashed:
+        seeds = {int(s["seed"]): s for s in there["seeds"]} | seeds
     runs = [seeds[seed] for seed in sorted(seeds)]
     means = {m: statistics.fmean(r[m] for r in runs) for m in METRICS}
     published = recipe.published
@@ -184,7 +194,7 @@ def merge(folder: Path, row: str, recipe: Recipe, protocol: Protocol, parts: Spl
 
 
 def _shown(parts: Split, protocol: Protocol) -> Split:
-    """The parts with nothing twice: under ``paper`` there is no validation part."""
+    """The parts without repetition: under ``paper`` there is no validation part."""
     if protocol == "honest":
         return parts
     return Split(parts.train, parts.train.take([]), parts.test, parts.how)

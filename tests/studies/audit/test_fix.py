@@ -9,7 +9,8 @@ from taurec.data.interactions import Interactions
 from taurec.data.planted import planted
 from taurec.data.split import Split, split_given
 from taurec.errors import UsageError
-from taurec.studies.audit.fix import Fix, _first, fix
+from taurec.studies.audit.fix import _first, fix
+from taurec.studies.audit.fix_result import Fix
 
 FIELDS = {"epochs": 25, "threads": 1, "settings": {"backbone": {"dim": 16}}}
 
@@ -37,7 +38,7 @@ def test_a_noisy_world_gains_and_random_removal_does_not(noisy: tuple[Fix, np.nd
     assert false[found.removed].mean() > 0.7
     assert found.removed.sum() in [rows for rows, _ in found.tried]
     assert 0.2 * false.sum() < found.removed.sum() < 1.25 * false.sum()
-    assert found.verdict.startswith(f"{found.removed.sum():,} rows (")
+    assert found.verdict()[0].startswith(f"{found.removed.sum():,} rows (")
     values = gain.test
     assert gain.gain["ndcg@20"].difference.mean == pytest.approx(
         values["cleaned"]["ndcg@20"] - values["all rows"]["ndcg@20"]
@@ -66,7 +67,7 @@ def test_a_clean_world_is_clean_and_nothing_is_trained() -> None:
     assert found.clean
     assert found.gains == ()
     assert not found.removed.any()
-    assert found.verdict.startswith("Clean enough: about 0.0% look like chance")
+    assert found.verdict()[0].startswith("Clean enough: about 0.0% look like chance")
     assert not [line for line in said if line.startswith("mf")]
 
 
@@ -74,7 +75,7 @@ def test_a_model_that_gains_nothing_on_validation_leaves_the_log_alone() -> None
     parts, _ = parts_of(0.1)
     found = fix(parts, ("popularity",), judge="itemknn", fields={"threads": 1})
     assert found.clean
-    assert found.verdict.startswith("Clean enough for popularity: without the")
+    assert found.verdict()[0].startswith("Clean enough for popularity: without the")
     assert found.gains[0].test == {}
     whole = round(found.audit.shares.false_positives.mean * len(parts.train))
     assert [rows for rows, _ in found.tried] == [round(whole / 4), round(whole / 2), whole]

@@ -7,7 +7,7 @@ import pytest
 from taurec.data.planted import planted
 from taurec.errors import UsageError
 from taurec.recommender import Recommender
-from taurec.studies.search import probe
+from taurec.studies.search import search
 from taurec.studies.search.pool import make_pool
 from taurec.studies.search.results import setting_text
 from taurec.training.calibrate import Cost
@@ -25,7 +25,7 @@ def searched():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Recommender, "evaluate", lambda self, part, m: seen.append(part) or evaluate(self, part, m))
         patch.setattr(Recommender, "fit", lambda self, *a, **k: seen.append("fit") or fit(self, *a, **k))
-        found = probe(LOG, 4.0, ["mf:sl", "mf:bpr"], fields=FIELDS)
+        found = search(LOG, 4.0, ["mf:sl", "mf:bpr"], fields=FIELDS)
     return found, seen
 
 
@@ -42,18 +42,18 @@ def test_the_test_part_is_looked_at_last_and_once(searched) -> None:
 
 def test_what_validation_prefers_is_chosen(searched) -> None:
     found, _ = searched
-    whole = [t for t in found.tries if t.stage in ("baseline", "whole")]
+    whole = [t for t in found.trials if t.stage in ("baseline", "whole")]
     best = max(whole, key=lambda t: t.valid)
     assert (found.chosen.run.label, setting_text(found.chosen.run)) == (best.label, best.setting)
     assert found.second != found.chosen.run.label
     assert sum(found.chance.values()) == pytest.approx(1.0)
-    assert {t.label for t in found.tries} >= {"popularity", "itemknn", "ease", "ials", "mf:sl", "mf:bpr"}
-    assert len({t.setting for t in found.tries if t.label == "mf:sl" and t.stage == "probe"}) == 3
+    assert {t.label for t in found.trials} >= {"popularity", "itemknn", "ease", "ials", "mf:sl", "mf:bpr"}
+    assert len({t.setting for t in found.trials if t.label == "mf:sl" and t.stage == "probe"}) == 3
 
 
 def test_the_chosen_run_can_be_repeated(searched) -> None:
     found, _ = searched
-    trained = [t for t in found.tries if t.stage == "whole" and t.ended]
+    trained = [t for t in found.trials if t.stage == "whole" and t.ended]
     if not trained:
         pytest.skip("this machine was too slow for a whole training within the budget")
     again = Recommender.from_run(trained[0].run.but(source="(in memory)")).fit(found.chosen.split)
@@ -91,8 +91,8 @@ def test_a_pool_fits_into_its_time(monkeypatch, rounds, share, labels, settings)
 
 def test_requests_that_cannot_be_met() -> None:
     with pytest.raises(UsageError, match="at least 2 seconds"):
-        probe(LOG, 0.5)
+        search(LOG, 0.5)
     with pytest.raises(UsageError, match="backbone:loss"):
-        probe(LOG, 5, ["ease"])
+        search(LOG, 5, ["ease"])
     with pytest.raises(UsageError, match="validation part"):
-        probe(LOG, 5, fields={"split": "none"})
+        search(LOG, 5, fields={"split": "none"})

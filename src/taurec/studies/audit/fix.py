@@ -1,4 +1,4 @@
-"""What leaving the most suspicious rows out of training wins, on rows that had no say in it."""
+"""The gain from leaving the most suspicious rows out of training, measured on rows that did not take part in it."""
 
 from __future__ import annotations
 
@@ -20,125 +20,16 @@ from taurec.evaluation.ranking import Evaluation, evaluate_ranker
 from taurec.evaluation.significance import Paired, compare_paired
 from taurec.recommender import Recommender
 from taurec.run import OF_TRAINED_MODELS, Run
-from taurec.studies.audit.log.audit import LogAudit, audit_log
+from taurec.studies.audit.fix_result import ARMS, Fix, Gain
+from taurec.studies.audit.log.audit import audit_log
 from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve
 
 FEW = 0.02
-"""A log with a smaller estimated share of false positives is clean enough without a trial."""
+"""A log with a smaller estimated share of false positives is clean enough; no model is trained."""
 
 PARTS = (0.25, 0.5, 1.0)
-"""Of the estimate, which is an upper bound: so many rows are left out in turn, and validation chooses."""
-
-ARMS = ("all rows", "cleaned", "random rows removed")
-
-
-@dataclass(frozen=True)
-class Gain:
-    """One model trained on all rows, on the cleaned ones, and with as many rows removed at random.
-
-    Attributes:
-        model: its label.
-        valid: cleaned minus all rows on validation, by the choosing metric; what the decision rests on.
-        test: arm of :data:`ARMS` -> metric -> value on the test part; empty if the log was found clean.
-        gain: metric -> cleaned minus all rows on the test part.
-        control: metric -> random rows removed minus all rows.
-        over_control: metric -> cleaned minus random rows removed.
-    """
-
-    model: str
-    valid: Paired
-    test: dict[str, dict[str, float]]
-    gain: dict[str, Paired]
-    control: dict[str, Paired]
-    over_control: dict[str, Paired]
-
-    def document(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {
-            "model": self.model,
-            "valid": _paired(self.valid),
-            "test": self.test,
-            **{
-                name: {m: _paired(p) for m, p in getattr(self, name).items()}
-                for name in ("gain", "control", "over_control")
-            },
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Fix:
-    """What cleaning a log comes to.
-
-    Attributes:
-        source: the log.
-        audit: of the training part, from which the rows were chosen.
-        removed: [P] bool over the rows of the training part; none where the log is clean enough.
-        clean: whether the log was found clean enough, so that nothing should be removed.
-        asked: the share that was asked for, None where the estimate decided.
-        metric: chooses epochs and decides, on validation.
-        seeds: fits of each arm; each with other rows removed at random.
-        tried: (rows left out, the first model's gain by ``metric`` on validation), one of each amount.
-        n_users: evaluated on the test part.
-        gains: one a model.
-        split: the parts.
-    """
-
-    source: str
-    audit: LogAudit
-    removed: NDArray[np.bool_]
-    clean: bool
-    asked: float | None
-    metric: str
-    seeds: int
-    tried: tuple[tuple[int, Paired], ...]
-    n_users: int
-    gains: tuple[Gain, ...]
-    split: Split
-
-    @property
-    def verdict(self) -> str:
-        """One line for people."""
-        if self.clean and not self.gains:
-            found = self.audit.shares
-            why = self.audit.no_shares if found is None else f"about {found.false_positives.mean:.1%} look like chance"
-            return f"Clean enough: {why}; nothing was removed."
-        first = self.gains[0]
-        if self.clean:
-            amounts = " or ".join(f"{rows:,}" for rows, _ in self.tried)
-            return (
-                f"Clean enough for {first.model}: without the {amounts} most suspicious rows it is no better "
-                f"on validation ({self.metric} {_signed(first.valid)} at best); nothing was removed."
-            )
-        n = int(self.removed.sum())
-        words = [
-            f"{g.model}: {self.metric} {_signed(g.gain[self.metric])}, random removal {_signed(g.control[self.metric])}"
-            for g in self.gains
-        ]
-        return f"{n:,} rows ({n / len(self.removed):.1%}) removed from training. On the test part, {'; '.join(words)}."
-
-    def cleaned(self, log: Interactions) -> Interactions:
-        """A log with the same vocabularies without the removed rows; times and weights are kept."""
-        out = self.split.train.take(self.removed)
-        return log.take(~out.contains(log.user_of, log.indices))
-
-    def document(self) -> dict[str, Any]:
-        """Plain values, for JSON; no ids."""
-        return {
-            "source": self.source,
-            "clean": self.clean,
-            "verdict": self.verdict,
-            "asked_share": self.asked,
-            "shares": None if self.audit.shares is None else self.audit.shares.document(),
-            "rows": len(self.removed),
-            "removed": int(self.removed.sum()),
-            "tried": [{"rows": rows, "valid": _paired(gain)} for rows, gain in self.tried],
-            "split": self.split.how,
-            "chosen_by": self.metric,
-            "seeds": self.seeds,
-            "users": self.n_users,
-            "models": [g.document() for g in self.gains],
-        }
+"""Parts of the estimate, an upper bound, that are left out in turn; validation chooses among them."""
 
 
 def fix(
@@ -155,19 +46,20 @@ def fix(
     """Leave the most suspicious rows out of the training part, train again, and compare on the test part.
 
     The audit of the training part alone ranks the rows (:func:`taurec.studies.audit.log.suspects.suspects`) and
-    estimates how many are false positives at most (:func:`taurec.studies.audit.log.shares.shares`). :data:`PARTS`
-    of so many are left out in turn, and the first model chooses on the validation part; or ``share`` of the rows goes.
-    Each user keeps at least one row. Without ``share``, the log is clean enough if the estimate lies below
-    :data:`FEW`, or if on the validation part the first model does not gain: the 95 % interval of the largest paired
-    difference reaches to 0. The test part is looked at only when rows go, and only to report. Items of removed rows
-    stay off the lists in every evaluation, as all other rows of training do, so the arms rank the same candidates.
+    estimates an upper bound of the number of false positives (:func:`taurec.studies.audit.log.shares.shares`).
+    :data:`PARTS` of that number are left out in turn, and the first model chooses on the validation part; or ``share``
+    of the rows is removed. Each user keeps at least one row. Without ``share``, the log is clean enough if the estimate
+    is below :data:`FEW`, or if the first model does not gain on the validation part: the 95 % interval of the largest
+    paired difference contains 0. The test part is used only when rows are removed, and only to report. Items of
+    removed rows stay off the lists in every evaluation, as all other rows of training do, so the arms rank the same
+    candidates.
 
     Args:
         source: as for :meth:`taurec.recommender.Recommender.fit`; it needs a validation and a test part.
         models: baselines by name, trained models as ``backbone:loss``; the first decides.
         share: of the training rows, above 0 and below 1; None lets the estimate decide.
-        seeds: fits of each arm; values are means over them. A model without random draws is fitted once, but for the
-            control.
+        seeds: fits of each arm; values are means over them. A model without random draws is fitted once, except for
+            the control.
         judge: as for :func:`taurec.studies.audit.log.crossfit.cross_fit`.
         metrics: reported; the run's ``metric`` is added where it is missing.
         fields: run fields common to all models, such as ``epochs`` or ``seed``.
@@ -184,7 +76,7 @@ def fix(
     parts, name = split_source(source, first)
     if not len(parts.valid) or not len(parts.test):
         raise UsageError(f"cleaning needs a validation and a test part; the split {parts.how!r} has none")
-    judged = [str(m) for m in parse_all([first.metric, *metrics])]
+    measured = [str(m) for m in parse_all([first.metric, *metrics])]
     audit = audit_log(parts.train, name, judge=judge, seed=first.seed, on_progress=say)
     nothing = np.zeros(len(parts.train), dtype=bool)
     test_users = int((parts.test.user_counts > 0).sum())
@@ -193,11 +85,11 @@ def fix(
         return Fix(name, audit, nothing, True, None, first.metric, seeds, (), test_users, (), parts)
     amounts = [share] if share is not None else [estimate * part for part in PARTS]
     label = next(iter(runs))
-    before = _Trial(parts, nothing, seeds, judged, say).fit(label, first, ARMS[0])
+    before = _Trial(parts, nothing, seeds, measured, say).fit(label, first, ARMS[0])
     trials = []
     for amount in amounts:
         removed = _first(parts.train, audit.suspects.order, round(amount * len(parts.train)))
-        trial = _Trial(parts, removed, seeds, judged, say)
+        trial = _Trial(parts, removed, seeds, measured, say)
         after = trial.fit(label, first, ARMS[1])
         trials.append((trial, after, trial.on_valid(first, before, after)))
     tried = tuple((int(trial.removed.sum()), valid) for trial, _, valid in trials)
@@ -214,7 +106,7 @@ def fix(
 
 @dataclass(frozen=True, eq=False)
 class _Trial:
-    """The parts of a log, the rows to leave out, and what to judge by."""
+    """The parts of a log, the rows to leave out, and the metrics."""
 
     parts: Split
     removed: NDArray[np.bool_]
@@ -238,7 +130,7 @@ class _Trial:
             fitted.append(model)
         return fitted
 
-    def judge(self, fitted: Sequence[Recommender], part: str) -> Evaluation:
+    def evaluate(self, fitted: Sequence[Recommender], part: str) -> Evaluation:
         """Each user's terms, averaged over seeds; all rows of the parts before are off the lists."""
         train, valid = self.parts.train, self.parts.valid
         relevant, seen = (valid, train) if part == "valid" else (self.parts.test, train.union(valid))
@@ -251,12 +143,12 @@ class _Trial:
 
     def on_valid(self, run: Run, before: list[Recommender], after: list[Recommender]) -> Paired:
         """Cleaned minus all rows by the choosing metric on validation."""
-        return compare_paired(self.judge(after, "valid"), self.judge(before, "valid"), run.metric, seed=run.seed)
+        return compare_paired(self.evaluate(after, "valid"), self.evaluate(before, "valid"), run.metric, seed=run.seed)
 
     def gain(self, label: str, run: Run, before: list[Recommender], after: list[Recommender], on_valid: Paired) -> Gain:
-        """The test part, looked at once."""
+        """The differences on the test part, which is used once."""
         random = self.fit(label, run, ARMS[2])
-        all_rows, cleaned, control = (self.judge(models, "test") for models in (before, after, random))
+        all_rows, cleaned, control = (self.evaluate(models, "test") for models in (before, after, random))
         differences = [
             {str(m): compare_paired(a, b, m, seed=run.seed) for m in a.metrics}
             for a, b in ((cleaned, all_rows), (control, all_rows), (cleaned, control))
@@ -288,13 +180,3 @@ def _run(label: str, fields: dict[str, Any]) -> Run:
         return resolve(**{**fields, "backbone": backbone, "loss": loss})
     allowed = {k: v for k, v in fields.items() if k in Run.model_fields and k not in OF_TRAINED_MODELS}
     return resolve(model=label, **allowed)
-
-
-def _signed(paired: Paired) -> str:
-    d = paired.difference
-    bounds = "" if d.low is None or d.high is None else f" ({d.low:+.4f} to {d.high:+.4f})"
-    return f"{d.mean:+.4f}{bounds}"
-
-
-def _paired(paired: Paired) -> dict[str, Any]:
-    return {**vars(paired.difference), "p_value": paired.p_value, "users": paired.n_users}

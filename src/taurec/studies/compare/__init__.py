@@ -4,6 +4,6 @@ from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune
 from taurec.studies.compare.front import on_front
 from taurec.studies.compare.memory import peak_memory
 from taurec.studies.compare.protocol import compare
-from taurec.studies.compare.results import Comparison, Row, Versus
+from taurec.studies.compare.results import Comparison, PairedTest, Row
 
-__all__ = ["BASELINES_ALWAYS", "Comparison", "Row", "Tune", "Versus", "compare", "on_front", "peak_memory"]
+__all__ = ["BASELINES_ALWAYS", "Comparison", "PairedTest", "Row", "Tune", "compare", "on_front", "peak_memory"]

@@ -17,7 +17,7 @@ from taurec.training.presets import resolve
 
 Tune = Literal["all", "baselines", "none"]
 BASELINES_ALWAYS = ("popularity", "itemknn", "ease", "ials")
-"""Part of every comparison, whether named or not."""
+"""Compared in every study, named or not."""
 
 
 def candidates(model: object, tune: Tune, fields: Mapping[str, Any], tries: int | None = None) -> list[Run]:
@@ -25,9 +25,9 @@ def candidates(model: object, tune: Tune, fields: Mapping[str, Any], tries: int 
 
     Args:
         model: as for :func:`parts_of`.
-        tune: which grids are tried.
+        tune: whose grids are tried.
         fields: run fields common to all models; those of trained models alone are left out for baselines.
-        tries: upper bound on the points of a grid, spread evenly over it; None takes all.
+        tries: maximum number of points of a grid, spread evenly over it; None takes all.
     Raises: UsageError for an unknown name.
 
     >>> [run.loss.settings["tau"] for run in candidates("mf:sl", "all", {})]
@@ -118,7 +118,7 @@ def untuned(label: str, runs: Sequence[Run], tune: Tune, tries: int | None) -> s
 
 
 def evenly(points: Sequence[Any], most: int | None) -> list[Any]:
-    """At most ``most`` elements of a sequence, from the middles of equal stretches of it.
+    """At most ``most`` entries of a sequence, from the middles of equal stretches of it.
 
     >>> evenly("abcdefg", 3), evenly("ab", 3), evenly("abc", 1)
     (['b', 'd', 'f'], ['a', 'b'], ['b'])

@@ -1,13 +1,15 @@
-"""Which models nothing beats: the front of quality against cost."""
+"""The Pareto front of quality against cost: models that no other one beats in both."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from taurec.studies.compare.results import Row
+if TYPE_CHECKING:
+    from taurec.studies.compare.results import Row
 
 COSTS = ("seconds", "tune_seconds", "peak_mb")
-"""Fields of a row that are costs: of one fit, of the whole choice of its setting, of memory."""
+"""Fields of a row that are costs: seconds of one fit, seconds of choosing its setting, memory."""
 
 
 def undominated(quality: Sequence[float], *costs: Sequence[float]) -> list[bool]:
@@ -26,8 +28,8 @@ def undominated(quality: Sequence[float], *costs: Sequence[float]) -> list[bool]
 def on_front(rows: Sequence[Row], metric: str, costs: Sequence[str] = ("seconds",)) -> list[str]:
     """The labels of the rows on the front of a test metric against some of :data:`COSTS`, the cheapest first.
 
-    Memory that could not be read on some row is left out for all. Differences in quality that a test does not
-    tell from chance count here like any others: a front says what was measured, not what is sure.
+    Memory that could not be read on some row is left out for all. Differences in quality count here whether
+    they are significant or not: a front says what was measured.
     """
     read = [cost for cost in costs if all(getattr(row, cost) is not None for row in rows)]
     kept = undominated(

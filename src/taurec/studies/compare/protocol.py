@@ -1,4 +1,4 @@
-"""Models fitted to one division of a log: chosen on validation, judged once on test."""
+"""Models fitted to one split of a log: chosen on validation, evaluated once on test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from taurec.recommender import Recommender
 from taurec.run import Run
 from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates, label_of, untuned
 from taurec.studies.compare.memory import peak_memory
-from taurec.studies.compare.results import Comparison, Row, Versus
+from taurec.studies.compare.results import Comparison, PairedTest, Row
 from taurec.training.interrupt import pass_on
 from taurec.training.records import Progress
 
@@ -36,23 +36,21 @@ def compare(
     on_progress: Callable[[str], None] | None = None,
     tries: int | None = None,
 ) -> Comparison:
-    """Fit models to one division of a log and judge them on its test part.
+    """Fit models to one split of a log and evaluate them on its test part.
 
-    Each model's setting is the one with the best value of the run's ``metric`` on validation, out of
-    its grid; the test part is looked at once, with that setting. Popularity, item-kNN, EASE and iALS are
-    added where they are missing.
+    Each model's setting is the one of its grid with the best value of the run's ``metric`` on validation; with it the
+    model is evaluated once on the test part. Popularity, item-kNN, EASE and iALS are added where they are missing.
 
     Args:
         source: as for :meth:`taurec.recommender.Recommender.fit`.
         models: baselines by name, trained models as ``backbone:loss``; classes and objects too, see
             :func:`taurec.studies.compare.candidates.parts_of`.
-        seeds: how many seeds of initial values and draws; the division stays that of the first.
+        seeds: number of seeds of initial values and draws; the split is that of the first seed.
         tune: grids for ``all`` models, for ``baselines`` only, or ``none``.
         metrics: test metrics; the selection metric is added where it is missing.
         fields: run fields common to all models, such as ``epochs`` or ``seed``.
         on_progress: called with a line of text before each fit.
-        tries: the same number of settings for every model, as far as its grid has so many: points spread evenly
-            over the grid; None takes whole grids.
+        tries: maximum number of settings of each model, spread evenly over its grid; None takes whole grids.
     """
     if tries is not None and tries < 1:
         raise UsageError(f"tries must be at least 1, got {tries}")
@@ -75,8 +73,8 @@ def compare(
     parts, name = split_source(source, some)
     if not len(parts.test) or not len(parts.valid):
         raise UsageError(f"a comparison needs a validation and a test part; the split {parts.how!r} has none")
-    judged = [str(m) for m in parse_all([some.metric, *metrics])]
-    fitted = [_fit(label, runs, parts, seeds, judged, say) for label, runs in runs_of.items()]
+    evaluated = [str(m) for m in parse_all([some.metric, *metrics])]
+    fitted = [_fit(label, runs, parts, seeds, evaluated, say) for label, runs in runs_of.items()]
     for f in fitted:
         f.model.run = f.model.run.but(source=name)
     best = max(fitted, key=lambda f: f.evaluation.means()[some.metric])
@@ -96,11 +94,12 @@ def compare(
         chosen=max(fitted, key=lambda f: f.valid).model,
         models={f.label: f.model for f in fitted},
         versus=_versus(fitted, some.metric, first_seed),
+        shown=tuple(str(m) for m in parse_all(metrics)),
         notes=[note for label, runs in runs_of.items() if (note := untuned(label, runs, tune, tries))],
     )
 
 
-def _versus(fitted: Sequence[_Fitted], metric: str, seed: int) -> Versus | None:
+def _versus(fitted: Sequence[_Fitted], metric: str, seed: int) -> PairedTest | None:
     """The trained model against the baseline, each the best of its kind on validation."""
     trained = [f for f in fitted if f.model.run.model is None]
     if not trained:
@@ -108,7 +107,7 @@ def _versus(fitted: Sequence[_Fitted], metric: str, seed: int) -> Versus | None:
     first = max(trained, key=lambda f: f.valid)
     second = max((f for f in fitted if f.model.run.model is not None), key=lambda f: f.valid)
     paired = compare_paired(first.evaluation, second.evaluation, metric, seed=seed)
-    return Versus(first.label, second.label, paired)
+    return PairedTest(first.label, second.label, paired)
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ class _Fitted:
 
 
 def _fit(
-    label: str, runs: Sequence[Run], parts: Split, seeds: int, judged: Sequence[str], say: Callable[[str], None]
+    label: str, runs: Sequence[Run], parts: Split, seeds: int, metrics: Sequence[str], say: Callable[[str], None]
 ) -> _Fitted:
     started = time.perf_counter()
     chosen: Recommender | None = None
@@ -166,7 +165,7 @@ def _fit(
         what = f"{label}: seed {extra + 1} of {seeds}"
         say(what)
         fitted.append(_fit_once(chosen.run.but(seed=chosen.run.seed + extra), parts, what, say))
-    results = [model.evaluate("test", judged) for model in fitted]
+    results = [model.evaluate("test", metrics) for model in fitted]
     return _Fitted(
         label,
         chosen,
@@ -188,7 +187,7 @@ def _fit_once(run: Run, parts: Split, what: str, say: Callable[[str], None]) -> 
 
 
 def _epochs(what: str, say: Callable[[str], None], every: float = 5.0) -> Callable[[Progress], None]:
-    """A training hook that says where a fit is, at most once in so many seconds."""
+    """A training hook that reports the progress of a fit, at most once every ``every`` seconds."""
     last = time.perf_counter()
 
     def on_progress(progress: Progress) -> None:

@@ -1,6 +1,7 @@
 """The search for a model within a given time."""
 
-from taurec.studies.search.results import Probe, Try
-from taurec.studies.search.search import probe
+from taurec.studies.search.budget import search
+from taurec.studies.search.pool import MODELS
+from taurec.studies.search.results import SearchResult, Trial
 
-__all__ = ["Probe", "Try", "probe"]
+__all__ = ["MODELS", "SearchResult", "Trial", "search"]

@@ -18,7 +18,7 @@ from taurec.evaluation.ranking import evaluate_ranker
 from taurec.recommender import Recommender
 from taurec.run import Run
 from taurec.studies.compare.candidates import BASELINES_ALWAYS, candidates
-from taurec.studies.search.results import Try, setting_text
+from taurec.studies.search.results import Trial, setting_text
 
 FEW_USERS = 1000
 """Number of users on which a baseline without a declared cost is measured."""
@@ -29,7 +29,7 @@ class Baselines:
     """The best model of each baseline, and what was tried on the way."""
 
     best: dict[str, Recommender] = field(default_factory=dict)
-    tries: list[Try] = field(default_factory=list)
+    tries: list[Trial] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -76,7 +76,7 @@ def fit_baselines(
         took[label] = clock() - started
         assert model.best is not None
         value = model.best.metrics[run.metric]
-        found.tries.append(Try(label, setting_text(run), run, "baseline", value, 0, took[label], True))
+        found.tries.append(Trial(label, setting_text(run), run, "baseline", value, 0, took[label], True))
         before = found.best.get(label)
         if before is None or before.best is None or value > before.best.metrics[run.metric]:
             found.best[label] = model

@@ -1,7 +1,7 @@
-"""Successive halving by the clock: many contestants get a little time each, the better ones more of it.
+"""Successive halving by time: every contestant is trained a little, the better ones longer.
 
-After every round the best third goes on, until there are two. Every round has the same time, and every contestant of
-a round the same share of it, so that slow ones must be better for their cost. Source: the rounds of Jamieson and
+After every round the best third goes on, until there are two. Every round has the same time, divided equally among
+its contestants, so that a slow one must be better for its cost. Source: the rounds of Jamieson and
 Talwalkar, AISTATS 2016, arXiv 1502.07943, with seconds for the resource and a third instead of a half.
 """
 
@@ -12,23 +12,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 KEPT = 3
-"""One in so many goes on after a round."""
+"""One in three goes on after a round."""
 FINALISTS = 2
 
 Advance = Callable[[int, float], tuple[float, bool]]
-"""Goes on with a contestant for about so many seconds; returns its best value so far and whether it has ended."""
+"""Trains a contestant for about the seconds given; returns its best value so far and whether it has ended."""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where a contestant was left.
+class Contestant:
+    """The state of a contestant.
 
     Attributes:
-        number: its place among the contestants.
-        value: its best so far; -inf before its first time.
-        seconds: what it was given in all, as measured.
-        rounds: in how many it took part.
-        ended: whether more time would change nothing.
+        number: its index.
+        value: the best so far; -inf before its first turn.
+        seconds: measured time of all its turns.
+        rounds: number of rounds it took part in.
+        ended: whether more time would not change it.
     """
 
     number: int
@@ -39,7 +39,7 @@ class Standing:
 
 
 def sizes(n: int) -> list[int]:
-    """How many take part in each round.
+    """Number of contestants in each round.
 
     >>> sizes(18), sizes(4), sizes(2)
     ([18, 6, 2], [4, 2], [2])
@@ -56,33 +56,33 @@ def halve(
     seconds: float,
     clock: Callable[[], float],
     on_turn: Callable[[int, int, int], None] | None = None,
-) -> list[Standing]:
+) -> list[Contestant]:
     """All contestants, the best of the last round first, those that left earlier after them.
 
     Args:
-        n: how many there are.
-        advance: does the work; it may take longer than it was told, and what it takes too long is missing to those
-            after it, not added.
-        seconds: for all rounds together. Everybody has a turn in the first round, whatever the time; later rounds
-            end when it is over, and who had no turn keeps the value of the round before.
-        clock: seconds that only grow.
+        n: number of contestants.
+        advance: trains a contestant; where it takes longer than it was given, those after it have less.
+        seconds: for all rounds together. Every contestant has a turn in the first round; later rounds end when
+            the time is over, and a contestant without a turn keeps the value of the round before.
+        clock: a monotonic clock in seconds.
         on_turn: called before a turn with the round from 1, the number of rounds, and the contestant.
     """
-    standings, end = [Standing(number) for number in range(n)], clock() + seconds
+    contestants, end = [Contestant(number) for number in range(n)], clock() + seconds
     rounds, still = sizes(n), list(range(n))
     for turn, count in enumerate(rounds, start=1):
-        still = sorted(still, key=lambda i: -standings[i].value)[:count]
+        still = sorted(still, key=lambda i: -contestants[i].value)[:count]
         round_end = clock() + (end - clock()) / (len(rounds) - turn + 1)
-        waiting = [i for i in still if not standings[i].ended]
-        for place, i in enumerate(waiting):
+        waiting = [i for i in still if not contestants[i].ended]
+        for n_before, i in enumerate(waiting):
             started = clock()
             if turn > 1 and started >= end:
                 break
             if on_turn is not None:
                 on_turn(turn, len(rounds), i)
-            value, ended = advance(i, max(0.0, round_end - started) / (len(waiting) - place))
-            now = standings[i]
+            value, ended = advance(i, max(0.0, round_end - started) / (len(waiting) - n_before))
+            now = contestants[i]
             spent = now.seconds + clock() - started
-            standings[i] = replace(now, value=max(value, now.value), seconds=spent, rounds=now.rounds + 1, ended=ended)
+            best = max(value, now.value)
+            contestants[i] = replace(now, value=best, seconds=spent, rounds=now.rounds + 1, ended=ended)
     last = set(still)
-    return sorted(standings, key=lambda s: (s.number not in last, 0 if s.number in last else -s.rounds, -s.value))
+    return sorted(contestants, key=lambda s: (s.number not in last, 0 if s.number in last else -s.rounds, -s.value))

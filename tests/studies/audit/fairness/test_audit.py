@@ -1,15 +1,17 @@
+import dataclasses
 import json
 import math
 
 import pytest
 
-from taurec.cli.output import plain
 from taurec.data.planted import planted
 from taurec.data.split import split
 from taurec.errors import UsageError
 from taurec.recommender import Recommender
+from taurec.report.json import plain
 from taurec.studies.audit.fairness.audit import audit_fairness
 from taurec.studies.audit.fairness.groups import attribute_groups
+from taurec.studies.names import Hashed
 
 PARTS = split(planted(n_users=120, n_items=60, seed=2, skew=1.0).log, seed=1)
 
@@ -57,8 +59,8 @@ def test_correlations_say_over_how_many(audit, models):
 def test_the_document_has_ids_or_what_stands_for_them(audit):
     content = json.dumps(plain(audit.document()))
     assert "NaN" not in content
-    hidden = audit.document([f"hidden{i}" for i in range(60)])
-    assert all(e["item"].startswith("hidden") for m in hidden["models"] for e in m["most_exposed"])
+    hidden = dataclasses.replace(audit, names=Hashed()).document()
+    assert all(e["item"].startswith("item-") for m in hidden["models"] for e in m["most_exposed"])
     assert hidden["models"][0]["fairness"]["user_groups"][1]["by"] == "parity"
 
 
@@ -66,7 +68,7 @@ def test_wrong_requests(models):
     with pytest.raises(UsageError, match="no models"):
         audit_fairness({})
     other = Recommender(model="popularity").fit(split(planted(n_users=120, n_items=60, seed=3).log, seed=1))
-    with pytest.raises(UsageError, match="other was fitted to another log or another division than ease"):
+    with pytest.raises(UsageError, match="other was fitted to another log or another split than ease"):
         audit_fairness({"ease": models["ease"], "other": other})
     whole = Recommender(model="popularity").fit(split(planted(n_users=30, n_items=20).log, "none"))
     with pytest.raises(UsageError, match="no test part"):

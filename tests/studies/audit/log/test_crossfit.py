@@ -71,7 +71,7 @@ def test_wrong_requests() -> None:
     log = Interactions.from_pairs([0, 0, 1], [0, 1, 0])
     with pytest.raises(UsageError, match="folds must be at least 2"):
         cross_fit(log, folds=1)
-    with pytest.raises(UsageError, match="a log of 3 pairs cannot be dealt"):
+    with pytest.raises(UsageError, match="a log of 3 pairs cannot be divided"):
         cross_fit(log)
     with pytest.raises(UsageError, match="did you mean 'ease'"):
         cross_fit(log, "eas", folds=2)

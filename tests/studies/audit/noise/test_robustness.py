@@ -18,7 +18,7 @@ from taurec.evaluation.significance import holm
 from taurec.recommender import Recommender
 from taurec.studies.audit.noise import fits as noise_fits
 from taurec.studies.audit.noise.curves import estimate, slope
-from taurec.studies.audit.noise.fits import Interrupted
+from taurec.studies.audit.noise.fits import FitsEnded
 from taurec.studies.audit.noise.robustness import noise_curves
 
 QUICK = {"epochs": 2, "threads": 1}
@@ -125,7 +125,7 @@ def test_an_interrupted_experiment_goes_on_to_the_same_result(
 
     with monkeypatch.context() as patched:
         patched.setattr(Recommender, "fit", broken)
-        with pytest.raises(Interrupted) as stopped:
+        with pytest.raises(FitsEnded) as stopped:
             curves(log, journal=tmp_path / "j.jsonl")
     assert (stopped.value.signum, stopped.value.done) == (15, 2)
 
@@ -214,6 +214,6 @@ def test_a_baseline_too_large_for_memory_is_left_out_and_said(
 def test_what_cannot_be_done_is_refused_before_any_fit(
     log: Interactions, given: dict[str, object], match: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(noise_fits.Laboratory, "fit", lambda *args: pytest.fail("a fit was begun"))
+    monkeypatch.setattr(noise_fits.FitQueue, "fit", lambda *args: pytest.fail("a fit was begun"))
     with pytest.raises(UsageError, match=match):
         curves(log, **given)

@@ -15,13 +15,13 @@ from taurec.data.planted import planted
 from taurec.data.split import split
 from taurec.errors import UsageError
 from taurec.studies.audit.temperature.audit import (
-    QUANTILES,
+    _Look,
     audit_saved,
     audit_training,
-    negative_base,
     sample_users,
     tau_of,
 )
+from taurec.studies.audit.temperature.results import QUANTILES
 from taurec.studies.audit.temperature.reweighting import reweighting, weights
 from taurec.training.presets import resolve
 from taurec.training.records import Progress
@@ -74,10 +74,10 @@ def test_a_small_block_changes_nothing(model: Recommender, monkeypatch: pytest.M
     assert audit_saved(model).document() == whole
 
 
-def test_what_negatives_are_drawn_from_is_what_weights_are_held_to(model: Recommender) -> None:
+def test_what_negatives_are_drawn_from_is_what_weights_are_compared_with(model: Recommender) -> None:
     def base(negatives: str, **fields: object) -> tuple[str, list[float] | None, bool]:
-        words, weight, without = negative_base(resolve(loss="sl", negatives=negatives, **fields), log)
-        return words, None if weight is None else weight.tolist(), without
+        found = _Look(resolve(loss="sl", negatives=negatives, **fields), log).base
+        return found.words, None if found.item is None else found.item.tolist(), found.own == 0
 
     log = Interactions.from_pairs([0, 1, 2, 2], [0, 0, 0, 1])
     assert base("uniform:5") == base("full") == ("all items alike", None, False)
@@ -92,6 +92,30 @@ def test_what_negatives_are_drawn_from_is_what_weights_are_held_to(model: Recomm
     assert found.own is not None
     assert found.own.mean == 0
     assert_allclose(found.count.mean, (30 - PARTS.train.user_counts).mean())
+
+
+@pytest.mark.parametrize(
+    ("negatives", "own"), [("noisy:8:0", 0.0), ("noisy:8:4", None), ("noisy-held-out:8:0.3", None)]
+)
+def test_noisy_negatives_are_compared_with_their_own_distribution(negatives: str, own: float | None) -> None:
+    """With a high temperature the weights are the distribution itself: what the user's own items have of it."""
+    noisy = Recommender("mf", "sl", negatives=negatives, **FIELDS).fit(PARTS)
+    found = audit_saved(noisy, taus=[1e6])
+    counts = PARTS.train.user_counts.astype(float)
+    share = {
+        "noisy:8:0": np.zeros_like(counts),
+        "noisy:8:4": 4 * counts / (4 * counts + 30 - counts),
+        "noisy-held-out:8:0.3:0.5": np.full_like(counts, 0.3),
+    }[negatives]
+    assert found.others[0].own is not None
+    assert_allclose(found.others[0].own.mean, share[counts > 0].mean(), rtol=1e-4, atol=1e-12)
+    assert "own training items" in found.base or "held-out" in found.base
+
+
+def test_a_sampler_that_states_no_distribution_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taurec.sampling.per_row.BoundPerRow.base_distribution", lambda self: None)
+    with pytest.raises(UsageError, match="state no distribution"):
+        _Look(resolve(loss="sl"), PARTS.train)
 
 
 def test_along_training_and_then_the_best_epoch() -> None:

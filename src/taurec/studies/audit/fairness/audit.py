@@ -1,27 +1,30 @@
-"""Several models on one division of a log: the fairness of each, beside the spread of its scores."""
+"""The fairness of several models on one split of a log, and the spread of their scores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
 from taurec.data.split import Split, data_hash
 from taurec.errors import UsageError
 from taurec.recommender import Recommender
+from taurec.studies.audit.fairness import figures, tables, verdict
 from taurec.studies.audit.fairness.exposure import spearman
 from taurec.studies.audit.fairness.groups import Groups, activity_groups, popularity_groups
 from taurec.studies.audit.fairness.measures import Fairness, fairness
 from taurec.studies.audit.fairness.scores import ScoreSpread, score_spread
+from taurec.studies.names import Names
+from taurec.studies.result import Figure, Part, Result, Table, Text
 
 MOST_EXPOSED = 10
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """Spearman's rho of two quantities over n cases; NaN where it has no meaning."""
+    """Spearman's rho of two quantities over n cases; NaN where it is not defined."""
 
     rho: float
     n: int
@@ -33,10 +36,10 @@ class ModelFairness:
 
     Attributes:
         label: its name, different from those of the others.
-        fairness, scores: what was found.
-        variance_tail: over the users of both, a user's negative score variance and the tail share of their list.
-        most_exposed: (item index, share of the users' lists it is in, share of the training interactions), at most
-            ten, the most frequent first.
+        fairness, scores: the measures.
+        variance_tail: over the users in both, a user's negative score variance and the tail share of their list.
+        most_exposed: (item index, share of the users' lists it is in, share of the training interactions) of up to
+            ten items, the most frequent first.
     """
 
     label: str
@@ -47,20 +50,45 @@ class ModelFairness:
 
 
 @dataclass(frozen=True, eq=False)
-class FairnessAudit:
-    """The models in the order given, judged on the test part of one division.
+class FairnessAudit(Result):
+    """The models in the order given, evaluated on the test part of one split.
 
     Attributes:
         source: name of the data.
-        parts: the division.
+        split: its parts.
         k: length of the lists.
         models: at least one.
+        runs: label -> the settings of a model.
+        names: what to write for item ids.
     """
 
+    schema: ClassVar[str] = "taurec.audit.fairness/1"
     source: str
-    parts: Split
+    split: Split
     k: int
     models: tuple[ModelFairness, ...]
+    runs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    names: Names = field(default_factory=Names)
+
+    def title(self) -> str:
+        return f"Fairness audit of {self.source}"
+
+    def verdict(self) -> list[str]:
+        return verdict.verdict(self)
+
+    def tables(self) -> list[Table]:
+        return tables.tables(self)
+
+    def figures(self) -> list[Figure]:
+        return figures.figures(self)
+
+    def parts(self) -> list[Part]:
+        order = list(dict.fromkeys(t.section for t in self.tables()))
+        texts = [Text(text, section) for section, text in tables.TEXTS.items()]
+        return sorted([*texts, *self.figures(), *self.tables()], key=lambda part: order.index(part.section))
+
+    def settings(self) -> Mapping[str, Any]:
+        return self.runs
 
     @property
     def best(self) -> ModelFairness:
@@ -68,11 +96,11 @@ class FairnessAudit:
         return max(self.models, key=lambda m: m.fairness.ndcg.mean)
 
     def between_models(self) -> dict[str, Correlation]:
-        """How the spread of scores goes with fairness over the models.
+        """Rank correlations, over the models, of the spread of scores with measures of fairness.
 
-        The relative variance is used, since the models' scores have no common scale. With the few models of an audit
-        this is a description: over 5 models a rho of 0.8 or beyond, of either sign, comes by chance in 2 of 15 cases.
-        Of two models it would always be 1 or -1, so there is none.
+        The relative variance is used because the models' scores have no common scale. With the few models of an audit
+        this is a description: over 5 models a rho of 0.8 or more, of either sign, occurs by chance in 2 of 15 cases.
+        Of two models it would always be 1 or -1, so it is NaN.
         """
         spread = [m.scores.relative_variance for m in self.models]
         gaps = [m.fairness.users[0].gap.mean if m.fairness.users else float("nan") for m in self.models]
@@ -84,17 +112,12 @@ class FairnessAudit:
             found[name] = Correlation(spearman(spread, values) if n > 2 else float("nan"), n)
         return found
 
-    def document(self, items: Sequence[str] | None = None) -> dict[str, Any]:
-        """The whole audit as plain values.
-
-        Args:
-            items: what to call the items; their raw ids if not given.
-        """
-        names = self.parts.train.items.ids if items is None else items
+    def document(self) -> dict[str, Any]:
+        ids = self.split.train.items.ids
         return {
             "source": self.source,
-            "split": self.parts.how,
-            "data_hash": data_hash(self.parts),
+            "split": self.split.how,
+            "data_hash": data_hash(self.split),
             "k": self.k,
             "models": [
                 {
@@ -103,13 +126,14 @@ class FairnessAudit:
                     "scores": m.scores.document(),
                     "variance_and_tail_share_over_users": vars(m.variance_tail),
                     "most_exposed": [
-                        {"item": names[i], "share_of_lists": share, "share_of_training": popularity}
+                        {"item": self.names.item(ids[i]), "share_of_lists": share, "share_of_training": popularity}
                         for i, share, popularity in m.most_exposed
                     ],
                 }
                 for m in self.models
             ],
             "relative_variance_over_models": {name: vars(c) for name, c in self.between_models().items()},
+            "runs": dict(self.runs),
         }
 
 
@@ -122,18 +146,20 @@ def audit_fairness(
     n_activity: int = 5,
     score_users: int = 1000,
     seed: int = 0,
+    names: Names | None = None,
 ) -> FairnessAudit:
     """Audit fitted models on their test part.
 
     Args:
-        models: label -> a fitted recommender; all of them on the same division of the same log.
+        models: label -> a fitted recommender; all of them on the same split of the same log.
         k: length of the lists.
-        users: divisions of the users, beside the one by activity, which comes first.
-        n_popularity, n_activity: how many groups of items and of users.
-        score_users: at most so many users whose scores are looked at, see
+        users: divisions of the users, added to the one by activity, which comes first.
+        n_popularity, n_activity: numbers of groups of items and of users.
+        score_users: largest number of users whose scores are measured, see
             :func:`taurec.studies.audit.fairness.scores.score_spread`.
         seed: of the bootstrap and of the sample of users.
-    Raises: UsageError without models, for models of different divisions, or without a test part.
+        names: what to write for item ids; the ids themselves by default.
+    Raises: UsageError without models, for models of different splits, or without a test part.
 
     >>> from taurec.data.planted import planted
     >>> model = Recommender(model="popularity").fit(planted(n_users=60, n_items=40, seed=1).log)
@@ -148,7 +174,7 @@ def audit_fairness(
     for label, model in models.items():
         if data_hash(model.split) != found:
             raise UsageError(
-                f"{label} was fitted to another log or another division than {next(iter(models))}, so their users and "
+                f"{label} was fitted to another log or another split than {next(iter(models))}, so their users and "
                 "held-out items differ; fit both to the same source with the same --split and --seed"
             )
     if not len(parts.test):
@@ -159,17 +185,18 @@ def audit_fairness(
     known = seen.union(parts.test)
     made = []
     for label, model in models.items():
-        judged = fairness(model.ranker, parts.test, parts.train, seen, k, items=items, users=divisions, seed=seed)
+        measured = fairness(model.ranker, parts.test, parts.train, seen, k, items=items, users=divisions, seed=seed)
         spread = score_spread(model.ranker, parts.train, known, users=score_users, seed=seed)
         popularity = parts.train.item_counts / len(parts.train)
-        top = np.argsort(-judged.exposure, kind="stable")[:MOST_EXPOSED]
-        exposed = [(int(i), float(judged.exposure[i] / judged.n_users), float(popularity[i])) for i in top]
-        made.append(ModelFairness(label, judged, spread, _variance_tail(judged, spread), tuple(exposed)))
-    return FairnessAudit(first.run.source or "(in memory)", parts, k, tuple(made))
+        top = np.argsort(-measured.exposure, kind="stable")[:MOST_EXPOSED]
+        exposed = [(int(i), float(measured.exposure[i] / measured.n_users), float(popularity[i])) for i in top]
+        made.append(ModelFairness(label, measured, spread, _variance_tail(measured, spread), tuple(exposed)))
+    runs = {label: model.run.model_dump(mode="json") for label, model in models.items()}
+    return FairnessAudit(first.run.source or "(in memory)", parts, k, tuple(made), runs, names or Names())
 
 
-def _variance_tail(judged: Fairness, spread: ScoreSpread) -> Correlation:
-    """Over the users who are both judged and scored."""
-    _, a, b = np.intersect1d(spread.users, judged.evaluated, return_indices=True)
-    variance, tail = spread.per_user[a], judged.user_tail_share[b]
+def _variance_tail(measured: Fairness, spread: ScoreSpread) -> Correlation:
+    """Over the users with both lists and scores."""
+    _, a, b = np.intersect1d(spread.users, measured.evaluated, return_indices=True)
+    variance, tail = spread.per_user[a], measured.user_tail_share[b]
     return Correlation(spearman(variance, tail), int((np.isfinite(variance) & np.isfinite(tail)).sum()))

@@ -13,7 +13,7 @@ Values = NDArray[np.float64]
 
 
 def coverage(exposure: ArrayLike) -> float:
-    """Catalogue coverage: the share of items that stand in at least one list; 0 to 1, higher spreads wider.
+    """Catalogue coverage: the share of items that are in at least one list; 0 to 1, higher is wider.
 
     >>> coverage([3, 0, 1, 0])
     0.5
@@ -27,7 +27,7 @@ def entropy(exposure: ArrayLike) -> float:
 
         H = - sum_i p_i log2 p_i
 
-    0 when one item has every slot, log2(I) when all have equally many; ``2**H`` items in equal use would have it.
+    0 when one item has every position, log2(I) when all have equally many; ``2**H`` items used equally have it.
 
     >>> entropy([1, 1, 2]), entropy([5, 0])
     (1.5, 0.0)
@@ -40,7 +40,7 @@ def entropy(exposure: ArrayLike) -> float:
 def spearman(a: ArrayLike, b: ArrayLike) -> float:
     """Spearman's rank correlation: Pearson's, of the ranks; equal values have the mean of their ranks.
 
-    -1 to 1; NaN where one side is constant or there are fewer than two values, for then it has no meaning.
+    -1 to 1; NaN where one side is constant or there are fewer than two values, because it is not defined then.
 
     >>> spearman([1, 2, 3, 4], [10, 20, 30, 25]), spearman([1, 1], [1, 2])
     (0.8, nan)

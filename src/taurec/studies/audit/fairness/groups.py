@@ -1,4 +1,4 @@
-"""Who is compared with whom: items by popularity, users by activity or by an attribute of theirs."""
+"""The groups that are compared: items by popularity, users by activity or by an attribute."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def attribute_groups(train: Interactions, attribute: str, users: Sequence[str], 
         train: whose users are divided.
         attribute: its name.
         users, values: equally long: raw user ids, each once, and their values. Ids that the log does not have
-            are passed over; a user without a value, or with an empty one, is in no group.
+            are skipped; a user without a value, or with an empty one, is in no group.
     Raises: UsageError if no user of the log has a value, all have the same one, or there are more than 20.
 
     >>> log = Interactions.from_pairs([0, 1, 2], [0, 1, 0], Vocabulary(["ann", "bob", "cid"]))
@@ -144,7 +144,7 @@ def attribute_groups(train: Interactions, attribute: str, users: Sequence[str], 
 
 
 def _cut(order_by: Index, mass: Index, n: int, ids: Vocabulary) -> Index:
-    """[m] group of each member: in ascending order, where the middle of its mass lies among n equal parts."""
+    """[m] group of each member: in ascending order, the one of n equal parts that contains the middle of its mass."""
     order = np.lexsort((tie_ranks(ids), order_by))
     # twice the middle, so that halves stay whole numbers and a border is exact
     middle = 2 * np.cumsum(mass[order]) - mass[order]
@@ -160,7 +160,7 @@ def _named(what: str, of: Index, counts: Index, names: Sequence[str]) -> Groups:
 
 
 def _ends(n: int, first: str, last: str) -> list[str]:
-    """Numbers from 1, the first and the last with what they stand for."""
+    """Numbers from 1, the first and the last with their meaning."""
     return [f"1 {first}", *(str(g) for g in range(2, n)), f"{n} {last}"]
 
 

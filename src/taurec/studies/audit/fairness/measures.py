@@ -1,4 +1,4 @@
-"""Who is served, and with what: one pass over the top-K lists of a model, divided by groups of items and of users.
+"""Accuracy and exposure by groups of items and of users, from one pass over the top-K lists of a model.
 
 Notation: n users u with R_u > 0 held-out items; a list has the ranks r = 1..K; hit_ur is 1 where rank r holds a
 held-out item of u; d_r = 1 / log2(r + 1); ideal_u = sum of d_r over r = 1..min(K, R_u).
@@ -30,7 +30,7 @@ Index = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Fairness:
-    """Accuracy and exposure of one model, and how both are divided.
+    """Accuracy and exposure of one model, in total and by group.
 
     Attributes:
         k: length of the lists.
@@ -45,7 +45,7 @@ class Fairness:
         average_popularity: ARP, mean over users of the mean training count of a list's items, in interactions.
         tail_share: APLT, mean over users of the share of a list's items in the long tail.
         test_tail_share: mean over users of the share of their held-out items in the long tail: what APLT would be
-            if lists had the tail share of what users in fact went for.
+            if lists had the tail share of the items that users did choose.
         popularity_exposure: Spearman's correlation over the catalogue between training count and exposure count.
         reo: population standard deviation over mean of the groups' ``found``; groups without held-out items left out.
         rsp: the same of ``listed``; groups without candidates left out.
@@ -118,10 +118,10 @@ def fairness(
     seed: int = 0,
     resamples: int = 1000,
 ) -> Fairness:
-    """Judge a model's lists by group.
+    """Measure a model's lists by group.
 
     Args:
-        ranker: what is judged.
+        ranker: the model.
         relevant: held-out pairs; users without any are left out.
         train: what popularity and activity are counted in.
         seen: pairs whose items are left out of a user's candidates; ``train`` if not given.
@@ -129,7 +129,7 @@ def fairness(
         items: groups of items; ten by popularity if not given. Items in no group belong to the totals only.
         users: divisions of the users; five groups by activity if not given.
         seed, resamples: of the bootstrap.
-    Raises: UsageError where nobody has a held-out item, or groups are of another log.
+    Raises: UsageError where no user has a held-out item, or groups are of another log.
     Source: contributions as in the evaluation of SGL (Wu et al., SIGIR 2021), by Recall@K there and in the BSL
         authors' code; ARP and APLT: Abdollahpouri et al., FLAIRS 2019; REO and RSP: Zhu, Wang and Caverlee, SIGIR
         2020, the standard deviation with n in the divisor as in Elliot.
@@ -150,7 +150,7 @@ def fairness(
     tally = _Tally(items, train.item_counts, in_tail, k)
     who = np.flatnonzero(relevant.user_counts)
     if not len(who):
-        raise UsageError("no user has a held-out item; hold some interactions out to judge fairness on")
+        raise UsageError("no user has a held-out item; hold some interactions out to measure fairness on")
     for start in range(0, len(who), USERS_AT_ONCE):
         part = who[start : start + USERS_AT_ONCE]
         lists = top_k(ranker, part, k, seen=seen, item_ids=relevant.items).items
@@ -235,7 +235,7 @@ class _Tally:
         return counted.astype(np.float64)
 
     def _by_user(self, group: Index, where: NDArray[np.bool_], weight: Values) -> Values:
-        """[u, G] the weights of each user's slots in each group."""
+        """[u, G] the weights of each user's list positions in each group."""
         cell = np.arange(len(group))[:, None] * self.n_groups + group
         counted = np.bincount(cell[where], weights=weight[where], minlength=len(group) * self.n_groups)
         return counted.reshape(len(group), self.n_groups).astype(np.float64)

@@ -1,13 +1,13 @@
-"""How far a model's scores spread for each user: what the theory of the softmax losses says is penalised.
+"""The spread of a model's scores for each user, which by theory the softmax losses penalise.
 
 For large tau the negative side of SL is
 
     tau log mean_j exp(f_j / tau) = mean_j f_j + Var_j f_j / (2 tau) + O(1 / tau^2),
 
-so SL asks for a small variance of a user's negative scores beside a small mean. Popular items that rise above the rest
-for everybody are such variance; hence the claim that the softmax losses are fairer to rare items (Wu et al., BSL,
+so SL penalises the variance of a user's negative scores as well as their mean. Popular items that rise above the rest
+for all users are such variance; hence the claim that the softmax losses are fairer to rare items (Wu et al., BSL,
 ICDE 2024, arXiv 2312.12882, and their SSM paper, arXiv 2201.02327). Here the variance of a fitted model is measured,
-to be read beside its fairness. A correlation between the two is a description and no proof.
+to be compared with its fairness. A correlation between the two is a description, not a proof.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ScoreSpread:
     so that only ``relative_variance`` and the correlations compare models.
 
     Attributes:
-        n_users: users looked at.
+        n_users: users in the sample.
         negatives: items a user was scored on as negatives, mean over users.
         negative_mean, negative_variance: over a user's negatives; the variance has n in the divisor.
         positive_mean, positive_variance: over a user's training items.
@@ -91,7 +91,7 @@ def score_spread(
         ranker: what scores.
         train: the pairs it learned from.
         known: all pairs that are no negatives, such as those of every part; ``train`` if not given.
-        users: at most so many users, drawn without replacement; 0 takes all.
+        users: largest number of users, drawn without replacement; 0 takes all.
         seed: of the draw.
         memory_mb: memory for a block of scores.
     Raises: UsageError where no user has both a positive and a negative.

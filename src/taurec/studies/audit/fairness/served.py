@@ -1,4 +1,4 @@
-"""What groups of items give and get, and how well groups of users are served: the rows of a table of fairness."""
+"""The measures of one group: exposure and hits of a group of items, accuracy of a group of users."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from taurec.evaluation.significance import Interval
 
 @dataclass(frozen=True)
 class ItemGroup:
-    """What a group of items gives and gets, in the notation of :mod:`taurec.studies.audit.fairness.measures`.
+    """Accuracy and exposure of a group of items, in the notation of :mod:`taurec.studies.audit.fairness.measures`.
 
     Attributes:
         name: the group.
@@ -19,10 +19,10 @@ class ItemGroup:
         recall: (1/n) sum_u (hits of u in the group) / R_u; over the groups it adds up to recall@K. With its 95 %
             bootstrap interval over users.
         ndcg: (1/n) sum_u (sum of d_r over hits in the group) / ideal_u; it adds up to ndcg@K. With its interval.
-        exposure: its share of all list slots.
-        discounted_exposure: the same with slot r counted as d_r.
+        exposure: its share of all list positions.
+        discounted_exposure: the same with position r counted as d_r.
         found: hits in the group over held-out items in the group, all users together: P(in list | group, relevant).
-        listed: slots of the group over candidates in the group, all users together: P(in list | group).
+        listed: list positions of the group over candidates in the group, all users together: P(in list | group).
     """
 
     name: str
@@ -39,7 +39,7 @@ class ItemGroup:
 
 @dataclass(frozen=True)
 class UserGroup:
-    """How well a group of users is served: ``recall`` and ``ndcg`` are means over its ``users`` evaluated members,
+    """Accuracy for a group of users: ``recall`` and ``ndcg`` are means over its ``users`` evaluated members,
     with 95 % bootstrap intervals; NaN for a group without any."""
 
     name: str
@@ -56,7 +56,7 @@ class UserDivision:
         what: what divides them.
         groups: in the order of the division.
         gap: NDCG of the best group minus that of the worst, with its 95 % bootstrap interval, in which each of the
-            two is resampled by itself. The two are extremes of all groups, so by chance alone it lies above 0. NaN
+            two is resampled alone. The two are extremes of all groups, so by chance alone it is above 0. NaN
             where fewer than two groups have users.
         n_without: evaluated users in no group.
     """

@@ -1,34 +1,41 @@
-"""The audit of a log: everything about it that casts doubt on its rows, and a verdict in words."""
+"""The audit of a log: everything that casts doubt on its rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from taurec.data.interactions import Interactions
 from taurec.data.lookalikes import alike_groups
 from taurec.errors import UsageError
+from taurec.studies.audit.log import tables
 from taurec.studies.audit.log.bots import Bots, bots
 from taurec.studies.audit.log.bursts import Bursts, bursts
 from taurec.studies.audit.log.crossfit import CrossFit, cross_fit
+from taurec.studies.audit.log.recovery import Recovery
 from taurec.studies.audit.log.shares import Shares, chance, shares
-from taurec.studies.audit.log.suspects import Name, Suspects, suspects
+from taurec.studies.audit.log.suspects import Suspects, suspects
+from taurec.studies.names import Names
+from taurec.studies.result import Figure, Part, Result, Table
+from taurec.studies.words import count
 
 CLEAN = 0.05
-"""Up to this share of rows that look like chance a log is clean enough: losses for noise differ little below it."""
+"""A log with a smaller share of rows that look like chance is clean enough: losses for noise differ little there."""
 
 REPEATED = 0.01
 FROM_BOTS = 0.01
 FROM_BURSTS = 0.05
 SHOWN = 20
+"""Suspects and ids in the document."""
 
 
 @dataclass(frozen=True, eq=False)
-class LogAudit:
+class LogAudit(Result):
     """What was found in a log.
 
     Attributes:
@@ -36,11 +43,16 @@ class LogAudit:
         log: the log.
         fit: how plausible each row is.
         shares: the estimates; None where there are none, and ``no_shares`` says why.
-        alike_users, alike_items: groups of ids that differ only in spelling: (in what, raw ids).
+        alike_users, alike_items: groups of ids that differ only in spelling: (kind of difference, raw ids).
         suspects: the rows, ranked.
-        weights: [P] BSL's implied weight of each row, if it was asked for.
+        weights: [P] BSL's weight of each row, if it was asked for.
+        recovery: how well injected rows are found, if it was measured.
+        names: what to write for ids.
+        config: the settings.
+        next: command lines to go on with.
     """
 
+    schema: ClassVar[str] = "taurec.audit.log/1"
     name: str
     log: Interactions
     fit: CrossFit
@@ -52,6 +64,28 @@ class LogAudit:
     alike_items: tuple[tuple[str, tuple[str, ...]], ...]
     suspects: Suspects
     weights: NDArray[np.float64] | None = None
+    recovery: Recovery | None = None
+    names: Names = field(default_factory=Names)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    next: tuple[str, ...] = ()
+
+    def title(self) -> str:
+        return f"Audit of {self.name}"
+
+    def tables(self) -> list[Table]:
+        return tables.tables(self)
+
+    def figures(self) -> list[Figure]:
+        return tables.figures(self)
+
+    def parts(self) -> list[Part]:
+        return tables.parts(self)
+
+    def settings(self) -> Mapping[str, Any]:
+        return self.config
+
+    def commands(self) -> tuple[str, ...]:
+        return self.next
 
     @property
     def rows(self) -> int:
@@ -59,29 +93,36 @@ class LogAudit:
         return len(self.log) + self.log.merged
 
     @property
+    def chance_rows(self) -> bool:
+        """Whether more than :data:`CLEAN` of the rows look like chance, with 95 % confidence."""
+        return self.shares is not None and (self.shares.false_positives.low or 0.0) > CLEAN
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, one sentence each; empty if the log is clean enough."""
         return tuple(_problems(self))
 
-    @property
-    def verdict(self) -> str:
-        """One line for people."""
+    def verdict(self) -> list[str]:
         if self.problems:
-            return "Look at: " + "; ".join(self.problems) + "."
+            return ["Look at: " + "; ".join(self.problems) + "."]
         if self.shares is None:
-            return f"Nothing odd was found, but the share of false positives is unknown: {self.no_shares}."
+            return [f"Nothing odd was found, but the share of false positives is unknown: {self.no_shares}."]
         upper = self.shares.false_positives
-        return f"Clean enough: at most {upper.mean:.1%} of the rows look like chance, and nothing else stands out."
+        return [f"Clean enough: at most {upper.mean:.1%} of the rows look like chance, and nothing else stands out."]
 
-    def document(self, user_name: Name = str, item_name: Name = str, n: int = SHOWN) -> dict[str, Any]:
-        """Plain values, for JSON, with the first n suspects; ids as the two functions write them."""
+    def suspect_rows(self, n: int | None = None) -> pl.DataFrame:
+        """The first n suspects, all by default, with BSL's weights where they were asked for."""
         more = {} if self.weights is None else {"bsl_weight": self.weights}
+        return self.suspects.frame(n, self.names, more)
+
+    def document(self) -> dict[str, Any]:
+        user, item = self.names.user, self.names.item
         return {
             "source": self.name,
             "users": self.log.n_users,
             "items": self.log.n_items,
             "pairs": len(self.log),
-            "verdict": self.verdict,
+            "verdict": " ".join(self.verdict()),
             "problems": list(self.problems),
             "clean": not self.problems and self.shares is not None,
             "duplicates": {"rows": self.rows, "repeated": self.log.merged, "exact": self.log.exact},
@@ -93,13 +134,14 @@ class LogAudit:
             },
             "bots": {
                 **self.bots.document(),
-                "ids": [user_name(raw) for raw in self.log.users.decode(np.flatnonzero(self.bots.users)[:n])],
+                "ids": [user(raw) for raw in self.log.users.decode(np.flatnonzero(self.bots.users)[:SHOWN])],
             },
-            "alike_users": [{"by": by, "ids": [user_name(i) for i in ids]} for by, ids in self.alike_users[:n]],
-            "alike_items": [{"by": by, "ids": [item_name(i) for i in ids]} for by, ids in self.alike_items[:n]],
+            "alike_users": [{"by": by, "ids": [user(i) for i in ids]} for by, ids in self.alike_users[:SHOWN]],
+            "alike_items": [{"by": by, "ids": [item(i) for i in ids]} for by, ids in self.alike_items[:SHOWN]],
             "shares": None if self.shares is None else self.shares.document(),
             "no_shares": self.no_shares,
-            "suspects": self.suspects.frame(n, user_name, item_name, more).to_dicts(),
+            "suspects": self.suspect_rows(SHOWN).to_dicts(),
+            "recovery": None if self.recovery is None else self.recovery.document(),
         }
 
 
@@ -111,21 +153,23 @@ def audit_log(
     folds: int = 5,
     seed: int = 0,
     weights: NDArray[np.float64] | None = None,
+    names: Names | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> LogAudit:
     """Look for duplicates, bursts, bot-like users and ids that look alike; estimate how many rows mean nothing.
 
     Args:
-        name: what the log is called.
+        name: of the log.
         judge, folds, seed: as for :func:`taurec.studies.audit.log.crossfit.cross_fit`.
-        weights: [P] BSL's implied weights (:func:`taurec.studies.audit.log.weights.bsl_weights`), to be shown.
+        weights: [P] BSL's weights (:func:`taurec.studies.audit.log.weights.bsl_weights`), to be shown.
+        names: what to write for ids; the ids themselves by default.
         on_progress: called with a line of text before each fit.
     Raises: UsageError for what ``cross_fit`` refuses.
 
     >>> from taurec.data.planted import planted
     >>> found = audit_log(planted(n_users=300, n_items=100, per_user=12, noise=0.2, seed=1).log, judge="itemknn")
-    >>> found.verdict
-    'Look at: at most 20% of the rows look like chance.'
+    >>> found.verdict()
+    ['Look at: at most 20% of the rows look like chance.']
     """
     fit = cross_fit(log, judge, folds=folds, seed=seed, on_progress=on_progress)
     estimated, why = None, ""
@@ -139,20 +183,23 @@ def audit_log(
         for ids in (log.users.ids, log.items.ids)
     )
     ranked = suspects(log, fit, None if estimated is None else chance(fit, estimated), found_bursts, found_bots)
-    return LogAudit(name, log, fit, estimated, why, found_bursts, found_bots, alike_users, alike_items, ranked, weights)
+    return LogAudit(
+        name, log, fit, estimated, why, found_bursts, found_bots, alike_users, alike_items, ranked, weights,
+        names=names or Names(),
+    )  # fmt: skip
 
 
 def _problems(found: LogAudit) -> list[str]:
     said = []
     log = found.log
-    if found.shares is not None and (found.shares.false_positives.low or 0.0) > CLEAN:
+    if found.shares is not None and found.chance_rows:
         said.append(f"at most {found.shares.false_positives.mean:.0%} of the rows look like chance")
     if log.merged > REPEATED * found.rows:
         said.append(f"{log.merged:,} of {found.rows:,} rows ({log.merged / found.rows:.0%}) repeat a pair")
     of_bots = int(log.user_counts[found.bots.users].sum())
     if of_bots > FROM_BOTS * len(log):
-        users = int(found.bots.users.sum())
-        said.append(f"{users:,} bot-like user{'s' * (users != 1)} with {of_bots:,} rows ({of_bots / len(log):.0%})")
+        users = count(int(found.bots.users.sum()), "bot-like user")
+        said.append(f"{users} with {of_bots:,} rows ({of_bots / len(log):.0%})")
     if (fast := int(found.bursts.rows.sum())) > FROM_BURSTS * len(log):
         said.append(f"{fast:,} rows ({fast / len(log):.0%}) came in bursts")
     for what, groups in (("user", found.alike_users), ("item", found.alike_items)):

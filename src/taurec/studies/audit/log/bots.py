@@ -13,7 +13,7 @@ from taurec.studies.audit.log.crossfit import CrossFit
 from taurec.studies.audit.log.robust import upper_limit
 
 LEAST = 20
-"""A user with fewer rows is not judged by how the rows are spread."""
+"""Fewest rows of a user for the signs that look at how the rows are spread."""
 
 CATALOGUE = 0.5
 """Share of the catalogue from which on a user is remarkable."""
@@ -68,10 +68,10 @@ def bots(log: Interactions, fit: CrossFit | None = None) -> Bots:
     - ``catalogue``: the user has more than half of all items (in catalogues of at least 40).
     - ``uniform``: at least 20 rows whose items are no more popular than items drawn uniformly: the mean of log(1 +
       other users) lies less than two standard errors above that of the catalogue, and below the users' median by
-      more than 3.5 robust deviations. So nobody stands out in a log without popularity.
+      more than 3.5 robust deviations. So no user stands out in a log without popularity.
     - ``regular``: at least 20 rows at different times, and the gaps between them vary by less than a tenth of
       their mean. Rows of people come in sittings, with a variation above 1.
-    - ``chance``: at least 20 judged rows whose mean place is not below 1/2 by two standard errors
+    - ``chance``: at least 20 scored rows whose mean position is not below 1/2 by two standard errors
       (``fit``): a model of everybody else cannot tell this user's rows from random ones.
 
     A user is bot-like with ``regular`` or ``chance``, or with two of the others: an avid user has many rows or
@@ -97,7 +97,7 @@ def bots(log: Interactions, fit: CrossFit | None = None) -> Bots:
         regular = _regular(log, log.time)
     chance = nobody
     if fit is None:
-        skipped["chance"] = "no model judged the rows"
+        skipped["chance"] = "no model scored the rows"
     else:
         chance = _chance(log, fit)
     return Bots(dict(zip(SIGNS, (activity, catalogue, _uniform(log), regular, chance), strict=True)), skipped)

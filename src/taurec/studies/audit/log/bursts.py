@@ -14,10 +14,10 @@ WINDOW = 60.0
 """Seconds."""
 
 LEAST = 10
-"""A burst has at least so many rows in one window."""
+"""Fewest rows of a burst in one window."""
 
 OVER_OWN_RATE = 5.0
-"""And so many times what the user's rows, spread evenly over the user's own span of time, would put into it."""
+"""A burst has this many times the rows that a window would hold if the user's rows were spread evenly in time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Bursts:
 
 
 def bursts(log: Interactions) -> Bursts:
-    """The rows that lie in a window of :data:`WINDOW` seconds with unusually many rows of their user.
+    """The rows in a window of :data:`WINDOW` seconds with unusually many rows of their user.
 
     A window of a user counts as a burst if it holds at least :data:`LEAST` rows, more than
     :data:`OVER_OWN_RATE` times the user's own rate, and more than is usual in this log: its logarithm lies

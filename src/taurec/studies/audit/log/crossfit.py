@@ -16,7 +16,7 @@ from taurec.ranker import Ranker
 from taurec.studies.audit.fairness.groups import popularity_groups
 
 LARGE = 5000
-"""From so many items on the judge is item-kNN, since EASE takes the cube of their number."""
+"""From this number of items on the model is item-kNN, because the cost of EASE grows with its cube."""
 
 GROUPS = 5
 """Groups of items of equal interaction mass, by popularity; rows are also placed within the group of their item."""
@@ -32,13 +32,13 @@ class CrossFit:
     """The places of the rows of a log in the lists of models that have not seen them.
 
     Attributes:
-        place: [P] the share of the user's unseen items that the judge puts above the row's item: near 0 for
-            what was to be expected, spread evenly over 0..1 for an item drawn at random; nan where it was not judged.
+        place: [P] the share of the user's unseen items that the model ranks above the row's item: near 0 for
+            an expected item, uniform over 0..1 for an item drawn at random; nan where it was not scored.
         among_peers: [P] the same among the user's unseen items of the row's own popularity group alone.
         group: [I] the popularity group of each item (:func:`taurec.studies.audit.fairness.groups.popularity_groups`).
         middle: [P] as ``place``, with half of the items that score alike above, and nothing drawn: for ranking rows.
         judge: the model, with its settings.
-        folds: how many parts the rows were dealt to.
+        folds: number of folds.
     """
 
     place: NDArray[np.float64]
@@ -50,7 +50,7 @@ class CrossFit:
 
     @property
     def judged(self) -> NDArray[np.bool_]:
-        """[P] whether the row could be judged."""
+        """[P] whether the row could be scored."""
         return ~np.isnan(self.place)
 
 
@@ -62,14 +62,14 @@ def cross_fit(
     seed: int = 0,
     on_progress: Callable[[str], None] | None = None,
 ) -> CrossFit:
-    """Deal the rows to folds; judge each fold by a model fitted to the others.
+    """Divide the rows into folds; score each fold by a model fitted to the others.
 
     For a row (u, i) let N_u be the items u never met in the whole log that have a row outside the fold.
 
         place = (#{j in N_u: s_uj > s_ui} + V (#{j in N_u: s_uj = s_ui} + 1)) / (|N_u| + 1),  V uniform on (0, 1)
 
-    An item drawn uniformly from N_u and i together is as likely to stand at each place, whatever the scores
-    are, so its place is uniform. A row is not judged (nan) if its item or its user has no row outside
+    An item drawn uniformly from N_u and i together has each position with equal probability, whatever the scores
+    are, so its position is uniform. A row is not scored (nan) if its item or its user has no row outside
     the fold, or N_u is empty: no model could say anything about it.
 
     Args:
@@ -87,7 +87,7 @@ def cross_fit(
     if folds < 2:
         raise UsageError(f"folds must be at least 2, got {folds}; 5 is usual")
     if len(log) < folds:
-        raise UsageError(f"a log of {len(log)} pairs cannot be dealt to {folds} folds")
+        raise UsageError(f"a log of {len(log)} pairs cannot be divided into {folds} folds")
     text = judge or ("ease" if log.n_items < LARGE else "itemknn")
     name, settings = BASELINES.parse(text)
     say = on_progress or (lambda line: None)
@@ -105,7 +105,7 @@ def cross_fit(
 
 
 def _deal(log: Interactions, folds: int, seed: int) -> Index:
-    """[P] the fold of each pair: a user's pairs in a random order, dealt in turn from a random fold on."""
+    """[P] the fold of each pair: a user's pairs in a random order, assigned in turn from a random fold on."""
     order = np.lexsort([draw.bits(draw.key(seed, "crossfit-deal"), np.arange(len(log))), log.user_of])
     turn = np.arange(len(log)) - log.indptr[log.user_of]
     start = draw.integers(draw.key(seed, "crossfit-start"), np.arange(log.n_users), folds)

@@ -25,7 +25,7 @@ from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve
 
 TAU_POS = (0.2, 1.0)
-"""Temperatures at which BSL is trained and its weights are read off."""
+"""Temperatures at which BSL is trained for its weights."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Found:
 
     Attributes:
         method: what ranks the rows.
-        auc: the chance that an injected row stands before another, ties half; .5 is chance. Interval over seeds.
-        precision: share of injected rows among as many top rows as were injected; recall at that cut is the same.
+        auc: the probability that an injected row ranks before another, ties half; .5 is chance. Interval over seeds.
+        precision: share of injected rows among the first n rows, n the number injected; recall at n is the same.
     """
 
     method: str
@@ -92,15 +92,15 @@ def recovery(
 
     The validation part, which chooses the epoch of BSL, is cut before the injection and stays clean.
 
-    - ``places``: the cross-fitted judge has not seen the row it judges.
-    - ``popularity``: the same places by a judge that knows only how often an item was taken: the control. What it
+    - ``places``: positions by the cross-fitted model, which has not seen the row it scores.
+    - ``popularity``: the same by a model that knows only how often an item was taken: the control. What it
       finds says nothing about taste, only that drawn items are rarer than chosen ones.
     - ``bsl weight, tau_pos=T``: one minus the weight of a BSL model trained on all rows, the injected ones too.
 
     Args:
         source: as for :meth:`taurec.recommender.Recommender.fit`.
         rate: as for :func:`taurec.data.noise.add_false_positives`.
-        seeds: injections, each with models of its own; intervals over them (Student's t, 95 %).
+        seeds: injections, each with separate models; intervals over them (Student's t, 95 %).
         judge: as for :func:`taurec.studies.audit.log.crossfit.cross_fit`.
         tau_pos: temperatures of BSL; none leaves BSL out.
         fields: run fields of the BSL runs, such as ``epochs`` or ``threads``; ``seed`` is the first seed.

@@ -1,4 +1,4 @@
-"""What lies far outside: a rule that outliers themselves cannot move."""
+"""A rule for outliers that the outliers themselves cannot change."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ HEAD = 0.05
 """The head of the lists: the places in which nearly all unseen pairs are taken to be liked."""
 
 BLIND = 1.2
-"""A judge that has no more of a group's rows in the head than this many times what chance has tells nothing there."""
+"""Density in the head, 1 being chance, up to which a model says nothing about a group."""
 
 WINDOW = 0.2
 """The width of the windows beyond the middle of the lists, of which the emptiest shows the rows that mean nothing."""
@@ -38,12 +38,12 @@ class Shares:
     """The two estimates and what they rest on.
 
     Attributes:
-        false_positives: share of the judged rows that cannot be told from items drawn at random: an upper bound.
+        false_positives: share of the scored rows that cannot be distinguished from random items: an upper bound.
         hidden: share of a user's unseen pairs that are probably liked, each row's user counted once a row as in
             uniform sampling of negatives: an upper bound.
         known: share of negatives drawn uniformly from the whole catalogue that are rows of the log, exact.
         head, least: density of the rows' places in the head and in the emptiest window; 1 is that of unseen pairs.
-        judged: share of the rows that could be judged.
+        judged: share of the rows that could be scored.
         judge: the model.
     """
 
@@ -84,20 +84,20 @@ def shares(log: Interactions, fit: CrossFit, *, resamples: int = 500, seed: int 
 
     Where they do not, both are too high: the estimates are the largest shares that the places allow. g_head is taken
     over places below :data:`HEAD`; g_least over the window of width :data:`WINDOW` that is emptiest over all groups,
-    of those from 1/2, 6/10, 7/10 and 8/10 on. The groups' a are weighed by their rows, their b by the unseen pairs in
-    them. A group in which the judge is blind (g_head <= :data:`BLIND`) counts as all false positives and is left out
+    of those from 1/2, 6/10, 7/10 and 8/10 on. The groups' a are weighted by their rows, their b by the unseen pairs in
+    them. A group in which the model is blind (g_head <= :data:`BLIND`) counts as all false positives and is left out
     of b. Intervals: 95 % bootstrap over users, the window kept.
 
     Assumes: within a group a liked pair is logged, and a false positive comes about, without regard to the place.
-    Over all items it would not do: popular pairs are logged before rare ones that are liked as much, and hidden
+    Over all items this does not work: popular pairs are logged before rare ones that are liked as much, and hidden
     positives then come out far too low (tests/diagnostics/audit/test_shares.py). What is left of that
     skew within a group makes the estimate of false positives too low where they prefer popular items.
     The errors on planted worlds: ``python -m benchmarks audit planted``, docs/audit.md.
 
-    Raises: UsageError if fewer than :data:`LEAST` rows were judged, or the judge places rows no better than chance.
+    Raises: UsageError if fewer than :data:`LEAST` rows were scored, or the model ranks rows no better than chance.
     Source: the two-sample mixture model of Scott, Blanchard and Handy, COLT 2013; with b = 0 the estimate of a is
         that of Storey (J. R. Stat. Soc. B 64, 2002) for the share of true null hypotheses. The places as
-        p-values of a cross-fitted judge are TauRec's own.
+        p-values of a cross-fitted model are TauRec's.
 
     >>> from taurec.data.planted import planted
     >>> from taurec.studies.audit.log.crossfit import cross_fit
@@ -200,7 +200,7 @@ def _solve(head: NDArray[np.float64], least: NDArray[np.float64]) -> tuple[NDArr
 
 
 def _solve_all(totals: NDArray[np.float64], unseen: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[2, n] both shares over all groups, from sums [n, G, 3]: a weighed by rows, b by unseen pairs."""
+    """[2, n] both shares over all groups, from sums [n, G, 3]: a weighted by rows, b by unseen pairs."""
     rows = np.maximum(totals[:, :, 2], 1e-12)
     a, b = _solve(totals[:, :, 0] / rows, totals[:, :, 1] / rows)
     weight = np.where(np.isnan(b), 0.0, unseen)

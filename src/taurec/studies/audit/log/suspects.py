@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -14,18 +14,17 @@ from taurec.data.interactions import Index, Interactions
 from taurec.studies.audit.log.bots import Bots
 from taurec.studies.audit.log.bursts import Bursts
 from taurec.studies.audit.log.crossfit import CrossFit
+from taurec.studies.names import Names
 
 WEIGHT: Mapping[str, float] = MappingProxyType({"bot-like": 0.5, "burst": 0.2, "activity": 0.1})
-"""What a flag adds to the suspicion of a row, as the chance that it means nothing if nothing else is known: set by
-hand, not estimated."""
+"""What a flag adds to the suspicion of a row: the probability that the row is meaningless if nothing else is known. Set
+by hand, not estimated."""
 
 LEAST = 0.1
-"""A row below this suspicion is no suspect: nine of ten like it mean something."""
+"""A row below this suspicion is not a suspect: nine of ten like it are meaningful."""
 
 PLACE = 0.5
-"""Beyond this place the row's item is named unexpected."""
-
-Name = Callable[[str], str]
+"""Beyond this position the row's item counts as unexpected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +33,7 @@ class Suspects:
 
     Attributes:
         suspicion: [P] in [0, 1].
-        place: [P] as in :class:`taurec.studies.audit.log.crossfit.CrossFit`; nan where not judged.
+        place: [P] as in :class:`taurec.studies.audit.log.crossfit.CrossFit`; nan where not scored.
         flags: reason -> [P] bool.
         order: [P] rows, the most suspicious first; equal suspicion is ordered by place, then by position.
     """
@@ -57,23 +56,23 @@ class Suspects:
     def frame(
         self,
         n: int | None = None,
-        user_name: Name = str,
-        item_name: Name = str,
+        names: Names | None = None,
         more: Mapping[str, NDArray[np.float64]] | None = None,
     ) -> pl.DataFrame:
         """The first n suspects, all by default, with the columns user, item, suspicion, place, reasons.
 
         Args:
-            user_name, item_name: what is written for a raw id; a hash where the ids must not be seen.
+            names: what to write for ids; the ids themselves by default.
             more: further columns, [P] each.
         """
         rows = self.order[: self.count][:n]
-        users = self.log.users.decode(self.log.user_of[rows])
-        items = self.log.items.decode(self.log.indices[rows])
+        shown = names or Names()
+        users = shown.users(self.log.users.decode(self.log.user_of[rows]))
+        items = shown.items(self.log.items.decode(self.log.indices[rows]))
         return pl.DataFrame(
             {
-                "user": pl.Series([user_name(u) for u in users], dtype=pl.String),
-                "item": pl.Series([item_name(i) for i in items], dtype=pl.String),
+                "user": pl.Series(users, dtype=pl.String),
+                "item": pl.Series(items, dtype=pl.String),
                 "suspicion": self.suspicion[rows].round(4),
                 "place": pl.Series(self.place[rows].round(4)).fill_nan(None),
                 **{name: values[rows].round(4) for name, values in (more or {}).items()},

@@ -20,7 +20,7 @@ def bsl_weights(ranker: Ranker, log: Interactions, tau_pos: float) -> NDArray[np
         w_ui = |P_u| exp(s_ui / tau_pos) / sum_{j in P_u} exp(s_uj / tau_pos)
 
     The gradient of the positive side of BSL with respect to s_ui is -w_ui / |P_u|; SL's weights are all 1. The mean
-    over a user's rows is 1, and a row that scores below its user's other rows weighs less: what BSL takes for noise.
+    over a user's rows is 1, and a row that scores below its user's other rows weighs less: BSL treats it as noise.
     Here all rows of a user are one group; in training the group is what a batch holds of them.
 
     Args:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import t as student
 
-Kind = Literal["positives", "negatives", "negatives-held-out"]
+from taurec.studies.result import Value
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,11 @@ class Estimate:
     low: float | None
     high: float | None
     n: int
+
+    @property
+    def value(self) -> Value:
+        """As a cell of a table."""
+        return Value(self.mean, self.low, self.high)
 
 
 def estimate(values: Sequence[float], level: float = 0.95) -> Estimate:
@@ -55,7 +60,7 @@ class Point:
 
     Attributes:
         level: of noise.
-        values: of each seed; one value where no seed plays a part.
+        values: of each seed; one value where the seed has no effect.
         estimate: their mean and interval.
         pairs: training pairs, mean over seeds; injected: of these, false positives.
         short: pairs fewer than asked were injected.
@@ -79,9 +84,9 @@ class Curve:
 
     Attributes:
         label: ``mf:sl`` or ``ease``.
-        metric: what is on the curve.
-        baseline: whether it is one.
-        constant: whether the noise cannot reach it: a baseline where the noise is in the negatives.
+        metric: the metric of the curve.
+        baseline: whether the model is one.
+        constant: whether the noise has no effect on it: a baseline where the noise is in the negatives.
         points: by rising level.
         slope: change of the metric per point of noise (per 0.01 of the level; for ``negatives``, per 1 of the
             weight): the least-squares slope of each seed's values, their mean, and its t interval.
@@ -113,44 +118,3 @@ class Difference:
     low: float | None
     high: float | None
     p_value: float
-
-
-@dataclass(frozen=True)
-class NoiseCurves:
-    """How accuracy falls as noise rises.
-
-    Attributes:
-        source, split, data_hash: the data and their division; validation and test parts are clean.
-        kind: ``positives``, ``negatives`` or ``negatives-held-out``.
-        metric: the first of ``metrics``; it chose the epochs, and the differences are on it.
-        levels, seeds, n_users: levels of noise, seeds, and evaluated users.
-        curves: one for each model and metric; losses first.
-        differences: between all pairs of losses at each level.
-        notes: remarks, such as a baseline that memory does not hold.
-    """
-
-    source: str
-    split: str
-    data_hash: str
-    kind: Kind
-    metrics: tuple[str, ...]
-    levels: tuple[float, ...]
-    seeds: int
-    n_users: int
-    tune: str
-    curves: tuple[Curve, ...]
-    differences: tuple[Difference, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def metric(self) -> str:
-        return self.metrics[0]
-
-    def of(self, metric: str | None = None) -> tuple[Curve, ...]:
-        """The curves of one metric, of the first by default."""
-        wanted = metric or self.metric
-        return tuple(curve for curve in self.curves if curve.metric == wanted)
-
-    def document(self) -> dict[str, Any]:
-        """Everything as plain values."""
-        return {**asdict(self), "metric": self.metric, "slope_per": 1.0 if self.kind == "negatives" else 0.01}

@@ -1,4 +1,4 @@
-"""One fit of an experiment with noise: what is disturbed, what is kept of it, and how long the rest takes."""
+"""One fit of an experiment with noise: its data, what is kept of it, and the time that is left."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from taurec.baselines import BASELINES
 from taurec.data.interactions import Interactions
 from taurec.data.noise import add_false_positives, hold_out_false_negatives
 from taurec.data.split import Split
-from taurec.errors import ArtefactError, TaurecError, UsageError
+from taurec.errors import ArtefactError, UsageError
 from taurec.evaluation.ranking import evaluate_ranker
 from taurec.recommender import Recommender
 from taurec.run import Choice, Run
-from taurec.studies.audit.noise.curves import Kind
+from taurec.studies.audit.noise import Kind
 from taurec.studies.audit.noise.journal import Journal
+from taurec.studies.result import Interrupted
 from taurec.training.records import Progress
 
 HELD_OUT_SHARE = 0.1
@@ -30,12 +31,12 @@ _NOT_OF_RESULTS = {"source", "reading", "data_hash", "threads"}
 """Fields of a run that do not change what comes out, or are in the journal's head."""
 
 
-class Interrupted(TaurecError):
-    """A signal ended a fit; what was finished before is in the journal."""
+class FitsEnded(Interrupted):
+    """A signal ended a fit; the fits that were finished before are in the journal."""
 
     def __init__(self, signum: int, done: int, total: int):
-        super().__init__(f"stopped by a signal after {done} of {total} fits")
-        self.signum, self.done, self.total = signum, done, total
+        super().__init__(signum, f"stopped by a signal after {done} of {total} fits")
+        self.done, self.total = done, total
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Work:
-    """A fit to do: a run at a level, or, with no level, a setting to be judged on validation."""
+    """A fit to do: a run at a level, or, with no level, a setting to evaluate on validation."""
 
     label: str
     run: Run
@@ -73,7 +74,7 @@ class Work:
         return json.dumps(self.key(), sort_keys=True)
 
     def key(self) -> dict[str, Any]:
-        """What the result hangs on, beside the data."""
+        """What the result depends on, apart from the data."""
         dump = self.run.but(seed=self.seed).model_dump(mode="json")
         return {
             "label": self.label,
@@ -121,8 +122,8 @@ class Fit:
         return made
 
 
-class Laboratory:
-    """Does fits, or finds them in the journal, and knows how long the rest takes."""
+class FitQueue:
+    """Fits models, or finds the fits in the journal, and estimates the time that is left."""
 
     def __init__(
         self, parts: Split, kind: Kind, metrics: Sequence[str], journal: Journal, say: Callable[[Step], None]
@@ -164,7 +165,7 @@ class Laboratory:
         model = Recommender.from_run(run)
         model.fit(Split(given.train, self.parts.valid, self.parts.test, self.parts.how), on_progress=self._epochs(work))
         if model.stopped_by:
-            raise Interrupted(model.stopped_by, self.done, self.total)
+            raise FitsEnded(model.stopped_by, self.done, self.total)
         seconds = time.perf_counter() - started
         result = evaluate_ranker(model.ranker, self.parts.test, given.seen.union(self.parts.valid), self.metrics)
         best = model.best

@@ -22,9 +22,11 @@ from taurec.evaluation.metrics import parse_all
 from taurec.evaluation.ranking import Evaluation
 from taurec.evaluation.significance import compare_paired, holm
 from taurec.run import Run
-from taurec.studies.audit.noise.curves import Curve, Difference, Estimate, Kind, NoiseCurves, Point, estimate, slope
-from taurec.studies.audit.noise.fits import Fit, Laboratory, Step, Work, canonical, with_noise
+from taurec.studies.audit.noise import Kind
+from taurec.studies.audit.noise.curves import Curve, Difference, Estimate, Point, estimate, slope
+from taurec.studies.audit.noise.fits import Fit, FitQueue, Step, Work, canonical, with_noise
 from taurec.studies.audit.noise.journal import Journal
+from taurec.studies.audit.noise.results import NoiseCurves
 from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates, untuned
 
 
@@ -44,7 +46,7 @@ def noise_curves(
     on_progress: Callable[[Step], None] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> NoiseCurves:
-    """Fit losses and baselines at each level of noise, over seeds, and judge them on the clean test part.
+    """Fit losses and baselines at each level of noise, over seeds, and evaluate them on the clean test part.
 
     Args:
         source: as for :meth:`taurec.recommender.Recommender.fit`.
@@ -61,7 +63,7 @@ def noise_curves(
             :class:`taurec.sampling.NoisyHeldOut`.
         seeds: runs of initial values, draws and injected noise; the division stays that of the first seed.
         backbone: of the losses.
-        baselines: fitted beside them; noise in the negatives cannot reach them.
+        baselines: fitted too; noise in the negatives has no effect on them.
         tune: settings chosen once, on clean training data and validation: for ``all`` models, for ``baselines``,
             or for ``none``, which then have their presets.
         metrics: test metrics beside the run's selection metric, which comes first; recall@20 and ndcg@20 if none.
@@ -70,7 +72,7 @@ def noise_curves(
         on_progress: called before each fit and within it.
         on_note: called with each remark.
     Raises: UsageError for levels, names or settings that are not accepted, or a journal of something else;
-        Interrupted where a signal stopped a fit.
+        FitsEnded where a signal stopped a fit.
 
     Items that were injected are filtered from the lists as a user's own are, as the papers' code does.
 
@@ -112,17 +114,17 @@ def noise_curves(
     digest = data_hash(parts)
     head = {"journal": "taurec noise curves", "version": 1, "data_hash": digest, "kind": kind, "metrics": judged}
     kept = Journal(journal, head, on_note)
-    lab = Laboratory(parts, kind, judged, kept, on_progress or (lambda step: None))
+    queue = FitQueue(parts, kind, judged, kept, on_progress or (lambda step: None))
     seed_list = range(first, first + seeds)
 
     def plan(runs: Mapping[str, Run]) -> dict[tuple[str, float, int], Work]:
         places = itertools.product(runs, wanted, seed_list)
         return {at: canonical(Work(at[0], runs[at[0]], *at[1:]), kind, wanted[0], first) for at in places}
 
-    chosen = _choose(tried, lab, first, note, plan({label: runs[0] for label, runs in tried.items()}).values())
+    chosen = _choose(tried, queue, first, note, plan({label: runs[0] for label, runs in tried.items()}).values())
     works = plan(chosen)
-    lab.expect(works.values())
-    fits = {place: lab.fit(work) for place, work in works.items()}
+    queue.expect(works.values())
+    fits = {place: queue.fit(work) for place, work in works.items()}
     curves = [
         _curve(label, run, metric, kind, wanted, seed_list, works, fits)
         for metric in judged
@@ -138,23 +140,23 @@ def noise_curves(
 
 
 def _choose(
-    tried: Mapping[str, list[Run]], lab: Laboratory, seed: int, note: Callable[[str], None], later: Iterable[Work]
+    tried: Mapping[str, list[Run]], queue: FitQueue, seed: int, note: Callable[[str], None], later: Iterable[Work]
 ) -> dict[str, Run]:
     """The setting of each model with the best validation value on clean data; a baseline too large is left out.
 
     ``later`` is as much work as will follow, for the estimate of the time.
     """
-    level = 0.0 if lab.kind == "positives" else None  # no false positives is the clean log, and a level too
+    level = 0.0 if queue.kind == "positives" else None  # no false positives is the clean log, and a level too
     works = {
         label: [Work(label, run, level, seed) for run in runs]
         for label, runs in tried.items()
         if len(runs) > 1 or runs[0].model is not None
     }
-    lab.expect(itertools.chain(*works.values(), later))
+    queue.expect(itertools.chain(*works.values(), later))
     chosen: dict[str, Run] = {}
     for label, runs in tried.items():
         try:
-            valid = [lab.fit(work).valid for work in works.get(label, [])]
+            valid = [queue.fit(work).valid for work in works.get(label, [])]
         except ResourceError as error:
             if runs[0].model is None:
                 raise

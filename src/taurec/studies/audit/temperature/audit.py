@@ -1,11 +1,9 @@
-"""What the temperature of a trained model stands for, over its users, and how that moves along training."""
+"""What the temperature of a trained model means, over its users, and how that changes along training."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,118 +18,32 @@ from taurec.losses import loss_class
 from taurec.ranker import EmbeddingRanker, unit_rows
 from taurec.recommender import Recommender
 from taurec.run import Run
+from taurec.sampling import NEGATIVES, BaseDistribution
+from taurec.sampling.proposal import uniform_base
+from taurec.studies.audit.temperature.results import EpochView, OverUsers, TemperatureAudit, View
 from taurec.studies.audit.temperature.reweighting import Array, Reweighting, reweighting, weights
 from taurec.training.auto_temperature import find_temperature
 from taurec.training.presets import auto_settings
 from taurec.training.records import Progress
 from taurec.training.trainer import Trainer
 
-QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 OTHERS = (0.25, 0.5, 2.0, 4.0)
-"""Multiples of a model's temperature that are looked at beside it."""
+"""Multiples of a model's temperature that the audit compares with."""
 USERS, USERS_ALONG = 1000, 200
-"""Users looked at in a trained model, and after each epoch of training."""
+"""Users in the audit of a trained model, and after each epoch of training."""
 BLOCK = 1 << 21
-"""Scores held at a time."""
+"""Scores in memory at a time."""
 
 Index = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class OverUsers:
-    """A quantity of each user: its mean and its quantiles .1, .25, .5, .75, .9."""
-
-    mean: float
-    quantiles: tuple[float, ...]
-
-    @classmethod
-    def of(cls, values: Array) -> OverUsers:
-        return cls(float(values.mean()), tuple(float(q) for q in np.quantile(values, QUANTILES)))
-
-    @property
-    def median(self) -> float:
-        return self.quantiles[2]
-
-
-@dataclass(frozen=True)
-class View:
-    """What one temperature does to one side's scores, over the users looked at.
-
-    The quantities are those of :class:`taurec.studies.audit.temperature.reweighting.Reweighting`, and
-
-    Attributes:
-        share: ``effective`` by the number of scores: of N sampled negatives about so many times N count.
-        own: the share of the weight that lies on items of the user's own training pairs, which are no true
-            negatives; 0 where the source of negatives leaves them out. None for the positive side.
-    """
-
-    tau: float
-    count: OverUsers
-    value: OverUsers
-    mean: OverUsers
-    variance: OverUsers
-    variance_term: OverUsers
-    remainder: OverUsers
-    shifted: OverUsers
-    effective: OverUsers
-    share: OverUsers
-    participation: OverUsers
-    radius: OverUsers
-    own: OverUsers | None = None
-
-
-@dataclass(frozen=True)
-class EpochView:
-    """Both sides after an epoch, with the value of the run's metric on validation."""
-
-    epoch: int
-    metrics: dict[str, float]
-    negatives: View
-    positives: View | None
-
-
-@dataclass(frozen=True)
-class TemperatureAudit:
-    """What a model's temperature stands for.
-
-    Attributes:
-        source, run: the data and the settings.
-        base: the distribution that weights are compared with, in words.
-        users, of_users: how many were looked at, and how many have training pairs.
-        negatives: at the model's temperature; None where its loss has none.
-        positives: of a loss with ``tau_pos``, over all training positives of a user.
-        others: the negatives of the same model at other temperatures.
-        curve: along training; empty for a saved model.
-        notes: remarks for a person.
-        stopped_by: the signal that ended training early, or 0.
-    """
-
-    source: str
-    run: Run
-    base: str
-    users: int
-    of_users: int
-    negatives: View | None
-    positives: View | None
-    others: tuple[View, ...]
-    curve: tuple[EpochView, ...] = ()
-    notes: tuple[str, ...] = ()
-    stopped_by: int = 0
-
-    def document(self) -> dict[str, Any]:
-        """Plain values."""
-        content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "run"}
-        plain = {name: _plain(value) for name, value in content.items()}
-        return {**plain, "quantiles": list(QUANTILES), "run": self.run.model_dump(mode="json")}
-
-
 def audit_saved(model: Recommender, taus: Sequence[float] = (), users: int = USERS) -> TemperatureAudit:
-    """Look at a fitted or loaded model.
+    """Audit a fitted or loaded model.
 
     Args:
         model: with embeddings.
-        taus: other temperatures to look at; by default a quarter, half, twice and four times the model's.
-        users: at most so many, drawn by the run's seed from those with training pairs.
+        taus: other temperatures to compare with; by default a quarter, half, twice and four times the model's.
+        users: maximum number of users, drawn with the run's seed from those with training pairs.
     Raises: UsageError for a model without embeddings, or whose loss has no temperature while no taus are given.
     """
     return _audit(model.run, model.split.train, _trained_on(model), taus, users)
@@ -145,7 +57,7 @@ def audit_training(
     on_progress: Callable[[Progress], None] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> TemperatureAudit:
-    """Train a model, looking at it after each epoch, and then at the best one as :func:`audit_saved` does.
+    """Train a model, audit it after each epoch, and then audit the best epoch as :func:`audit_saved` does.
 
     Args:
         run: resolved; a temperature that is ``auto`` is found first.
@@ -173,20 +85,20 @@ def audit_training(
 
 
 class Watch:
-    """A training hook that looks at a seeded sample of users after each epoch.
+    """A training hook that audits a seeded sample of users after each epoch.
 
-    A look computes ``users`` x items scores: 3 to 4 % of an epoch's time on ml-100k and debian.
+    One audit computes ``users`` x items scores: 3 to 4 % of an epoch's time on ml-100k and debian.
 
     Args:
         trainer: whose hook it is (``on_progress``); its loss must have a temperature.
-        users: at most so many.
+        users: maximum number of users.
     """
 
     def __init__(self, trainer: Trainer, users: int = USERS_ALONG):
         self.trainer = trainer
         self.users = sample_users(trainer.train, users, trainer.run.seed)
         self.views: list[EpochView] = []
-        self._look = _Look(trainer.run, trainer.train)
+        self._look = _Look(trainer.run, trainer.train, trainer.negatives.base_distribution())
 
     def __call__(self, progress: Progress) -> None:
         if progress.record is None or tau_of(self.trainer.run) is None:
@@ -212,13 +124,13 @@ class Watch:
 
 
 def sample_users(train: Interactions, users: int, seed: int) -> Index:
-    """[n] users with training pairs, ascending: all, or so many drawn without replacement.
+    """[n] users with training pairs, ascending: all, or ``users`` of them drawn without replacement.
 
     >>> sample_users(Interactions.from_pairs([0, 2, 5], [0, 1, 0]), 9, seed=0).tolist()
     [0, 2, 5]
     """
     if users < 1:
-        raise UsageError(f"at least 1 user must be looked at, got {users}")
+        raise UsageError(f"the audit needs at least 1 user, got {users}")
     there = np.flatnonzero(train.user_counts)
     if len(there) <= users:
         return there
@@ -228,7 +140,7 @@ def sample_users(train: Interactions, users: int, seed: int) -> Index:
 def tau_of(run: Run, taus: Sequence[float] = ()) -> float | None:
     """The temperature by which a run's loss weighs negatives; None where it has none and ``taus`` are given.
 
-    Raises: UsageError where there is nothing to look at.
+    Raises: UsageError where there is nothing to audit.
 
     >>> from taurec.training.presets import resolve
     >>> tau_of(resolve(loss="bsl"))
@@ -238,31 +150,37 @@ def tau_of(run: Run, taus: Sequence[float] = ()) -> float | None:
         raise UsageError(f"{run.label} has no embeddings and no temperature; audit a trained model such as mf:sl")
     if "neg_sq_dist" in (run.train_score, run.rank_score):
         raise UsageError(f"{run.label} has scores of distances; the audit takes models with cosine or dot scores")
-    settings = run.loss.settings
-    tau = settings.get("tau_neg", settings.get("tau"))
+    name = loss_class(run.loss.name).temperature
+    tau = None if name is None else run.loss.settings[name]
     if tau is None and not taus:
         raise UsageError(f"loss {run.loss.name!r} has no temperature; say which to look at (--taus 0.1,0.2)")
     return tau if isinstance(tau, int | float) else None
 
 
-def negative_base(run: Run, train: Interactions) -> tuple[str, Array | None, bool]:
-    """What negatives are drawn from: in words, the weights [I] or None for uniform, and whether the user's own
-    training items are left out. A loss corrected by ``logq`` sees the uniform distribution."""
-    name, settings = run.negatives.name, run.negatives.settings
-    alpha = float(settings.get("alpha", 1.0 if name == "in-batch" else 0.0))
-    without = bool(settings.get("exclude") or settings.get("exclude_known") or settings.get("mask") == "known")
-    words = "all items alike" if alpha == 0 or run.logq else f"items by training count to the power {alpha:g}"
-    if without:
-        words += ", the user's own training items left out"
-    return words, None if alpha == 0 or run.logq else train.item_counts.astype(np.float64) ** alpha, without
+def base_of(run: Run, train: Interactions) -> BaseDistribution:
+    """What a run's negatives are drawn from, as its sampler states it.
+
+    Raises: UsageError for a sampler that draws from no fixed distribution.
+    """
+    sampler = NEGATIVES.build(run.negatives.name, given=run.negatives.settings)
+    base = sampler.bind(train, run.seed).base_distribution()
+    if base is None:
+        raise UsageError(
+            f"negatives {run.negatives.text} state no distribution that they are drawn from, and the audit compares "
+            f"the weights of negatives with it; audit a model with other negatives, such as uniform"
+        )
+    return base
 
 
 class _Look:
-    """The scores of a model as its loss sees them."""
+    """The scores of a model as its loss sees them. A loss corrected by ``logq`` sees the uniform distribution."""
 
-    def __init__(self, run: Run, train: Interactions):
+    def __init__(self, run: Run, train: Interactions, base: BaseDistribution | None = None):
         self.run, self.train = run, train
-        self.words, self.base, self.without = negative_base(run, train)
+        base = base or base_of(run, train)
+        if run.logq:
+            base = uniform_base(without_own=base.own == 0)
+        self.words, self.base = base.words, base
 
     def negatives(self, vectors: tuple[Array, Array], users: Index, taus: Sequence[float]) -> list[View]:
         """One view a tau."""
@@ -272,16 +190,22 @@ class _Look:
             block = users[start : start + size]
             scores = vectors[0][block] @ vectors[1].T
             own = self.train.csr()[block].toarray() > 0
-            if self.without:
-                kept = own.sum(1) < self.train.n_items  # who has every item has no negatives
-                scores, own = np.where(own, -np.inf, scores)[kept], own[kept]
+            weight = self.base.item
+            if self.base.users is not None:
+                weight = self.base.users(block)
+                scores = np.where(weight > 0, scores, -np.inf)
+            elif self.base.own == 0:
+                scores = np.where(own, -np.inf, scores)
+            kept = np.isfinite(scores).any(1)  # a user with every item may have no negatives
+            scores, own = scores[kept], own[kept]
+            weight = weight[kept] if weight is not None and weight.ndim == 2 else weight
             if not len(scores):
                 continue
             for found, tau in zip(parts, taus, strict=True):
-                share = (weights(scores, tau, self.base) * own).sum(1)
-                found.append((reweighting(scores, tau, self.base), share))
+                share = (weights(scores, tau, weight) * own).sum(1)
+                found.append((reweighting(scores, tau, weight), share))
         if not parts[0]:
-            raise UsageError("no user has an item beyond their training pairs, so there are no negatives to look at")
+            raise UsageError("no user has an item beyond their training pairs, so there are no negatives to audit")
         return [_view([r for r, _ in found], np.concatenate([own for _, own in found])) for found in parts]
 
     def positives(self, vectors: tuple[Array, Array], users: Index) -> View | None:
@@ -324,7 +248,7 @@ def _trained_on(model: Recommender) -> tuple[Array, Array]:
     run = model.run
     tau_of(run, [1.0])
     if not isinstance(model.ranker, EmbeddingRanker) or run.backbone.name not in BACKBONES:
-        raise UsageError(f"{run.label} has no embeddings to look at")
+        raise UsageError(f"{run.label} has no embeddings to audit")
     user, item = model.embeddings()
     if run.train_score == "cosine" and run.rank_score == "dot":
         user, item = unit_rows(user), unit_rows(item)
@@ -344,11 +268,3 @@ def _view(parts: Sequence[Reweighting], own: Array | None) -> View:
     values |= {name: OverUsers.of(getattr(whole, name)) for name in ("variance_term", "remainder")}
     share = OverUsers.of(whole.effective / whole.count)
     return View(whole.tau, share=share, own=None if own is None else OverUsers.of(own), **values)
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, tuple | list):
-        return [_plain(one) for one in value]
-    return dict(value) if isinstance(value, dict) else value

@@ -1,0 +1,69 @@
+"""``taurec audit noise``: the study as a command calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from taurec.studies.audit.noise import Kind
+from taurec.studies.options import Fields, Metrics, Option, Reading, RunFields, Source, Tune
+from taurec.studies.result import Interrupted
+
+if TYPE_CHECKING:
+    from taurec.studies.audit.noise.results import NoiseCurves
+
+LOSSES = ("bpr", "sl", "bsl", "mml")
+BASELINES = ("popularity", "itemknn", "ease", "ials")
+
+_FIELDS = RunFields(("metric", "epochs", "patience", "batch_size", "split", "seed", "device", "threads"))
+
+
+def noise(
+    source: Source = "debian",
+    losses: Annotated[tuple[str, ...], Option("Losses, separated by commas.", metavar="NAMES")] = LOSSES,
+    levels: Annotated[
+        tuple[float, ...],
+        Option("Levels of noise; of positives, injected pairs for each pair of a user.", metavar="NUMBERS"),
+    ] = (0.0, 0.1, 0.2, 0.3, 0.4),
+    kind: Annotated[Kind, Option("Noise in the positives, the negatives, or negatives-held-out.")] = "positives",
+    seeds: Annotated[int, Option("Number of seeds of each model and level, each with its own noise.")] = 3,
+    backbone: Annotated[str, Option("Backbone of the losses.")] = "mf",
+    baselines: Annotated[tuple[str, ...], Option("Baselines to compare with.", metavar="NAMES")] = BASELINES,
+    tune: Tune = "baselines",
+    metrics: Metrics = ("ndcg@20", "recall@20"),
+    journal: Annotated[
+        Path | None,
+        Option("Keep finished fits in FILE.jsonl, and go on from there.", metavar="FILE", endings=(".jsonl",)),
+    ] = None,
+    *,
+    fields: Annotated[Fields, _FIELDS],
+    reading: Reading,
+    on_progress: Callable[[str], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> NoiseCurves:
+    """Put noise into training, level by level, and show what each loss and each baseline loses by it.
+
+    Validation and test are cut first and stay clean. With --journal an interrupted command goes on where it was.
+    """
+    from taurec.studies.audit.noise.fits import FitsEnded, Step
+    from taurec.studies.audit.noise.robustness import noise_curves
+    from taurec.studies.audit.noise.verdict import step_text
+    from taurec.studies.opening import silent
+    from taurec.training.device import pick_device
+
+    given = {**fields, **({"reading": reading} if reading else {})}
+    pick_device(given.get("device", "cpu"))
+    say = on_progress or silent
+
+    def on_step(step: Step) -> None:
+        say(step_text(step, kind))
+
+    try:
+        return noise_curves(
+            source, losses, levels, kind=kind, seeds=seeds, backbone=backbone, baselines=baselines, tune=tune,
+            metrics=metrics, fields=given, journal=journal, on_progress=on_step, on_note=on_note,
+        )  # fmt: skip
+    except FitsEnded as ended:
+        kept = f"they are in {journal}; the same command goes on from there" if journal else "there is no --journal"
+        raise Interrupted(ended.signum, f"{ended}; {kept}") from None

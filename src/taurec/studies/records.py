@@ -1,0 +1,275 @@
+"""``taurec reproduce``: published results run again, what is on record of them, and how long they take."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from taurec.errors import UsageError, did_you_mean
+from taurec.studies.opening import Note, silent
+from taurec.studies.options import Argument, Option
+from taurec.studies.result import Column, Interrupted, Result, Table
+from taurec.studies.words import seconds as duration
+
+if TYPE_CHECKING:
+    from taurec.studies.recipes import Protocol
+    from taurec.studies.reproduce import Forecast
+    from taurec.training.records import Progress
+
+_METRICS = ("recall@20", "ndcg@20")
+
+
+def reproduce(
+    rows: Annotated[
+        list[str] | None, Argument("Names from --list; 'gowalla-*' takes all that match.", metavar="ROW...")
+    ] = None,
+    show: Annotated[bool, Option("Show the rows and their records.", names=("--list",))] = False,
+    plan: Annotated[
+        bool, Option("Measure how long each row takes on this machine, and run none.", names=("--forecast",))
+    ] = False,
+    protocol: Annotated[
+        Literal["paper", "honest", "both"],
+        Option("paper: the epoch is chosen on the test part, as in the sources; honest: on validation; both."),
+    ] = "paper",
+    seeds: Annotated[int, Option("Number of runs, with seeds 0, 1, ...")] = 1,
+    out: Annotated[Path, Option("Folder of the records.", metavar="DIR")] = Path("runs/reproduce"),
+    state: Annotated[
+        Path | None, Option("Folder of the checkpoints of unfinished runs; that of --out by default.", metavar="DIR")
+    ] = None,
+    minutes: Annotated[
+        float | None, Option("Stop each run after this number of minutes; the same command continues it.")
+    ] = None,
+    yes: Annotated[bool, Option("Also begin runs with a forecast of more than two hours.")] = False,
+    threads: Annotated[int | None, Option("CPU threads; 0 takes all cores.")] = None,
+    *,
+    on_epoch: Callable[[Progress], None] | None = None,
+    on_note: Note = silent,
+) -> Result:
+    """Run published results again: forecast, run, and compare the figure with theirs.
+
+    A run that was stopped or killed continues where it was; one that has ended is not run again.
+    """
+    from taurec.studies.recipes import RECIPES
+
+    if seeds < 1:
+        raise UsageError(f"--seeds must be at least 1, got {seeds}")
+    if minutes is not None and not minutes > 0:
+        raise UsageError(f"--minutes must be above 0, got {minutes:g}")
+    if show and plan:
+        raise UsageError("--list and --forecast give different answers; use one of them")
+    names = _named(rows or (["*"] if show or plan else []), list(RECIPES))
+    if show:
+        return _listed(names, out)
+    if not names:
+        raise UsageError("name a row, such as gowalla-mf-bsl; taurec reproduce --list shows all")
+    chosen: list[Protocol] = ["paper", "honest"] if protocol == "both" else [protocol]
+    pairs = [(name, one) for name in names for one in chosen]
+    if plan:
+        return _forecasts(pairs, threads or 0, on_note)
+    once = _Once(out, state or out, minutes, yes, threads or 0, on_epoch, on_note)
+    found = {pair: record for pair in pairs for seed in range(seeds) if (record := once.run(*pair, seed)) is not None}
+    return Records(tuple(found.values()))
+
+
+@dataclass(frozen=True)
+class Records(Result):
+    """Records of rows, as :func:`taurec.studies.reproduce.merge` writes them."""
+
+    schema: ClassVar[str] = "taurec.reproduce/1"
+    records: tuple[Mapping[str, Any], ...]
+
+    def title(self) -> str:
+        return "Published results, run again"
+
+    def document(self) -> list[Any]:
+        return list(self.records)
+
+    def verdict(self) -> list[str]:
+        said = []
+        if any(record["chosen_on"] == "test" for record in self.records):
+            said.append("Under the protocol paper the epoch is chosen on the test part, as in the sources.")
+        if any(not record["finished"] for record in self.records):
+            said.append("… the run is not finished.")
+        return said
+
+    def tables(self) -> list[Table]:
+        rows = [
+            (
+                f"{r['row']} ({r['protocol']})" + ("" if r["finished"] else " …") if metric == _METRICS[0] else "",
+                metric,
+                r["published"][metric] if r["published"] else None,
+                r["measured"][metric],
+                r["difference_percent"][metric] if r["difference_percent"] else None,
+            )
+            for r in self.records
+            for metric in _METRICS
+        ]
+        names = (Column("row", whole=True), Column("metric", whole=True))
+        columns = (*names, "published", "measured", Column("difference", "%", spec="+.1f"))
+        return [Table("", columns, rows)] if rows else []
+
+    def settings(self) -> dict[str, Any]:
+        return {f"{r['row']} ({r['protocol']})": r["run"] for r in self.records}
+
+
+@dataclass(frozen=True)
+class RowList(Result):
+    """Rows with their published figures and their records in a folder, as plain values."""
+
+    schema: ClassVar[str] = "taurec.reproduce.list/1"
+    rows: tuple[Mapping[str, Any], ...]
+    folder: Path
+    unfinished: tuple[str, ...]
+
+    def title(self) -> str:
+        return f"{len(self.rows)} rows; on record in {self.folder}"
+
+    def document(self) -> list[Any]:
+        return list(self.rows)
+
+    def verdict(self) -> list[str]:
+        said = "Recall@20 and NDCG@20 are the published figures; paper and honest the Recall@20 on record."
+        return [said, *([f"Not finished: {', '.join(self.unfinished)}."] if self.unfinished else [])]
+
+    def tables(self) -> list[Table]:
+        rows = [
+            (r["row"], *((r["published"] or {}).get(m) for m in _METRICS), *(v and v[_METRICS[0]] for v in measured))
+            for r in self.rows
+            for measured in [r["measured"].values()]
+        ]
+        return [Table(self.title(), (Column("row", whole=True), "Recall@20", "NDCG@20", "paper", "honest"), rows)]
+
+
+@dataclass(frozen=True)
+class Forecasts(Result):
+    """The time that each row takes under a protocol, measured on a few steps."""
+
+    schema: ClassVar[str] = "taurec.reproduce.forecast/1"
+    forecasts: Mapping[tuple[str, str], Forecast]
+    threads: int
+    machine: Mapping[str, Any] = field(default_factory=dict)
+
+    def title(self) -> str:
+        return "Forecast of the rows"
+
+    def document(self) -> dict[str, Any]:
+        rows = [
+            {
+                "row": row, "protocol": protocol, "epoch_seconds": round(f.epoch, 2), "epochs": f.epochs,
+                "unit": f.unit, "seconds": round(f.seconds), "tier": f.tier,
+            }
+            for (row, protocol), f in self.forecasts.items()
+        ]  # fmt: skip
+        return {"rows": rows, "threads": self.threads, "machine": self.machine}
+
+    def verdict(self) -> list[str]:
+        return ["Tier A: up to 15 minutes, B: up to 2 hours, C: longer; C needs --yes or --minutes to begin."]
+
+    def tables(self) -> list[Table]:
+        rows = [(*key, f.epoch, f.epochs, f.seconds, f.tier) for key, f in self.forecasts.items()]
+        times = (Column("an epoch or fit", "s"), "number", Column("a run", "s"))
+        return [Table("", (Column("row", whole=True), "protocol", *times, "tier"), rows)]
+
+
+@dataclass(frozen=True)
+class _Once:
+    """One seed of a row under a protocol: forecast, run, record."""
+
+    out: Path
+    state: Path
+    minutes: float | None
+    yes: bool
+    threads: int
+    on_epoch: Callable[[Progress], None] | None
+    on_note: Note
+
+    def run(self, name: str, protocol: Protocol, seed: int) -> dict[str, Any] | None:
+        """The record as it is now; None where the run was not begun."""
+        from taurec.studies import reproduce as engine
+        from taurec.studies.recipes import RECIPES
+
+        recipe, path = RECIPES[name](), engine.record_path(self.out, name, protocol)
+        there = engine.read_record(path, name)
+        if there is not None and any(s["seed"] == seed and s["finished"] for s in there["seeds"]):
+            self.on_note(f"{name}, {protocol}, seed {seed}: on record already in {path}; delete it to run again")
+            return there
+        parts = engine.parts_of(recipe, protocol)
+        expected = engine.forecast(recipe, parts, protocol, self.threads)
+        one, many = ("an epoch", "epochs as a rule") if expected.unit == "epoch" else ("a fit", "fits")
+        self.on_note(
+            f"{name}, {protocol}, seed {seed}: about {duration(expected.epoch)} {one}, {expected.epochs} {many}, "
+            f"{duration(expected.seconds)} in total (tier {expected.tier})"
+        )
+        if expected.tier == "C" and not self.yes and self.minutes is None:
+            self.on_note("warning: left out, because its forecast is more than two hours; --yes begins it")
+            return None
+        limit = None if self.minutes is None else 60 * self.minutes
+        found = engine.reproduce(
+            name, recipe, protocol, seed, self.state, parts=parts, seconds=limit, threads=self.threads,
+            on_progress=self.on_epoch, on_note=self.on_note,
+        )  # fmt: skip
+        stopped = found.pop("stopped_by", 0)
+        engine.merge(self.out, name, recipe, protocol, parts, found)
+        after = f"after {found['epochs']} epochs"
+        if stopped:
+            raise Interrupted(stopped, f"stopped by a signal {after}; the same command goes on from there")
+        if not found["finished"]:
+            self.on_note(f"stopped {after} as asked; the same command goes on from there")
+        return engine.read_record(path, name)
+
+
+def _named(patterns: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The rows that the patterns name, in the order of the list."""
+    wanted: set[str] = set()
+    for pattern in patterns:
+        found = fnmatch.filter(known, pattern)
+        if not found:
+            near = did_you_mean(pattern, known).split(" (accepted")[0]
+            raise UsageError(f"no row {pattern!r}{near}; taurec reproduce --list shows all {len(known)}")
+        wanted.update(found)
+    return [name for name in known if name in wanted]
+
+
+def _listed(names: Sequence[str], out: Path) -> RowList:
+    from taurec.studies.recipes import PROTOCOLS, RECIPES
+    from taurec.studies.reproduce import read_record, record_path
+
+    rows, unfinished = [], []
+    for name in names:
+        recipe = RECIPES[name]()
+        records = {p: read_record(record_path(out, name, p), name) for p in PROTOCOLS}
+        unfinished += [f"{name} ({p})" for p, record in records.items() if record and not record["finished"]]
+        published = recipe.published
+        rows.append(
+            {
+                "row": name,
+                "data": recipe.data,
+                "about": (RECIPES[name].__doc__ or "").strip(),
+                "published": None if published is None else {**published.values(), "source": published.source},
+                "differs": recipe.differs,
+                "claim": recipe.claim,
+                "beside": recipe.beside,
+                "usual_epochs": recipe.usual_epochs,
+                "measured": {p: record["measured"] if record else None for p, record in records.items()},
+            }
+        )
+    return RowList(tuple(rows), out, tuple(unfinished))
+
+
+def _forecasts(pairs: Sequence[tuple[str, Protocol]], threads: int, on_note: Note) -> Forecasts:
+    """Measured on a few steps of each; the parts of one set are kept until the next set."""
+    from taurec.provenance import facts
+    from taurec.studies import reproduce as engine
+    from taurec.studies.recipes import RECIPES
+
+    made, opened = {}, {}
+    for name, protocol in pairs:
+        recipe = RECIPES[name]()
+        if (recipe.data, protocol) not in opened:
+            opened = {(recipe.data, protocol): engine.parts_of(recipe, protocol)}
+        on_note(f"{name}, {protocol}: a few steps")
+        made[name, str(protocol)] = engine.forecast(recipe, opened[recipe.data, protocol], protocol, threads)
+    return Forecasts(made, threads, facts())

@@ -1,0 +1,91 @@
+"""What is said of a comparison: cases made by hand, one for each thing that can be said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+
+from taurec.evaluation.significance import Interval, Paired, Spread
+from taurec.studies.compare.verdict import verdict
+
+
+@dataclass
+class Row:
+    label: str
+    mean: float
+    p_value: float | None
+    seconds: float
+    tune_seconds: float = 10.0
+    peak_mb: float | None = 5.0
+    tried: int = 1
+    spread: dict[str, Spread] = field(default_factory=dict)
+
+    @property
+    def metrics(self):
+        return {"ndcg@20": Interval(self.mean, self.mean - 0.01, self.mean + 0.01)}
+
+
+def found(trained: float, p: float, chosen: str = "mf:sl", seeds: int = 1):
+    rows = [
+        Row("ease", 0.5, 0.2, 2.0),
+        Row("mf:sl", trained, 0.2, 30.0, 90.0, tried=3),
+        Row("popularity", 0.1, 0.001, 1.0, 1.0),
+    ]
+    best = max(rows, key=lambda row: row.mean)
+    best.p_value = None
+    d = trained - 0.5
+    return SimpleNamespace(
+        notes=[],
+        rows=rows,
+        metric="ndcg@20",
+        seeds=seeds,
+        best=best,
+        row=lambda label: next(r for r in rows if r.label == label),
+        chosen=SimpleNamespace(run=SimpleNamespace(label=chosen)),
+        versus=SimpleNamespace(
+            trained="mf:sl", baseline="ease", paired=Paired(Interval(d, d - 0.005, d + 0.005), p, 9)
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("trained", "p", "said"),
+    [
+        (0.52, 0.001, "mf:sl is ahead of ease on test by 0.0200 ndcg@20 (95 % interval 0.0150 to 0.0250, p = 0.001)"),
+        (0.52, 0.001, "So training pays here, at its price (one fit takes 30.0 s and 2.0 s)."),
+        (0.48, 0.001, "mf:sl is behind ease on test by 0.0200 ndcg@20 (95 % interval 0.0150 to 0.0250, p = 0.001)"),
+        (0.48, 0.001, "So ease is the better choice on this log (one fit takes 30.0 s and 2.0 s)."),
+        (0.501, 0.4, "mf:sl and ease do not differ significantly on test: +0.0010"),
+        (0.501, 0.4, "So ease is the better choice as the cheaper one"),
+    ],
+)
+def test_when_a_baseline_is_the_better_choice(trained: float, p: float, said: str) -> None:
+    assert said in " ".join(verdict(found(trained, p)))
+
+
+def test_the_front_and_what_was_spent() -> None:
+    text = " ".join(verdict(found(0.52, 0.001)))
+    assert "by ndcg@20 and seconds of one fit: popularity, ease, mf:sl; the same with tuning counted." in text
+    assert "ease 1 in 10.0 s, mf:sl 3 in 1:30 min, popularity 1 in 1.0 s." in text
+    assert "seconds of one fit: popularity, ease; the" in " ".join(verdict(found(0.48, 0.001)))
+
+
+def test_what_validation_prefers_is_named_where_it_is_another() -> None:
+    assert "Validation prefers mf:sl, so that is the one to use" in " ".join(verdict(found(0.48, 0.001)))
+    assert "Validation prefers" not in " ".join(verdict(found(0.52, 0.001)))
+
+
+def test_the_spread_over_seeds() -> None:
+    case = found(0.52, 0.001, seeds=3)
+    assert "standard deviation" not in " ".join(verdict(case))
+    case.row("mf:sl").spread = {"ndcg@20": Spread(0.52, 0.002, 3)}
+    case.row("ease").spread = {"ndcg@20": Spread(0.5, None, 1)}
+    assert "Over 3 seeds the standard deviation of ndcg@20 is at most 0.0020 (mf:sl)" in verdict(case)[-1]
+
+
+def test_without_a_trained_model_there_is_no_duel() -> None:
+    case = found(0.52, 0.001)
+    case.versus = None
+    assert "trained" not in " ".join(verdict(case))
