@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from taurec.kernels import gather_dot
 from taurec.kernels.catalogue import catalogue_reduce
-from taurec.kernels.tables import unit_rows
+from taurec.kernels.gather_dot import gather_dot
+from taurec.kernels.unit_rows import unit_rows
 from taurec.losses.reduction import RowReduce
 from taurec.types import Batch, NegativeIds
 
@@ -42,7 +42,7 @@ def batch_scores(
         positive: [B] int64 item of each row.
         negatives: where the negatives are; see :class:`taurec.types.NegativeIds`.
         score: ``cosine`` in [-1, 1], ``dot``, or ``neg_sq_dist`` = -|u - v|^2.
-        kernel: how per-row negatives are gathered; see :func:`taurec.kernels.gather_dot`.
+        kernel: what normalises rows and gathers per-row negatives; see :func:`taurec.kernels.select`.
         d_item: for cosine scores of per-row negatives whose ``item`` rows have length 1 already: where their
             gradient is written, instead of to autograd.
         keep: [B, D] factors of the users' vectors once they have length 1, a dropout.
@@ -52,7 +52,8 @@ def batch_scores(
         # The other items are not looked at, and the table may be large.
         item, positive = F.embedding(positive, item), torch.arange(len(positive), device=positive.device)
     if score == "cosine":
-        user, item = unit_rows(user), item if d_item is not None else unit_rows(item)
+        user = unit_rows(user, kernel=kernel)
+        item = item if d_item is not None else unit_rows(item, kernel=kernel)
     user = user if keep is None else user * keep
     if negatives.layout == "per_row":
         assert negatives.ids is not None
@@ -103,7 +104,7 @@ def catalogue_scores(
     Returns: ``pos[B]``, ``reduced[B]`` and ``n[B]``, the number of negatives that are not absent.
     """
     if score == "cosine":
-        user, item = unit_rows(user), unit_rows(item)
+        user, item = unit_rows(user, kernel=kernel), unit_rows(item, kernel=kernel)
     user = user if keep is None else user * keep
     if score == "neg_sq_dist":
         # 2<u, v> - |u|^2 - |v|^2 as one dot product

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError, did_you_mean
+from taurec.kernels import select
 from taurec.kernels.hop import Csr
 from taurec.kernels.hop import hop as csr_hop
 
@@ -95,8 +96,12 @@ class Adjacency(nn.Module):
         crow, col, value = (self.crow_t, self.col_t, self.value_t) if flip else (self.crow, self.col, self.value)
         return Csr(crow, col, value if edge_weight is None else value * edge_weight)
 
+    def hop_kernel(self, x: Tensor, kernel: str, operation: str = "hop") -> str:
+        """The name of the kernel that a hop of vectors like x [., d] runs."""
+        return select(operation, *self.matrix(), x, kernel=kernel).name
 
-def hop(adjacency: Adjacency, x: Tensor, edge_weight: Tensor | None = None) -> Tensor:
+
+def hop(adjacency: Adjacency, x: Tensor, edge_weight: Tensor | None = None, kernel: str = "auto") -> Tensor:
     """One propagation ``A x`` of [U + I, d] vectors; its gradient is ``A^T g``.
 
     Both products are sparse times dense, row by row, so bits do not depend on the number of threads.
@@ -104,4 +109,4 @@ def hop(adjacency: Adjacency, x: Tensor, edge_weight: Tensor | None = None) -> T
     if edge_weight is not None and not adjacency.symmetric:
         raise ValueError("edge weights need a symmetric adjacency")
     transpose = None if adjacency.symmetric else adjacency.matrix(transposed=True)
-    return csr_hop(*adjacency.matrix(edge_weight=edge_weight), x, transpose=transpose)
+    return csr_hop(*adjacency.matrix(edge_weight=edge_weight), x, transpose=transpose, kernel=kernel)

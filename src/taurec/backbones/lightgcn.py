@@ -14,9 +14,8 @@ from taurec.backbones.graph import Adjacency
 from taurec.backbones.protocol import Backbone, Rows
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
-from taurec.kernels.hop import hop
+from taurec.kernels.hop import hop, mean_at_rows, mean_of_hops
 from taurec.kernels.hop_half import Workspace, growth_of, mean_at_rows_half
-from taurec.kernels.hop_mean import mean_at_rows, mean_of_hops
 from taurec.types import Embeddings
 
 
@@ -76,7 +75,6 @@ class LightGCN(Backbone):
         self.edge_dropout = edge_dropout
         self.message_dropout = message_dropout
         self.storage = storage
-        self.kernel = "auto"
         self.adjacency = Adjacency(train, "symmetric")
         growth = growth_of(self.adjacency.matrix()) / (1 - edge_dropout) if storage == "float16" else 0.0
         self._room = Workspace(growth)
@@ -84,6 +82,16 @@ class LightGCN(Backbone):
         # Values stand in the order of users' pairs, then of items': the pair behind each value.
         pair = np.concatenate([np.arange(len(train)), np.argsort(train.indices, kind="stable")])
         self.register_buffer("_both", torch.from_numpy(pair if edge_dropout else pair[:0]), persistent=False)
+
+    @property
+    def _halves(self) -> bool:
+        """Whether a step at some rows stores its layers as float16."""
+        dropped = self.training and self.message_dropout > 0
+        return self.storage == "float16" and self.layers > 0 and not dropped
+
+    def hop_kernel(self, at_rows: bool) -> str | None:
+        operation = "hop_half" if at_rows and self._halves else "hop"
+        return self.adjacency.hop_kernel(self.user, self.kernel, operation)
 
     def begin_step(self, epoch: int, step: int) -> None:
         self._at = (epoch, step)
@@ -100,7 +108,7 @@ class LightGCN(Backbone):
             return Embeddings(user, item, self.user, self.item, hops)
         (users, user_at), (items, item_at) = (torch.unique(side, return_inverse=True) for side in rows)
         needed = torch.cat([users, items + len(self.user)])
-        if self.storage == "float16" and self.layers:
+        if self._halves:
             mean = mean_at_rows_half(matrix, self.user, self.item, self.layers, needed, self._room, kernel=self.kernel)
         else:
             x = torch.cat([self.user, self.item])

@@ -77,11 +77,14 @@ class NGCF(Backbone):
     def begin_step(self, epoch: int, step: int) -> None:
         self._at = (epoch, step)
 
+    def hop_kernel(self, at_rows: bool) -> str:
+        return self.adjacency.hop_kernel(self.user, self.kernel)
+
     def embed(self, rows: Rows | None = None) -> Embeddings:
         x = torch.cat([self.user, self.item])
         hops = [x]
         for k, layer in enumerate(self.layers):
-            x = layer(x, hop(self.adjacency, x))
+            x = layer(x, hop(self.adjacency, x, kernel=self.kernel))
             if self.training and self.message_dropout:
                 x = x * self._keep(k, x)
             hops.append(F.normalize(x, dim=1, eps=1e-6))

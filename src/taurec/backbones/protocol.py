@@ -29,10 +29,12 @@ class Backbone(nn.Module):
             by :meth:`embed_pairs`.
         biased: whether its dot products are cosines plus biases already; the last number of a user's vector is then
             that user's bias, which no dropout reaches.
+        kernel: what runs its operations, see :func:`taurec.kernels.select`; set by the trainer.
     """
 
     pairwise: ClassVar[bool] = False
     biased: bool = False
+    kernel: str = "auto"
 
     def __init__(self, train: Interactions, dim: int, init: str, seed: int):
         super().__init__()
@@ -41,6 +43,10 @@ class Backbone(nn.Module):
         self.user = nn.Parameter(init_table(init, seed, "user", train.n_users, dim))
         self.item = nn.Parameter(init_table(init, seed, "item", train.n_items, dim))
         self.seed = seed
+
+    def hop_kernel(self, at_rows: bool) -> str | None:
+        """The kernel that runs the hops of a step that asks for all vectors, or for some rows; None without a graph."""
+        return None
 
     def begin_step(self, epoch: int, step: int) -> None:
         """Called by the trainer before each training step; a backbone with dropout draws its masks from it."""

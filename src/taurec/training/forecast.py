@@ -103,7 +103,7 @@ def memory(run: Run, sizes: Sizes) -> dict[str, int]:
         work += 8 * min(b * sizes.items, 1 << 26)
     score = 0
     if sizes.valid_users:
-        tiles = topk.usable() and sizes.valid_users * sizes.items >= topk.WORTH
+        tiles = available()["numba"] == "ok" and sizes.valid_users * sizes.items >= topk.WORTH
         score = tables + (of_items if tiles else min(SCORING_MB << 20, 10 * sizes.valid_users * sizes.items))
     # Freed arrays of one kind serve the other, but not wholly.
     temporary = work + (step if shape.ways is None else 0)

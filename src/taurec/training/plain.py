@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from taurec.kernels import available, chosen
+from taurec.kernels import available, select
 from taurec.run import Run
 from taurec.training.adam import Adam
 from taurec.training.penalty import Counted, count
@@ -51,7 +51,7 @@ def ways(run: Run, layout: Layout, n_negatives: int, n_users: int, n_items: int,
         kernel: what gathers per-row negatives, ``numba`` or ``torch``.
     """
     whole = Ways("whole", "whole")
-    if run.kernel == "torch" or run.device != "cpu" or available()["numba"] != "ok":
+    if run.kernel in ("torch", "triton") or run.device != "cpu" or available()["numba"] != "ok":
         return whole
     ids = {"per_row": run.batch_size * (n_negatives + 1), "shared": run.batch_size + n_negatives}.get(layout, 0)
     ids = run.batch_size if layout == "in_batch" else ids
@@ -100,7 +100,7 @@ class PlainTables:
         if batch.negatives.layout == "per_row" and ids is not None:
             n = ids.shape[1]
             full = ids[:1].expand(run.batch_size, -1)
-            kernel = chosen(embeddings.user, embeddings.item, full, run.kernel)
+            kernel = select("gather_dot", embeddings.user, embeddings.item, full, kernel=run.kernel).name
         elif ids is not None:
             n = len(ids)
         self.ways = ways(run, batch.negatives.layout, n, len(embeddings.user), len(embeddings.item), kernel)

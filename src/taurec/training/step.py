@@ -10,11 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from taurec import draw, kernels
+from taurec import draw
 from taurec.data.interactions import Interactions
 from taurec.errors import NonFiniteError, UsageError
-from taurec.kernels import catalogue, hop
-from taurec.kernels import tables as passes
+from taurec.kernels import select
 from taurec.losses import LOSSES
 from taurec.losses.protocol import Scores
 from taurec.run import Run
@@ -52,7 +51,7 @@ class Step:
         supplied = frozenset[str]() if self.side is None else self.side.supplies
         self.objective = Objective(loss, run.logq, run.l2, run.l2_mode, run.l2_on, supplied)
         _check_scores(run, loss.scores, backbone.biased)
-        self.optimizer = Adam(backbone.parameters(), run.lr, run.l2 if run.l2_mode == "adam" else 0.0)
+        self.optimizer = Adam(backbone.parameters(), run.lr, run.l2 if run.l2_mode == "adam" else 0.0, run.kernel)
         named = [name for name, _ in backbone.named_parameters()]
         self.moments = dict(zip(named, self.optimizer.moments, strict=True))
         self.tables: PlainTables | None = None
@@ -73,7 +72,7 @@ class Step:
         embeddings, local = taken.embeddings, taken.batch
         user_at, item_at, negatives = _places(embeddings, local)
         if not self.kernels:
-            self.kernels = self._paths(embeddings, batch)
+            self.kernels = self._paths(taken, batch)
         user = F.embedding(user_at, embeddings.user)
         keep = self._dropout_mask(batch.row, user, epoch) if run.user_dropout else None
         if keep is not None and run.user_dropout_on == "raw":
@@ -143,22 +142,22 @@ class Step:
         both = (e.ego_user, counted.user), (e.ego_item, counted.item)
         return strength(self.run, taken.batch), [(t, n) for t, n in both if n is not None and self._holds(t)]
 
-    def _paths(self, embeddings: Embeddings, batch: Batch) -> dict[str, str]:
-        """Which kernel each part of the step runs."""
-        run, negatives, graph = self.run, batch.negatives, getattr(self.backbone, "adjacency", None)
-        given = embeddings.user, embeddings.item
+    def _paths(self, taken: Taken, batch: Batch) -> dict[str, str]:
+        """The kernel that each part of the step runs, by the same selection as the calls themselves.
+
+        Raises: UsageError if the kernel named by the run cannot serve a part.
+        """
+        kernel, negatives, e = self.run.kernel, batch.negatives, taken.embeddings
         scores = "torch"
         if self._streamed(batch):
-            scores = catalogue.chosen(*given, run.kernel)
+            scores = select("catalogue", e.user, e.item, kernel=kernel).name
         elif negatives.layout == "per_row" and negatives.ids is not None:
-            scores = kernels.chosen(*given, negatives.ids, run.kernel)
-        paths = {"scores": scores, "tables": passes.path(embeddings.ego_user)}
-        if graph is not None:
-            matrix, kernel = hop.Csr(*graph.matrix()), getattr(self.backbone, "kernel", "auto")
-            paths["hop"] = hop.chosen(matrix, embeddings.ego_user, kernel)
-            if run.kernel == "triton" != paths["hop"]:
-                raise UsageError(f"kernel 'triton' cannot serve the hops of {run.backbone.name}; use kernel='auto'")
-        return paths
+            together = negatives.ids[:, :1].expand(-1, 1 + negatives.ids.shape[1])  # the positive is one of the ids
+            scores = select("gather_dot", e.user, e.item, together, taken.d_item, kernel=kernel).name
+        late = self.tables is not None and self.tables.ways != ("whole", "whole")
+        tables = "numba" if late else select("adam", *[e.ego_user.detach()] * 4, kernel=kernel).name
+        hops = self.backbone.hop_kernel(self._rows_needed(batch) is not None)
+        return {"scores": scores, "tables": tables} | ({} if hops is None else {"hop": hops})
 
     def _streamed(self, batch: Batch) -> bool:
         """Whether the scores of the negatives are reduced in tiles, never held."""

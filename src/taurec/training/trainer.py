@@ -17,7 +17,7 @@ from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.evaluation.ranking import evaluate_ranker
 from taurec.kernels.memory import keep_freed_memory
-from taurec.kernels.tables import unit_rows
+from taurec.kernels.unit_rows import unit_rows
 from taurec.ranker import EmbeddingRanker
 from taurec.run import Run
 from taurec.sampling import NEGATIVES, ORDERS, mean_group_size
@@ -66,8 +66,7 @@ class Trainer:
         keep_freed_memory()
         backbone: Any = BACKBONES.build(run.backbone.name, train, given=run.backbone.settings, seed=run.seed)
         self.backbone = backbone.to(self.device)
-        if hasattr(backbone, "kernel"):
-            backbone.kernel = run.kernel
+        backbone.kernel = run.kernel
         if self.device.type == "cuda" and run.kernel != "torch" and kernels.available()["triton"] == "ok":
             self.negatives = self.negatives.on(self.device) if isinstance(self.negatives, PerRow) else self.negatives
         self.order = ORDERS.build(run.order.name, given=run.order.settings).bind(train, run.batch_size, run.seed)
@@ -154,7 +153,7 @@ class Trainer:
         with torch.no_grad():
             e = self.backbone.embed()
             if self.run.rank_score == "cosine":
-                user, item = unit_rows(e.user), unit_rows(e.item)
+                user, item = (unit_rows(vectors, kernel=self.run.kernel) for vectors in (e.user, e.item))
             else:
                 user, item = e.user.clone(), e.item.clone()
         return EmbeddingRanker(user.cpu().numpy(), item.cpu().numpy())
@@ -165,7 +164,9 @@ class Trainer:
         self.backbone.eval()
         with torch.no_grad():
             e = self.backbone.embed()
-            return (unit_rows(e.user), unit_rows(e.item)) if self.run.train_score == "cosine" else (e.user, e.item)
+            if self.run.train_score != "cosine":
+                return e.user, e.item
+            return unit_rows(e.user, kernel=self.run.kernel), unit_rows(e.item, kernel=self.run.kernel)
 
     def _keep(self, weights: dict[str, Tensor]) -> None:
         """Copy the present weights into those kept."""
@@ -214,7 +215,7 @@ class Trainer:
         started = time.perf_counter()
         device = None if self.device.type == "cpu" else self.device
         given = self.ranker(), self.valid, self._seen, [self.run.metric]
-        result = evaluate_ranker(*given, memory_mb=SCORING_MB, device=device)
+        result = evaluate_ranker(*given, memory_mb=SCORING_MB, device=device, kernel=self.run.kernel)
         return dataclasses.replace(record, metrics=result.means(), eval_seconds=time.perf_counter() - started)
 
     def _report_groups(self) -> None:
