@@ -46,6 +46,7 @@ def cases(n: int, dtype: torch.dtype = torch.float32, index: torch.dtype = torch
     t = torch.Generator().manual_seed(n)
     item = torch.randn(n, 16, generator=t).to(dtype)
     user, ids = item[: n // 2].clone(), torch.randint(0, n, (n // 2, n), generator=t)
+    pairs, dot, reduce = (user, item, ids), gather_dot.gather_dot, catalogue.catalogue_reduce
     csr, into = graph(n, dtype, index), torch.empty_like(item)
     room, rows = hop_half.Workspace(hop_half.growth_of(csr)), torch.arange(0, n, 3)
     four = [item.clone() for _ in range(4)]
@@ -53,31 +54,17 @@ def cases(n: int, dtype: torch.dtype = torch.float32, index: torch.dtype = torch
     many, owner = np.arange(n), np.arange(n) % 2
     float32 = item.float().numpy()
     ranker = EmbeddingRanker(float32, float32)
-    factors, eye = np.random.default_rng(0).random((4, 2)).astype(str(dtype)[6:]), np.eye(2)
+    factors, eye = np.random.default_rng(0).random((4, 2)).astype("f8" if dtype == torch.float32 else "f4"), np.eye(2)
     system = np.array([0, 2, 4]), np.array([0, 1, 2, 3]), factors, np.ones(2), eye, np.ones(2)
 
     def halves(kernel: str) -> object:
         return hop_half.mean_at_rows_half(csr, user, item[n // 2 :], 2, rows, room, kernel=kernel)
 
     return [
-        Case(
-            "gather_dot", ("gather_dot",), lambda k: gather_dot.gather_dot(user, item, ids, kernel=k), (user, item, ids)
-        ),
-        Case(
-            "gather_dot",
-            ("gather_dot",),
-            lambda k: gather_dot.gather_dot(user, item, ids, kernel=k, d_item=into),
-            (user, item, ids, into),
-        ),
-        *(
-            Case(
-                "catalogue",
-                ("reduce",),
-                lambda k, kind=kind: catalogue.catalogue_reduce(user, item, kind=kind, kernel=k),
-                (user, item),
-            )  # fmt: skip
-            for kind in ("mean", "logsumexp")
-        ),
+        Case("gather_dot", ("gather_dot",), lambda k: dot(*pairs, kernel=k), pairs),
+        Case("gather_dot", ("gather_dot",), lambda k: dot(*pairs, kernel=k, d_item=into), (*pairs, into)),
+        Case("catalogue", ("reduce",), lambda k: reduce(user, item, kind="mean", kernel=k), (user, item)),
+        Case("catalogue", ("reduce",), lambda k: reduce(user, item, kind="logsumexp", kernel=k), (user, item)),
         Case("hop", ("product",), lambda k: hop.hop(*csr, item, kernel=k), (*csr, item)),
         Case("hop", ("product",), lambda k: hop.mean_of_hops(*csr, item, 2, kernel=k), (*csr, item)),
         Case("hop", ("product",), lambda k: hop.mean_at_rows(*csr, item, 2, rows, kernel=k), (*csr, item)),
@@ -144,11 +131,13 @@ def test_a_named_kernel_runs_or_is_refused_and_auto_never_raises(case, kernel, m
     ran = spied(case, monkeypatch)
     try:
         selected = select(case.operation, *case.given, kernel=kernel).name
-    except UsageError as error:
+    except UsageError:
+        selected = "none"
+    if selected == "none":
         assert kernel in ("numba", "triton")
-        assert f"kernel '{kernel}' cannot serve this call: " in str(error)
-        assert "use kernel='torch' or 'auto'" in str(error)
-        with pytest.raises(UsageError, match=f"kernel '{kernel}' cannot serve this call"):
+        with pytest.raises(
+            UsageError, match=f"kernel '{kernel}' cannot serve this call: .*use kernel='torch' or 'auto'"
+        ):
             case.call(kernel)
         assert not ran
         return
@@ -194,7 +183,7 @@ RUNS = [
 
 @pytest.mark.parametrize("fields", RUNS, ids=lambda f: f"{f.get('backbone', 'mf')}-{f['negatives']}")
 def test_a_run_on_torch_runs_nothing_else_and_says_so(fields, monkeypatch):
-    """Steps, ranker and validation; the draws of negatives have the same ids in any kernel and choose for themselves."""
+    """Steps, ranker and validation; draws give the same ids in any kernel and choose for themselves."""
     called: list[str] = []
     for operation in set(OPERATIONS) - {"draws"}:
         monkeypatch.setattr(
