@@ -25,8 +25,9 @@ from torch import Tensor
 
 from benchmarks.runner import Case, Path, run
 from benchmarks.step import L2, LR, TAU, Shape, World, options, shape_of, standin
+from taurec.kernels.adam import adam_step
 from taurec.kernels.catalogue import catalogue_reduce
-from taurec.kernels.tables import adam_step, unit_rows
+from taurec.kernels.unit_rows import unit_rows
 
 
 def exact(world: World, kernel: str | None = None, finish: bool = True) -> list[Tensor]:

@@ -35,10 +35,11 @@ from benchmarks.logs import random_log, yelp2018
 from taurec.backbones.graph import Adjacency
 from taurec.data.interactions import Interactions
 from taurec.evaluation.lists import top_k
-from taurec.kernels import gather_dot
+from taurec.kernels.adam import adam_step
 from taurec.kernels.catalogue import catalogue_reduce
+from taurec.kernels.gather_dot import gather_dot
 from taurec.kernels.hop import hop
-from taurec.kernels.tables import adam_step, unit_rows
+from taurec.kernels.unit_rows import unit_rows
 from taurec.ranker import EmbeddingRanker
 from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve

@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import functools
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,9 @@ from benchmarks.runner import Case, Path, run
 from taurec import draw
 from taurec.backbones import LightGCN
 from taurec.data.interactions import Interactions
-from taurec.kernels.hop import Csr, hop, product, spread
-from taurec.kernels.hop_half import product as half_product
-from taurec.kernels.tables import adam_step
+from taurec.kernels import select
+from taurec.kernels.adam import adam_step
+from taurec.kernels.hop import Csr, hop
 from taurec.sampling import InBatchNegatives
 from taurec.scoring import batch_scores
 
@@ -118,12 +119,17 @@ def step(world: World, name: str, finish: bool = True) -> list[Tensor]:
     return (plain if name in ("coo", "csr") else ours)(world, name, finish)
 
 
+def numba_of(world: World, x: Tensor) -> ModuleType:
+    """The compiled hop."""
+    return select("hop", *world.csr, x, kernel="numba").kernel
+
+
 HOPS: dict[str, Callable[[World, Tensor], Callable[[], Any]]] = {
     "coo": lambda w, x: functools.partial(torch.sparse.mm, w.coo, x),
     "csr": lambda w, x: lambda: w.csr.torch(len(x)) @ x,
-    "ours": lambda w, x: lambda: product(w.csr, x)[0],
+    "ours": lambda w, x: lambda: numba_of(w, x).product(w.csr, x)[0],
     "halves": lambda w, x: _halves(w, x.half()),
-    "ours at rows": lambda w, x: functools.partial(product, w.csr, x, w.some_rows()),
+    "ours at rows": lambda w, x: functools.partial(numba_of(w, x).product, w.csr, x, w.some_rows()),
     "its gradient": lambda w, x: _gradient(w, x),
 }
 """Each hop of a table x as a call; ``its gradient`` takes the batch's rows of x for the gradient of those rows."""
@@ -131,13 +137,15 @@ HOPS: dict[str, Callable[[World, Tensor], Callable[[], Any]]] = {
 
 def _halves(world: World, x: Tensor) -> Callable[[], object]:
     into = torch.empty_like(x)
-    return lambda: half_product(world.csr, x, None, None, 1.0, into, "numba")
+    by = select("hop_half", *world.csr, x.float(), kernel="numba").kernel
+    return lambda: by.product(world.csr, x, None, None, 1.0, into)
 
 
 def _gradient(world: World, x: Tensor) -> Callable[[], Tensor]:
     rows = world.some_rows()
     at = x[rows]
-    return lambda: spread(world.csr, at, rows, len(x))
+    by = numba_of(world, x)
+    return lambda: by.spread(world.csr, world.csr, at, rows, len(x))
 
 
 def check() -> float:

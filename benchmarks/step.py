@@ -30,9 +30,10 @@ from torch import Tensor
 
 from benchmarks.runner import Case, Path, run
 from taurec import draw
-from taurec.kernels import gather_dot
+from taurec.kernels.adam import adam_step
 from taurec.kernels.draws import uniform_ids
-from taurec.kernels.tables import adam_step, unit_rows
+from taurec.kernels.gather_dot import gather_dot
+from taurec.kernels.unit_rows import unit_rows
 
 TAU, DROPOUT, L2, LR = 0.11, 0.1, 1e-6, 1e-4
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from taurec.kernels.catalogue import catalogue_reduce
-from taurec.kernels.tables import unit_rows
+from taurec.kernels.unit_rows import unit_rows
 from taurec.losses.reduction import RowReduce
 from taurec.sampling.layouts import positive_scores
 from taurec.types import Negatives
@@ -22,7 +22,7 @@ from taurec.types import Negatives
 ScoreName = Literal["cosine", "dot", "neg_sq_dist"]
 
 
-def score_vectors(user: Tensor, item: Tensor, score: ScoreName) -> tuple[Tensor, Tensor]:
+def score_vectors(user: Tensor, item: Tensor, score: ScoreName, kernel: str = "auto") -> tuple[Tensor, Tensor]:
     """Vectors whose dot products are the scores.
 
         cosine       u / |u|,  v / |v|
@@ -33,11 +33,11 @@ def score_vectors(user: Tensor, item: Tensor, score: ScoreName) -> tuple[Tensor,
     >>> u @ v.T
     tensor([[-9.]])
     """
-    return _user_side(user, score, None), _item_side(item, score)
+    return _user_side(user, score, None, kernel), _item_side(item, score, kernel)
 
 
 def pair_vectors(
-    user: Tensor, item: Tensor, positive: Tensor, score: ScoreName, keep: Tensor | None = None
+    user: Tensor, item: Tensor, positive: Tensor, score: ScoreName, keep: Tensor | None = None, kernel: str = "auto"
 ) -> tuple[Tensor, Tensor]:
     """The vectors [B, D] of observed pairs: of length 1 for cosine scores, as they are for others.
 
@@ -45,7 +45,7 @@ def pair_vectors(
     """
     own = F.embedding(positive, item)
     if score == "cosine":
-        user, own = unit_rows(user), unit_rows(own)
+        user, own = unit_rows(user, kernel=kernel), unit_rows(own, kernel=kernel)
     return user if keep is None else user * keep, own
 
 
@@ -67,15 +67,16 @@ def batch_scores(
         positive: [B] int64 item of each row.
         negatives: of the batch; see :class:`taurec.types.Negatives`.
         score: ``cosine`` in [-1, 1], ``dot``, or ``neg_sq_dist`` = -|u - v|^2.
-        kernel: how per-row negatives are gathered; see :func:`taurec.kernels.gather_dot`.
+        kernel: what normalises rows and gathers per-row negatives; see :func:`taurec.kernels.select`.
         d_item: for cosine scores of gathered negatives whose ``item`` rows have length 1 already: where their
             gradient is written, instead of to autograd.
         keep: [B, D] dropout factors of the users' vectors once they have length 1.
     Returns: ``pos[B]`` and ``neg[B, N]``; an absent negative has -inf.
     """
     item, positive = negatives.narrow(item, positive)
-    user, item = _user_side(user, score, keep), item if d_item is not None else _item_side(item, score)
-    negatives = negatives.with_vectors(lambda vectors: _item_side(vectors, score))
+    user = _user_side(user, score, keep, kernel)
+    item = item if d_item is not None else _item_side(item, score, kernel)
+    negatives = negatives.with_vectors(lambda vectors: _item_side(vectors, score, kernel))
     pos, neg = negatives.scores(user, item, positive, kernel, d_item)
     if negatives.absent is not None:
         neg = neg.masked_fill(negatives.absent.to_dense(), -torch.inf)
@@ -99,8 +100,8 @@ def catalogue_scores(
             layout with ``columns``, whose ``absent`` is sparse or None.
     Returns: ``pos[B]``, ``reduced[B]`` and ``n[B]``, the number of negatives that are not absent.
     """
-    user, item = _user_side(user, score, keep), _item_side(item, score)
-    negatives = negatives.with_vectors(lambda vectors: _item_side(vectors, score))
+    user, item = _user_side(user, score, keep, kernel), _item_side(item, score, kernel)
+    negatives = negatives.with_vectors(lambda vectors: _item_side(vectors, score, kernel))
     pos = positive_scores(user, item, positive)
     arguments = asdict(how)
     subtracted = pos if arguments.pop("pairwise") else None
@@ -110,12 +111,12 @@ def catalogue_scores(
     return pos, *catalogue_reduce(user, columns, subtracted, absent, kernel=kernel, **arguments)
 
 
-def _user_side(user: Tensor, score: ScoreName, keep: Tensor | None) -> Tensor:
+def _user_side(user: Tensor, score: ScoreName, keep: Tensor | None, kernel: str) -> Tensor:
     """The users' vectors as one side of a dot product that is the score.
 
     For distances -|u - v|^2 = 2<u, v> - |u|^2 - |v|^2 = <(2u, -|u|^2, -1), (v, 1, |v|^2)>.
     """
-    user = unit_rows(user) if score == "cosine" else user
+    user = unit_rows(user, kernel=kernel) if score == "cosine" else user
     user = user if keep is None else user * keep
     if score == "neg_sq_dist":
         square = user.square().sum(-1, keepdim=True)
@@ -123,9 +124,9 @@ def _user_side(user: Tensor, score: ScoreName, keep: Tensor | None) -> Tensor:
     return user
 
 
-def _item_side(item: Tensor, score: ScoreName) -> Tensor:
+def _item_side(item: Tensor, score: ScoreName, kernel: str) -> Tensor:
     """The other side, for items and for vectors in their place."""
     if score == "neg_sq_dist":
         square = item.square().sum(-1, keepdim=True)
         return torch.cat([item, torch.ones_like(square), square], -1)
-    return unit_rows(item) if score == "cosine" else item
+    return unit_rows(item, kernel=kernel) if score == "cosine" else item

@@ -97,7 +97,7 @@ class Negatives(Protocol):
         """Whether the scores of so many rows are better reduced in tiles than held."""
         ...
 
-    def scored_by(self, user: Tensor, item: Tensor, kernel: str, rows: int) -> str:
+    def scored_by(self, user: Tensor, item: Tensor, kernel: str, rows: int, d_item: Tensor | None = None) -> str:
         """The kernel that :meth:`scores` runs for so many rows."""
         ...
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from taurec import kernels
 from taurec.data.planted import planted
 from taurec.errors import UsageError
-from taurec.kernels import catalogue
 from taurec.kernels.catalogue import catalogue_reduce
+from taurec.kernels.catalogue import reference as tiles
 from taurec.losses import LOSSES
 from taurec.losses.reduction import RowReduce
 from taurec.scoring import batch_scores as BATCH
@@ -89,8 +89,8 @@ def assert_as_good(exact: list[Tensor], plain: list[Tensor], got: list[Tensor]) 
 @pytest.fixture
 def tiny(monkeypatch):
     """Tiles of a few rows and items, in memory full of NaN, so that an entry left unwritten shows."""
-    monkeypatch.setattr(catalogue, "TILE", 150)
-    monkeypatch.setattr(catalogue, "ROWS", 9)
+    monkeypatch.setattr(tiles, "TILE", 150)
+    monkeypatch.setattr(tiles, "ROWS", 9)
     for name in ("empty", "empty_like"):
         plain = getattr(torch, name)
         monkeypatch.setattr(torch, name, lambda *a, _plain=plain, **k: _plain(*a, **k).fill_(math.nan))
@@ -239,7 +239,7 @@ STREAMED = [name for name in LOSSES if hasattr(LOSSES[name], "reduce") and not L
     + [("sl", "full(exclude_positive=False)"), ("ccl", "full(exclude_known=True)")],
 )
 def test_a_training_step_is_that_of_the_scores_held_whole(loss, negatives, monkeypatch):
-    monkeypatch.setattr(catalogue, "TILE", 500)
+    monkeypatch.setattr(tiles, "TILE", 500)
     fields = {"loss": loss, "batch_size": 64, "user_dropout": 0.1, "l2": 1e-3, "settings": {"backbone": {"dim": 16}}}
     name, _, setting = negatives.partition("(")
     chosen = {"name": name, "settings": {setting[:-1].split("=")[0]: "True" in setting} if setting else {}}
@@ -266,6 +266,7 @@ def test_memory_does_not_hold_the_scores():
 import re, torch
 from pathlib import Path
 from taurec.kernels.catalogue import catalogue_reduce
+from taurec.kernels.catalogue import reference as tiles
 def peak():
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
 def step(rows, items):

@@ -18,8 +18,8 @@ import logging, sys
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 import taurec.kernels
 assert "numba" not in sys.modules
-from taurec.kernels.compile import kernel
-kernel("unit_backward")
+from taurec.kernels.compile import compiled
+compiled("unit_rows", "unit_backward")
 """
 
 

@@ -40,9 +40,22 @@ def test_membership_is_that_of_sets(n_users, n_items, rows, n):
     own, common = rng.integers(0, n_items, (rows, n)), rng.integers(0, n_items, n)
     for ids, row in ((own, list), (common, lambda _: common.tolist())):
         found = draws.member(indptr, indices, n_items, user, ids)
-        assert found is not None
         assert found.tolist() == [[i in sets[u] for i in row(mine)] for u, mine in zip(user, own.tolist(), strict=True)]
 
 
-def test_membership_of_few_ids_is_left_to_the_caller():
-    assert draws.member(np.array([0, 1]), np.array([0]), 2, np.array([0]), np.array([[0, 1]])) is None
+def test_membership_of_few_ids():
+    assert draws.member(np.array([0, 1]), np.array([0]), 2, np.array([0]), np.array([[0, 1]])).tolist() == [
+        [True, False]
+    ]
+
+
+@pytest.mark.skipif(kernels.available()["numba"] != "ok", reason="numba does not work here")
+def test_ids_without_known_items_are_the_same_in_any_kernel():
+    """Users with no item, one, most (all rounds draw one of them) and all."""
+    indptr, indices = np.array([0, 0, 1, 10, 20]), np.concatenate([[4], np.delete(np.arange(10), 7), np.arange(10)])
+    rows, user = np.arange(400) * 7, np.arange(400) % 4
+    given = 11, rows, 10, 6, user, indptr, indices, 3
+    plain, fast = (draws.uniform_ids_without(*given, kernel=k) for k in ("torch", "numba"))
+    assert np.array_equal(plain, fast)
+    assert (plain[3::4] == -1).all()
+    assert set(plain[2::4].ravel()) == {-1, 7}

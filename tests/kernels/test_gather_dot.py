@@ -7,7 +7,8 @@ from torch import Tensor
 
 from taurec import kernels
 from taurec.errors import UsageError
-from taurec.kernels import reference
+from taurec.kernels import select
+from taurec.kernels.gather_dot import gather_dot, reference
 
 KERNELS = [k for k in ("torch", "numba") if kernels.available()[k] == "ok"]
 
@@ -61,7 +62,7 @@ def test_hand_worked(kernel):
     item = torch.tensor([[1.0, 0.0], [3.0, 1.0], [5.0, 5.0]])
     ids = torch.tensor([[1, 0, 1], [1, 1, 0]])
     upstream = torch.tensor([[1.0, 10.0, 100.0], [2.0, 0.0, 3.0]])
-    neg, d_user, d_item = run(lambda *a: kernels.gather_dot(*a, kernel=kernel), user, item, ids, upstream)
+    neg, d_user, d_item = run(lambda *a: gather_dot(*a, kernel=kernel), user, item, ids, upstream)
     assert neg.tolist() == [[5, 1, 5], [-1, -1, 0]]
     assert d_user.tolist() == [[101 * 3 + 10, 101], [2 * 3 + 3, 2]]
     assert d_item.tolist() == [[10, 20 - 3], [101, 202 - 2], [0, 0]]
@@ -73,7 +74,7 @@ def test_against_float64_over_random_shapes(kernel, poisoned):
         user, item, ids, upstream = case(seed)
         exact = run(naive, user.double(), item.double(), ids, upstream.double())
         plain = run(naive, user, item, ids, upstream)
-        assert_as_good(exact, plain, run(lambda *a: kernels.gather_dot(*a, kernel=kernel), user, item, ids, upstream))
+        assert_as_good(exact, plain, run(lambda *a: gather_dot(*a, kernel=kernel), user, item, ids, upstream))
 
 
 @pytest.mark.skipif("numba" not in KERNELS, reason="numba does not work here")
@@ -85,7 +86,7 @@ def test_the_ends_of_packed_pairs(n_items, n, dim):
     ids[:, 0], ids[:, -1] = n_items - 1, 0
     exact = run(naive, user.double(), item.double(), ids, upstream.double())
     plain = run(naive, user, item, ids, upstream)
-    assert_as_good(exact, plain, run(lambda *a: kernels.gather_dot(*a, kernel="numba"), user, item, ids, upstream))
+    assert_as_good(exact, plain, run(lambda *a: gather_dot(*a, kernel="numba"), user, item, ids, upstream))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -97,7 +98,7 @@ def test_bits_do_not_depend_on_threads(kernel):
     try:
         for count in (1, 2, 3) if kernel == "numba" else (1, 2):
             torch.set_num_threads(count)
-            results.append(run(lambda *a: kernels.gather_dot(*a, kernel=kernel), user, item, ids, upstream))
+            results.append(run(lambda *a: gather_dot(*a, kernel=kernel), user, item, ids, upstream))
     finally:
         torch.set_num_threads(threads)
     for other in results[1:]:
@@ -120,9 +121,9 @@ def test_reference_gradcheck(rows, monkeypatch):
 def test_one_table_frozen(kernel, frozen):
     user, item, ids, upstream = case(4)
     tables = [user, item]
-    full = run(lambda *a: kernels.gather_dot(*a, kernel=kernel), user, item, ids, upstream)
+    full = run(lambda *a: gather_dot(*a, kernel=kernel), user, item, ids, upstream)
     moving = tables[1 - frozen].requires_grad_()
-    (gradient,) = torch.autograd.grad(kernels.gather_dot(*tables, ids, kernel=kernel), moving, upstream)
+    (gradient,) = torch.autograd.grad(gather_dot(*tables, ids, kernel=kernel), moving, upstream)
     assert torch.equal(gradient, full[2 - frozen])
 
 
@@ -133,10 +134,10 @@ def test_pairs_that_no_hinge_moves_are_left_out_to_the_same_bits(share, poisoned
         user, item, ids, upstream = case(seed)
         moved = torch.rand(upstream.shape, generator=torch.Generator().manual_seed(seed)) < share
         given = user, item, ids, torch.where(moved, upstream, 0.0)
-        few = run(lambda *a: kernels.gather_dot(*a, kernel="numba"), *given)
+        few = run(lambda *a: gather_dot(*a, kernel="numba"), *given)
         with monkeypatch.context() as patched:
             patched.setattr(torch, "count_nonzero", lambda values: torch.tensor(values.numel()))
-            every = run(lambda *a: kernels.gather_dot(*a, kernel="numba"), *given)
+            every = run(lambda *a: gather_dot(*a, kernel="numba"), *given)
         assert all(torch.equal(a, b) for a, b in zip(few, every, strict=True))
 
 
@@ -144,11 +145,11 @@ def test_pairs_that_no_hinge_moves_are_left_out_to_the_same_bits(share, poisoned
 def test_the_gradient_of_a_graph_kept_for_another(kernel):
     user, item, ids, upstream = case(4)
     user.requires_grad_()
-    neg = kernels.gather_dot(user, item, ids, kernel=kernel)
+    neg = gather_dot(user, item, ids, kernel=kernel)
     few = torch.where(upstream > 1.5, upstream, 0.0)
     for weight in (few, upstream, few):
         (got,) = torch.autograd.grad(neg, user, weight, retain_graph=True)
-        (again,) = torch.autograd.grad(kernels.gather_dot(user, item, ids, kernel=kernel), user, weight)
+        (again,) = torch.autograd.grad(gather_dot(user, item, ids, kernel=kernel), user, weight)
         assert torch.equal(got, again)
 
 
@@ -157,28 +158,28 @@ def test_the_gradient_of_a_graph_kept_for_another(kernel):
 def test_ids_out_of_range_are_refused(wrong):
     ids = torch.tensor([[0, wrong, 4]])
     with pytest.raises(IndexError, match=r"0\.\.4"):
-        kernels.gather_dot(torch.ones(1, 2), torch.ones(5, 2), ids, kernel="numba")
+        gather_dot(torch.ones(1, 2), torch.ones(5, 2), ids, kernel="numba")
 
 
 def test_choice():
     user, item, ids = torch.zeros(64, 64), torch.zeros(99, 64), torch.zeros(64, 99, dtype=torch.int64)
     fast = "numba" if "numba" in KERNELS else "torch"
-    assert kernels.chosen(user, item, ids) == fast
-    assert kernels.chosen(user, item, ids, "torch") == "torch"
-    assert kernels.chosen(user[:1], item, ids[:1, :2]) == "torch"
-    assert kernels.chosen(user.double(), item.double(), ids) == "torch"
+    assert select("gather_dot", user, item, ids).name == fast
+    assert select("gather_dot", user, item, ids, kernel="torch").name == "torch"
+    assert select("gather_dot", user[:1], item, ids[:1, :2]).name == "torch"
+    assert select("gather_dot", user.double(), item.double(), ids).name == "torch"
     with pytest.raises(UsageError, match="float32"):
-        kernels.chosen(user.double(), item.double(), ids, "numba")
+        select("gather_dot", user.double(), item.double(), ids, kernel="numba")
     with pytest.raises(UsageError, match="did you mean 'numba'"):
-        kernels.chosen(user, item, ids, "numbas")
+        select("gather_dot", user, item, ids, kernel="numbas")
 
 
 def test_shapes_that_disagree_are_refused():
     with pytest.raises(UsageError, match=r"\(3, 2\)"):
-        kernels.gather_dot(torch.zeros(3, 2), torch.zeros(4, 2), torch.zeros(2, 5, dtype=torch.int64))
+        gather_dot(torch.zeros(3, 2), torch.zeros(4, 2), torch.zeros(2, 5, dtype=torch.int64))
 
 
 @pytest.mark.parametrize("kernel", ["torch", "auto"])
 def test_empty(kernel):
-    out = kernels.gather_dot(torch.zeros(3, 2), torch.zeros(4, 2), torch.zeros(3, 0, dtype=torch.int64), kernel=kernel)
+    out = gather_dot(torch.zeros(3, 2), torch.zeros(4, 2), torch.zeros(3, 0, dtype=torch.int64), kernel=kernel)
     assert out.shape == (3, 0)

@@ -57,7 +57,7 @@ def test_two_runs_give_the_same_bits_and_coarser_products_are_near():
 
 @compiles
 def test_compiles_for_a_gpu():
-    from taurec.kernels import gpu_catalogue
+    from taurec.kernels.catalogue import triton as gpu_catalogue
 
     for fixed in ({}, {"PHI": 1, "LSE": False, "PAIR": False, "SOME": False, "HOW": 0, "D": 16}):
         assert all(compiled(kernel, **given)["cubin"] for kernel, given in signatures(gpu_catalogue, **fixed))

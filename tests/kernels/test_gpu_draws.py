@@ -14,7 +14,7 @@ from taurec.sampling.per_row import Uniform
 @pytest.mark.parametrize("n_items", [1, 2, 38048, 2**31 + 11, 2**32 - 1])
 @pytest.mark.parametrize("start", [0, 7])
 def test_values_are_those_of_draw(n_items, start):
-    from taurec.kernels import gpu_draws
+    from taurec.kernels.draws import triton as gpu_draws
 
     rows = np.array([0, 1, 5, 5, 10**12, 2**62])
     for stream in (draw.key(3, "negatives", 2), 0, 1, (1 << 64) - 1, 1 << 63):
@@ -25,7 +25,7 @@ def test_values_are_those_of_draw(n_items, start):
 
 @runs
 def test_no_rows_and_no_columns():
-    from taurec.kernels import gpu_draws
+    from taurec.kernels.draws import triton as gpu_draws
 
     assert gpu_draws.uniform_ids(9, [], 10, 4, torch.device(DEVICE)).shape == (0, 4)
     assert gpu_draws.uniform_ids(9, [1, 2], 10, 0, torch.device(DEVICE)).shape == (2, 0)
@@ -63,7 +63,7 @@ def test_a_source_draws_the_same_on_either_device(n_items, exclude):
 
 @compiles
 def test_compiles_for_a_gpu():
-    from taurec.kernels import gpu_draws
+    from taurec.kernels.draws import triton as gpu_draws
 
     for kernel, given in (*signatures(gpu_draws), *signatures(gpu_draws, n=1)):
         code = compiled(kernel, **given)

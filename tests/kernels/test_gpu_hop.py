@@ -3,10 +3,9 @@
 import numpy as np
 import torch
 from tests.kernels.on_gpu import DEVICE, compiled, compiles, runs, signatures
-from tests.kernels.test_hop import assert_as_good, bipartite, dense, matrices, run, some_rows
+from tests.kernels.test_hop import assert_as_good, bipartite, chosen, dense, matrices, run, some_rows
 
-from taurec.kernels.hop import Csr, chosen, hop
-from taurec.kernels.hop_mean import mean_at_rows, mean_of_hops
+from taurec.kernels.hop import Csr, hop, mean_at_rows, mean_of_hops
 
 SEEDS = 6 if DEVICE == "cpu" else 150
 
@@ -82,7 +81,7 @@ def test_auto_takes_it_on_a_gpu_alone():
 
 @compiles
 def test_compiles_for_a_gpu():
-    from taurec.kernels import gpu_hop
+    from taurec.kernels.hop import triton as gpu_hop
 
     for fixed in ({}, {"SOME": False, "BASE": False, "D": 1}):
         assert all(compiled(kernel, **given)["cubin"] for kernel, given in signatures(gpu_hop, **fixed))

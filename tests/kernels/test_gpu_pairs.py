@@ -9,6 +9,7 @@ from tests.kernels.test_gather_dot import assert_as_good, naive, run
 from taurec import kernels
 from taurec.data.planted import planted
 from taurec.errors import UsageError
+from taurec.kernels.gather_dot import gather_dot
 from taurec.training.presets import resolve
 from taurec.training.trainer import Trainer
 
@@ -24,7 +25,7 @@ def case(seed: int):
 
 
 def by_triton(*tables, d_item=None):
-    return kernels.gather_dot(*tables, kernel="triton", d_item=d_item)
+    return gather_dot(*tables, kernel="triton", d_item=d_item)
 
 
 @runs
@@ -77,20 +78,20 @@ def test_an_id_outside_the_table_scores_nan_and_moves_nothing():
 @runs
 def test_auto_takes_it_on_a_gpu_alone():
     user, item, ids, _ = (t.to(DEVICE) for t in case(3))
-    assert kernels.chosen(user, item, ids) == ("triton" if DEVICE == "cuda" else "torch")
+    assert kernels.select("gather_dot", user, item, ids).name == ("triton" if DEVICE == "cuda" else "torch")
     with pytest.raises(UsageError, match=r"it needs float32, got torch\.float64"):
-        kernels.gather_dot(user.double(), item, ids, kernel="triton")
+        gather_dot(user.double(), item, ids, kernel="triton")
 
 
 @pytest.mark.skipif(kernels.available()["triton"] == "ok", reason="triton can serve here")
 def test_an_explicit_request_says_why_it_cannot_be_served():
     with pytest.raises(UsageError, match=r"kernel 'triton' cannot serve this call: (torch finds no GPU|triton is not)"):
-        kernels.gather_dot(torch.ones(1, 2), torch.ones(2, 2), torch.tensor([[0]]), kernel="triton")
+        gather_dot(torch.ones(1, 2), torch.ones(2, 2), torch.tensor([[0]]), kernel="triton")
 
 
 @compiles
 def test_compiles_for_a_gpu():
-    from taurec.kernels import gpu_pairs
+    from taurec.kernels.gather_dot import triton as gpu_pairs
 
     assert all(compiled(kernel, **given)["cubin"] for kernel, given in signatures(gpu_pairs, WIDTH=64))
     # the smallest tile and one of several rows of a width that is no power of 2

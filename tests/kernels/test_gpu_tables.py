@@ -5,23 +5,16 @@ import torch
 from tests.kernels.on_gpu import DEVICE, compiled, compiles, runs, signatures
 from tests.kernels.test_tables import unit64
 
-from taurec.kernels import tables
+from taurec.kernels.adam import adam_step
+from taurec.kernels.unit_rows import unit_rows
 
 EPS = torch.finfo(torch.float32).eps
-
-
-@pytest.fixture(autouse=True)
-def interpreted(monkeypatch):
-    """Without a GPU the kernels serve CPU tensors in place of the compiled loops."""
-    if DEVICE == "cpu":
-        monkeypatch.setattr(tables, "compiled", lambda table: False)
-        monkeypatch.setattr(tables, "on_gpu", lambda table: True)
 
 
 @runs
 def test_unit_rows_by_hand():
     w = torch.tensor([[3.0, 4.0], [0.0, 0.0]], device=DEVICE, requires_grad=True)
-    unit = tables.unit_rows(w)
+    unit = unit_rows(w, kernel="triton")
     assert torch.equal(unit.detach().cpu(), torch.tensor([[0.6, 0.8], [0.0, 0.0]]))
     (gradient,) = torch.autograd.grad(unit, w, torch.tensor([[1.0, 0.0], [5.0, 5.0]], device=DEVICE))
     # (g - <u, g> u) / 5 with <u, g> = 0.6
@@ -35,9 +28,9 @@ def test_unit_rows_against_float64():
         shape = (int(torch.randint(1, 90, (), generator=t)), (1, 7, 24, 64, 100)[seed % 5])
         w, up = (torch.randn(shape, generator=t) * 10.0 ** (seed % 9 - 4) for _ in range(2))
         results = []
-        for function, dtype in ((unit64, torch.float64), (unit64, torch.float32), (tables.unit_rows, torch.float32)):
-            leaf = w.to(DEVICE if function is tables.unit_rows else "cpu", dtype, copy=True).requires_grad_()
-            unit = function(leaf)
+        for function, dtype in ((unit64, torch.float64), (unit64, torch.float32), (unit_rows, torch.float32)):
+            leaf = w.to(DEVICE if function is unit_rows else "cpu", dtype, copy=True).requires_grad_()
+            unit = function(leaf, kernel="triton") if function is unit_rows else function(leaf)
             (gradient,) = torch.autograd.grad(unit, leaf, up.to(leaf))
             results.append([unit.detach().cpu(), gradient.cpu()])
         for exact, plain, got in zip(*results, strict=True):
@@ -64,7 +57,7 @@ def test_adam_follows_torch(rows, shape):
             optimiser.step()
         given = {"lr": 0.05, "beta1": 0.8, "beta2": 0.99, "eps": 1e-6, "l2": 0.01}
         by_row = None if counts is None else counts.to(DEVICE)
-        tables.adam_step(mine, gradient.to(DEVICE), m, v, step=step, **given, l2_rows=by_row)
+        adam_step(mine, gradient.to(DEVICE), m, v, step=step, **given, l2_rows=by_row, kernel="triton")
         error, plain = (float((p.detach().cpu() - exact.detach()).abs().max()) for p in (mine, single))
         assert error <= 2 * plain + 4e-7
 
@@ -77,7 +70,7 @@ def test_first_adam_step_by_hand():
         torch.zeros(1, 2, device=DEVICE),
     )
     gradient, counts = torch.tensor([[1.0, -2.0]], device=DEVICE), torch.tensor([1.0], device=DEVICE)
-    tables.adam_step(w, gradient, m, v, step=1, lr=0.5, l2=1.0, l2_rows=counts)
+    adam_step(w, gradient, m, v, step=1, lr=0.5, l2=1.0, l2_rows=counts, kernel="triton")
     # gradients 1 + 1 and -2 + 1; the first step moves by lr against the sign
     torch.testing.assert_close(w.cpu(), torch.tensor([[0.5, 1.5]]))
     torch.testing.assert_close(m.cpu(), torch.tensor([[0.2, -0.1]]))
@@ -86,8 +79,9 @@ def test_first_adam_step_by_hand():
 
 @compiles
 def test_compiles_for_a_gpu():
-    from taurec.kernels import gpu_tables
+    from taurec.kernels.adam import triton as gpu_adam
+    from taurec.kernels.unit_rows import triton as gpu_unit_rows
 
     for changed in ({}, {"dim": 1}):
-        for kernel, given in signatures(gpu_tables):
+        for kernel, given in (*signatures(gpu_adam), *signatures(gpu_unit_rows)):
             assert compiled(kernel, **given | {k: v for k, v in changed.items() if k in given})["cubin"]

@@ -19,7 +19,7 @@ def slow(row, k, place, gone):
 @pytest.mark.parametrize("n_items", [1, 40, 300, 600])
 @pytest.mark.parametrize("levels", [2, 1000])
 def test_equals_a_full_sort(n_items, levels):
-    from taurec.kernels import gpu_topk
+    from taurec.kernels.topk import triton as gpu_topk
 
     rng = np.random.default_rng(n_items + levels)
     # small whole numbers: every score is exact, whatever the order of its sum
@@ -28,8 +28,8 @@ def test_equals_a_full_sort(n_items, levels):
     history = [np.flatnonzero(rng.random(n_items) < 0.2) for _ in range(18)]
     seen = np.concatenate([[0], np.cumsum([len(h) for h in history])]), np.concatenate(history)
     users, k = rng.integers(0, 18, 20), min(7, n_items)
-    on = [torch.from_numpy(a).to(DEVICE) for a in (user, item, *seen, banned, place)]
-    found = gpu_topk.top_k(on[0], on[1], users, k, (on[2], on[3]), on[4], on[5])
+    on = [torch.from_numpy(a).to(DEVICE) for a in (user, item)]
+    found = gpu_topk.best_of_tables(*on, users, k, lambda: torch.from_numpy(place), seen, banned)
     scores = user @ item.T
     assert found.bad is None
     for row, u in enumerate(users):
@@ -46,7 +46,8 @@ def test_evaluation_takes_it_with_the_same_lists():
     log = Interactions.from_pairs(np.repeat(np.arange(30), 11), rng.permutation(330) % 310)
     given = {"seen": log, "without": [4, 9], "k": 6}
     ranker = EmbeddingRanker(user, item)
-    here, there = (top_k(ranker, np.arange(30), **given, device=d) for d in (None, torch.device(DEVICE)))
+    here = top_k(ranker, np.arange(30), **given)
+    there = top_k(ranker, np.arange(30), **given, device=torch.device(DEVICE), kernel="triton")
     assert np.array_equal(here.items, there.items)
     assert np.array_equal(here.scores, there.scores)
 
@@ -55,20 +56,20 @@ def test_evaluation_takes_it_with_the_same_lists():
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of numpy in the interpreter: rows beyond the last are 0 x inf
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_score_that_is_not_finite_is_named(bad):
-    from taurec.kernels import gpu_topk
+    from taurec.kernels.topk import triton as gpu_topk
 
     user, item = torch.ones(3, 2, device=DEVICE), torch.ones(300, 2, device=DEVICE)
     item[270, 1] = bad
-    places = torch.arange(300, device=DEVICE)
-    row, at, value = gpu_topk.top_k(user, item, np.array([2, 0]), 5, None, None, places).bad
+    given = user, item, np.array([2, 0]), 5, lambda: torch.arange(300)
+    row, at, value = gpu_topk.best_of_tables(*given).bad
     assert (row, at) == (0, 270)
     assert np.isnan(value) == np.isnan(bad)
-    assert gpu_topk.top_k(user, item, np.array([2, 0]), 5, None, places == 270, places).bad is None
+    assert gpu_topk.best_of_tables(*given, banned=np.arange(300) == 270).bad is None
 
 
 @compiles
 def test_compiles_for_a_gpu():
-    from taurec.kernels import gpu_topk
+    from taurec.kernels.topk import triton as gpu_topk
 
     for fixed in ({}, {"K": 1, "D": 16}):
         assert all(compiled(kernel, **given)["cubin"] for kernel, given in signatures(gpu_topk, **fixed))

@@ -8,12 +8,21 @@ from torch import Tensor
 
 from taurec import kernels
 from taurec.errors import UsageError
-from taurec.kernels import hop as hop_module
-from taurec.kernels.hop import Csr, chosen, hop
-from taurec.kernels.hop_mean import mean_at_rows, mean_of_hops
+from taurec.kernels import select
+from taurec.kernels.hop import Csr, hop, mean_at_rows, mean_of_hops
 
 KERNELS = [k for k in ("torch", "numba") if kernels.available()[k] == "ok"]
 needs_numba = pytest.mark.skipif("numba" not in KERNELS, reason="numba does not work here")
+
+
+def compiled_hop():
+    from taurec.kernels.hop import numba
+
+    return numba
+
+
+def chosen(matrix: Csr, x: Tensor, kernel: str = "auto") -> str:
+    return select("hop", *matrix, x, kernel=kernel).name
 
 
 def csr(m: csr_array) -> Csr:
@@ -150,7 +159,8 @@ def test_gradient_where_layers_are_used_too(used):
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_bits_do_not_depend_on_threads(kernel, monkeypatch):
-    monkeypatch.setattr(hop_module, "TASK", 1 << 10)
+    if kernel == "numba":
+        monkeypatch.setattr(compiled_hop(), "TASK", 1 << 10)
     a = bipartite(0, 500, 400, 0.05)
     g = np.random.default_rng(1)
     x, up = (torch.from_numpy(g.standard_normal((900, 70))).float() for _ in range(2))
@@ -208,7 +218,7 @@ def test_what_would_reach_outside_the_tables_is_refused():
             hop(a.indptr, indices, a.values, x, kernel="numba")
     last = torch.tensor([int(torch.nonzero(a.indptr.diff())[-1])])
     with pytest.raises(IndexError, match="ascend"):
-        hop_module.spread(Csr(a.indptr, hi, a.values), x[:1], last, 10)
+        compiled_hop().spread(Csr(a.indptr, hi, a.values), a, x[:1], last, 10)
     with pytest.raises(IndexError, match="indptr"):
         hop(a.indptr.flip(0), a.indices, a.values, x, kernel="numba")
     for rows in ([3, 3], [4, 1], [-1], [10]):

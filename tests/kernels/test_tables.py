@@ -5,15 +5,14 @@ import torch
 
 from taurec import kernels
 from taurec.errors import UsageError
-from taurec.kernels import tables
+from taurec.kernels.adam import adam_step
+from taurec.kernels.unit_rows import unit_rows
 
 
-@pytest.fixture(params=["compiled", "plain"])
-def path(request, monkeypatch):
-    if request.param == "plain":
-        monkeypatch.setattr(tables, "compiled", lambda table: False)
-    elif kernels.available()["numba"] != "ok":
-        pytest.skip("numba does not work here")
+@pytest.fixture(params=["numba", "torch"])
+def path(request):
+    if kernels.available()[request.param] != "ok":
+        pytest.skip(f"{request.param} does not work here")
     return request.param
 
 
@@ -23,7 +22,7 @@ def unit64(w):
 
 def test_unit_rows_by_hand(path):
     w = torch.tensor([[3.0, 4.0], [0.0, 0.0]], requires_grad=True)
-    unit = tables.unit_rows(w)
+    unit = unit_rows(w, kernel=path)
     assert torch.equal(unit.detach(), torch.tensor([[0.6, 0.8], [0.0, 0.0]]))
     (gradient,) = torch.autograd.grad(unit, w, torch.tensor([[1.0, 0.0], [5.0, 5.0]]))
     # (g - <u, g> u) / 5 with <u, g> = 0.6
@@ -36,9 +35,9 @@ def test_unit_rows_against_float64(path):
         shape = (int(torch.randint(1, 300, (), generator=t)), int(torch.randint(1, 131, (), generator=t)))
         w, up = (torch.randn(shape, generator=t) * 10.0 ** (seed % 9 - 4) for _ in range(2))
         results = []
-        for function, dtype in ((unit64, torch.float64), (unit64, torch.float32), (tables.unit_rows, torch.float32)):
+        for function, dtype in ((unit64, torch.float64), (unit64, torch.float32), (unit_rows, torch.float32)):
             leaf = w.to(dtype, copy=True).requires_grad_()
-            unit = function(leaf)
+            unit = function(leaf, kernel=path) if function is unit_rows else function(leaf)
             results.append([unit.detach(), *torch.autograd.grad(unit, leaf, up.to(dtype))])
         for exact, plain, got in zip(*results, strict=True):
             slack = 4 * torch.finfo(torch.float32).eps * float(exact.abs().max())
@@ -49,7 +48,7 @@ def test_unit_rows_against_float64(path):
 
 def test_unit_rows_gradcheck():
     w = torch.randn((4, 3), dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    torch.autograd.gradcheck(tables.unit_rows, w)
+    torch.autograd.gradcheck(unit_rows, w)
 
 
 @pytest.mark.parametrize("rows", [False, True])
@@ -68,8 +67,19 @@ def test_adam_follows_torch(path, rows):
             scale = l2 if counts is None else l2 * counts.to(p.dtype)[:, None]
             p.grad = gradient.to(p.dtype) + scale * p.detach()
             optimiser.step()
-        tables.adam_step(
-            mine, gradient, m, v, step=step, lr=0.05, beta1=0.8, beta2=0.99, eps=1e-6, l2=l2, l2_rows=counts
+        adam_step(
+            mine,
+            gradient,
+            m,
+            v,
+            step=step,
+            lr=0.05,
+            beta1=0.8,
+            beta2=0.99,
+            eps=1e-6,
+            l2=l2,
+            l2_rows=counts,
+            kernel=path,
         )
         error, plain = (float((p.detach() - exact.detach()).abs().max()) for p in (mine, single))
         assert error <= 2 * plain + 4e-7
@@ -77,7 +87,7 @@ def test_adam_follows_torch(path, rows):
 
 def test_first_adam_step_by_hand(path):
     w, m, v = torch.tensor([[1.0, 1.0]]), torch.zeros(1, 2), torch.zeros(1, 2)
-    tables.adam_step(w, torch.tensor([[1.0, -2.0]]), m, v, step=1, lr=0.5, l2=1.0, l2_rows=torch.tensor([1.0]))
+    adam_step(w, torch.tensor([[1.0, -2.0]]), m, v, step=1, lr=0.5, l2=1.0, l2_rows=torch.tensor([1.0]), kernel=path)
     # gradients 1 + 1 and -2 + 1; the first step moves by lr against the sign
     torch.testing.assert_close(w, torch.tensor([[0.5, 1.5]]))
     torch.testing.assert_close(m, torch.tensor([[0.2, -0.1]]))
@@ -93,9 +103,9 @@ def test_bits_do_not_depend_on_threads():
         for count in (1, 2, 3):
             torch.set_num_threads(count)
             leaf, m, v = w.clone().requires_grad_(), torch.zeros_like(w), torch.zeros_like(w)
-            unit = tables.unit_rows(leaf)
+            unit = unit_rows(leaf)
             (gradient,) = torch.autograd.grad(unit, leaf, up)
-            tables.adam_step(leaf, gradient, m, v, step=1)
+            adam_step(leaf, gradient, m, v, step=1)
             results.append([unit.detach(), gradient, leaf.detach(), m, v])
     finally:
         torch.set_num_threads(threads)
@@ -106,6 +116,6 @@ def test_bits_do_not_depend_on_threads():
 def test_adam_refuses_tables_that_disagree():
     w = torch.zeros(3, 2)
     with pytest.raises(UsageError, match=r"\(3, 1\)"):
-        tables.adam_step(w, w[:, :1], w.clone(), w.clone(), step=1)
+        adam_step(w, w[:, :1], w.clone(), w.clone(), step=1)
     with pytest.raises(UsageError, match=r"\[3\]"):
-        tables.adam_step(w, w.clone(), w.clone(), w.clone(), step=1, l2_rows=torch.ones(2))
+        adam_step(w, w.clone(), w.clone(), w.clone(), step=1, l2_rows=torch.ones(2))

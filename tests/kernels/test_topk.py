@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from taurec.kernels import topk
-from taurec.kernels.topk import best_of_scores, best_of_tables, packed
+from taurec import kernels
 
-pytestmark = pytest.mark.skipif(not topk.usable(), reason="numba cannot compile here")
+numba = pytest.importorskip("taurec.kernels.topk.numba", reason="numba cannot be imported here")
+best_of_scores, best_of_tables = numba.best_of_scores, numba.best_of_tables
+pytestmark = pytest.mark.skipif(kernels.available()["numba"] != "ok", reason="numba cannot compile here")
 INF = np.inf
 
 
@@ -24,7 +25,7 @@ def both_ways(scores, users, k, places, seen=None, banned=None):
             indptr = np.concatenate([[0], np.cumsum([indptr[u + 1] - indptr[u] for u in users])])
         of = None if seen is None else (indptr, indices)
         rows = np.arange(len(scores))
-        yield best_of_tables(user, packed(item), len(item), rows, k, places, of, banned)
+        yield best_of_tables(user, item, rows, k, places, of, banned)
 
 
 def no_places():
@@ -41,7 +42,7 @@ def slow(row, k, place, gone):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("missing", [False, True])
 def test_equals_a_full_sort(n_items, levels, threads, missing, monkeypatch):
-    monkeypatch.setattr(topk, "ROWS", 6)
+    monkeypatch.setattr(numba, "ROWS", 6)
     rng = np.random.default_rng(n_items * 100 + levels)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -54,7 +55,7 @@ def test_equals_a_full_sort(n_items, levels, threads, missing, monkeypatch):
         history = [np.flatnonzero(rng.random(n_items) < 0.2) for _ in range(6)]
         seen = np.concatenate([[0], np.cumsum([len(h) for h in history])]), np.concatenate(history)
         banned = rng.random(n_items) < 0.1
-        for found in both_ways(scores, users, k, lambda place=place: place, seen, banned):
+        for found in both_ways(scores, users, k, lambda place=place: torch.tensor(place), seen, banned):
             assert found.bad is None
             for row in range(11):
                 gone = {*history[users[row]].tolist(), *np.flatnonzero(banned).tolist()}
@@ -69,7 +70,7 @@ def test_products_are_summed_over_the_columns_in_order(dim):
     g = torch.Generator().manual_seed(dim)
     user, item = torch.randn(9, dim, generator=g), torch.randn(150, dim, generator=g)
     users = np.array([8, 0, 3, 3, 5])
-    found = best_of_tables(user, packed(item), 150, users, 150, lambda: np.arange(150))
+    found = best_of_tables(user, item, users, 150, lambda: torch.arange(150))
     exact = (user.double() @ item.double().T).numpy()[users]
     assert np.array_equal(found.items, np.argsort(-exact, axis=1, kind="stable"))
     allowed = 4 * 2**-23 * np.abs(user.numpy()[users]).astype("f8") @ np.abs(item.numpy()).T.astype("f8")
@@ -86,7 +87,7 @@ def test_continuous_scores_need_no_places_and_ties_ask_for_them():
         tied = scores.copy()
         tied[30, item] = tied[30, np.argsort(-scores[30])[19 if item == 599 else 3]]
         asked = []
-        for _ in both_ways(tied, users, 20, lambda asked=asked: (asked.append(1), np.arange(600))[1]):
+        for _ in both_ways(tied, users, 20, lambda asked=asked: (asked.append(1), torch.arange(600))[1]):
             assert asked
 
 
@@ -107,7 +108,7 @@ def test_a_score_that_is_not_finite_is_found_unless_it_is_left_out(bad, column):
             if way == "scores":
                 return best_of_scores(torch.tensor(scores), np.arange(3), 4, no_places, **left_out).bad
             user = torch.tensor([[1.0], [0.0], [1.0]])[:2]
-            return best_of_tables(user, packed(item), 140, np.array([0]), 4, no_places, **left_out).bad
+            return best_of_tables(user, item, np.array([0]), 4, no_places, **left_out).bad
 
         row, at, value = found()
         assert (row, at) == (1 if way == "scores" else 0, column)

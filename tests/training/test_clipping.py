@@ -10,7 +10,7 @@ import torch
 
 from taurec import kernels
 from taurec.data.planted import planted
-from taurec.kernels.tables import unit_rows
+from taurec.kernels.unit_rows import unit_rows
 from taurec.training import plain, step
 from taurec.training.clipping import clip
 from taurec.training.plain import Ways

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from taurec import kernels
-from taurec.kernels.tables import adam_step, unit_rows
+from taurec.kernels.adam import adam_step
+from taurec.kernels.unit_rows import unit_rows
 from taurec.training.tables import LateTable, UnitTable
 
 pytestmark = pytest.mark.skipif(kernels.available()["numba"] != "ok", reason="numba does not work here")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from taurec.backbones.cost import StepSize
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError, did_you_mean
+from taurec.kernels import select
 from taurec.kernels.hop import Csr
 from taurec.kernels.hop import hop as csr_hop
 
@@ -110,6 +111,10 @@ class Adjacency(nn.Module):
         flip = transposed and not self.symmetric
         crow, col, value = (self.crow_t, self.col_t, self.value_t) if flip else (self.crow, self.col, self.value)
         return Csr(crow, col, value if edge_weight is None else value * edge_weight)
+
+    def hop_kernel(self, x: Tensor, kernel: str, operation: str = "hop") -> str:
+        """The name of the kernel that a hop of vectors like x [., d] runs."""
+        return select(operation, *self.matrix(), x, kernel=kernel).name
 
 
 def hop(adjacency: Adjacency, x: Tensor, edge_weight: Tensor | None = None, kernel: str = "auto") -> Tensor:

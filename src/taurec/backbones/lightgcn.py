@@ -16,9 +16,8 @@ from taurec.backbones.graph import Adjacency, edge_work
 from taurec.backbones.protocol import Backbone, Rows
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
-from taurec.kernels.hop import Csr, chosen, hop
+from taurec.kernels.hop import hop, mean_at_rows, mean_of_hops
 from taurec.kernels.hop_half import Workspace, growth_of, mean_at_rows_half
-from taurec.kernels.hop_mean import mean_at_rows, mean_of_hops
 from taurec.types import Embeddings
 
 
@@ -99,8 +98,15 @@ class LightGCN(Backbone):
     def step_cost(cls, size: StepSize, settings: Mapping[str, Any]) -> float:
         return edge_work(size)
 
-    def kernels(self) -> dict[str, str]:
-        return {"hop": chosen(Csr(*self.adjacency.matrix()), self.user, self.kernel)}
+    @property
+    def _halves(self) -> bool:
+        """Whether a step at some rows stores its layers as float16."""
+        dropped = self.training and self.message_dropout > 0
+        return self.storage == "float16" and self.layers > 0 and not dropped
+
+    def kernels(self, at_rows: bool) -> dict[str, str]:
+        operation = "hop_half" if at_rows and self._halves else "hop"
+        return {"hop": self.adjacency.hop_kernel(self.user, self.kernel, operation)}
 
     def begin_step(self, epoch: int, step: int) -> None:
         self._at = (epoch, step)
@@ -117,7 +123,7 @@ class LightGCN(Backbone):
             return Embeddings(user, item, self.user, self.item, hops)
         (users, user_at), (items, item_at) = (torch.unique(side, return_inverse=True) for side in rows)
         needed = torch.cat([users, items + len(self.user)])
-        if self.storage == "float16" and self.layers:
+        if self._halves:
             mean = mean_at_rows_half(matrix, self.user, self.item, self.layers, needed, self._room, kernel=self.kernel)
         else:
             x = torch.cat([self.user, self.item])

@@ -17,7 +17,6 @@ from taurec.backbones.init import init_table
 from taurec.backbones.protocol import Backbone, Rows
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError, did_you_mean
-from taurec.kernels.hop import Csr, chosen
 from taurec.types import Embeddings
 
 _KINDS: dict[str, Kind] = {"norm": "row_self", "mean": "row"}
@@ -90,8 +89,8 @@ class NGCF(Backbone):
     def step_cost(cls, size: StepSize, settings: Mapping[str, Any]) -> float:
         return edge_work(size)
 
-    def kernels(self) -> dict[str, str]:
-        return {"hop": chosen(Csr(*self.adjacency.matrix()), self.user, self.kernel)}
+    def kernels(self, at_rows: bool) -> dict[str, str]:
+        return {"hop": self.adjacency.hop_kernel(self.user, self.kernel)}
 
     def begin_step(self, epoch: int, step: int) -> None:
         self._at = (epoch, step)

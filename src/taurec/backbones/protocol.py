@@ -29,11 +29,11 @@ class Backbone(nn.Module):
     Attributes:
         plain: whether its final vectors are the two tables themselves, so that a step may read and move the rows of its
             batch alone.
-        kernel: what computes its layers, where it has any; the trainer sets what the run says.
         pairwise: whether the user's vector in a row of training depends on the item of the row; the trainer then asks
             by :meth:`embed_pairs`.
         biased: whether its dot products are cosines plus biases already; the last number of a user's vector is then
             that user's bias, which no dropout reaches.
+        kernel: what runs its operations, see :func:`taurec.kernels.select`; set by the trainer.
     """
 
     plain: ClassVar[bool] = False
@@ -73,8 +73,12 @@ class Backbone(nn.Module):
     def begin_step(self, epoch: int, step: int) -> None:
         """Called by the trainer before each training step; a backbone with dropout draws its masks from it."""
 
-    def kernels(self) -> dict[str, str]:
-        """Which kernel each of its operations runs, by the operation; a graph has ``hop``."""
+    def kernels(self, at_rows: bool) -> dict[str, str]:
+        """The kernel of each of its operations in a step, by the operation; a graph has ``hop``.
+
+        Args:
+            at_rows: whether the step asks for the vectors of some rows alone.
+        """
         return {}
 
     def embed(self, rows: Rows | None = None) -> Embeddings:

@@ -14,7 +14,7 @@ from taurec.backbones.init import init_table
 from taurec.backbones.protocol import Backbone, Rows
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError, did_you_mean
-from taurec.kernels.tables import unit_rows
+from taurec.kernels.unit_rows import unit_rows
 from taurec.types import Embeddings
 
 Aggregator = Literal["mean", "user_attention", "self_attention"]
@@ -154,8 +154,8 @@ class SimpleX(Backbone):
         item: Tensor = self.item
         if self.biased:
             shift = (self.user_bias if user is None else F.embedding(user, self.user_bias)) + self.bias
-            own = torch.cat([unit_rows(own), torch.ones_like(shift), shift], 1)
-            item = torch.cat([unit_rows(item), self.item_bias, torch.ones_like(self.item_bias)], 1)
+            own = torch.cat([unit_rows(own, kernel=self.kernel), torch.ones_like(shift), shift], 1)
+            item = torch.cat([unit_rows(item, kernel=self.kernel), self.item_bias, torch.ones_like(self.item_bias)], 1)
         return Embeddings(own, item, self.user, self.item, by_row=user is not None)
 
     def _of(self, user: Tensor, without: Tensor | None) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,11 +13,10 @@ from taurec.baselines.protocol import Baseline, State, fitted
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.foldin import RidgeFactors
-from taurec.kernels.compile import kernel
+from taurec.kernels.solve import solve_rows
 from taurec.ranker import Float
 
 Double = NDArray[np.float64]
-_CHUNK = 512
 
 
 class IALS(Baseline):
@@ -87,14 +84,10 @@ class IALS(Baseline):
     def half_step(self, rows: csr_array, other: Double) -> Double:
         """[r, dim] float64: the exact solution for each row of a binary [r, n] matrix, given the n others."""
         ridge = self.l2 * (np.diff(rows.indptr) + self.alpha * rows.shape[1]) ** self.nu
-        out = np.empty((rows.shape[0], self.dim))
         spread, axes = np.linalg.eigh(self.alpha * _gram(other))
         spread, along = np.maximum(spread, 0.0), np.ascontiguousarray(other @ axes)
         indptr, indices = rows.indptr.astype(np.int64), rows.indices.astype(np.int64)
-        chunks = [np.arange(a, min(a + _CHUNK, len(out))) for a in range(0, len(out), _CHUNK)]
-        solve, axes = kernel("solve_rows"), np.ascontiguousarray(axes.T)
-        _parallel(lambda chunk: solve(chunk, indptr, indices, along, spread, axes, ridge, out), chunks)
-        return out
+        return solve_rows(indptr, indices, along, spread, np.ascontiguousarray(axes.T), ridge)
 
     @property
     def n_users(self) -> int:
@@ -140,12 +133,3 @@ def _gram(factors: Double) -> Double:
     """H^T H."""
     result: Double = factors.T @ factors
     return result
-
-
-def _parallel(task: Callable[[NDArray[np.int64]], object], chunks: list[NDArray[np.int64]]) -> None:
-    """Run the task on each chunk, on as many threads as torch has; chunks write to separate rows."""
-    import torch
-
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for done in [pool.submit(task, chunk) for chunk in chunks]:
-            done.result()

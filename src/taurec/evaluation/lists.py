@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,14 +16,15 @@ from taurec.data.interactions import Interactions
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import NonFiniteError, UsageError
 from taurec.evaluation.scores import ScoreTiles, as_tensor, makes_blocks
-from taurec.evaluation.topk import block_top_k, tie_ranks
-from taurec.kernels import topk, triton_misfit
+from taurec.evaluation.topk import tie_ranks
+from taurec.kernels import Selection, select
 from taurec.kernels.topk import Best
 from taurec.ranker import BlockScorer, EmbeddingRanker
 
 Index = NDArray[np.int64]
 Ids = Vocabulary | pl.Series | Sequence[str]
 Marks = NDArray[np.bool_] | None
+Seen = tuple[Index, Index] | None
 Ranks = Callable[[], Tensor]
 
 MAX_ROWS = 1024
@@ -60,6 +59,7 @@ def top_k(
     memory_mb: float = 256,
     item_ids: Ids | None = None,
     device: torch.device | None = None,
+    kernel: str = "auto",
 ) -> TopK:
     """The k best items of known users: exact, by score, ties by a hash of the raw item id.
 
@@ -74,8 +74,10 @@ def top_k(
         item_ids: raw ids in index order, for the tie rule; else those of ``seen``, else the indices as text.
         device: a GPU that scores and selects, by Triton, where the ranker is two tables; None, and all other
             rankers, take the CPU.
+        kernel: what selects: ``auto``, ``numba``, ``triton`` or ``torch``; see :mod:`taurec.kernels.topk`.
     Returns: lists in the order of ``users``.
-    Raises: UsageError for k below 1, an index outside the ranker, or ``seen`` of another shape;
+    Raises: UsageError for k below 1, an index outside the ranker, ``seen`` of another shape, or a named kernel that
+        cannot serve;
         NonFiniteError for a score that is NaN or +inf, with the user's index.
     Example:
         >>> ranker = EmbeddingRanker(np.eye(2, dtype="f4"), np.array([[1, 0], [3, 1], [2, 5]], "f4"))
@@ -97,10 +99,15 @@ def top_k(
     scores = np.full((len(u), int(k)), -np.inf, dtype=np.float32)
     if not len(u) or not n_items:
         return TopK(items, scores)
-    select = _scanned if len(u) * n_items >= topk.WORTH and topk.usable() else _sorted
-    if device is not None and not makes_blocks(ranker) and not triton_misfit(torch.empty(1, device=device)):
-        select = functools.partial(_on_gpu, device)
-    for start, found in select(ranker, u, width, seen, banned, ranks, memory_mb):
+    pairs = None if seen is None else (seen.indptr, seen.indices)
+    tables = not makes_blocks(ranker)
+    where = device if device is not None and tables else torch.device("cpu")
+    selected = select("topk", torch.empty(0, device=where), len(u), n_items, tables, kernel=kernel)
+    if isinstance(ranker, EmbeddingRanker) and tables and selected.name != "torch":
+        lists = _from_tables(selected, ranker, u, width, pairs, banned, ranks, where)
+    else:
+        lists = _from_scores(selected, ranker, u, width, pairs, banned, ranks, memory_mb)
+    for start, found in lists:
         if found.bad is not None:
             row, item, score = found.bad
             raise NonFiniteError(
@@ -112,55 +119,35 @@ def top_k(
     return TopK(items, scores)
 
 
-def _scanned(
-    ranker: BlockScorer, users: Index, k: int, seen: Interactions | None, banned: Marks, ranks: Ranks, memory_mb: float
-) -> Iterator[tuple[int, Best]]:
-    """By compiled loops: two tables in one call, scores that a ranker makes block by block."""
-    pairs = None if seen is None else (seen.indptr, seen.indices)
-    settled = (lambda: ranks().numpy()), pairs, banned
-    if isinstance(ranker, EmbeddingRanker) and not makes_blocks(ranker):
-        tables = as_tensor(ranker.user), topk.packed(as_tensor(ranker.item)), ranker.n_items
-        yield 0, topk.best_of_tables(*tables, users, k, *settled)
-        return
-    rows = block_rows(ranker.n_items, k, memory_mb, BYTES_HELD)
-    tiles = ScoreTiles(ranker, min(rows, len(users)))
-    for start in range(0, len(users), rows):
-        of = users[start : start + rows]
-        ((_, block),) = tiles.of(of)
-        yield start, topk.best_of_scores(block, of, k, *settled)
-
-
-def _on_gpu(
+def _from_tables(
+    selected: Selection,
+    ranker: EmbeddingRanker,
+    users: Index,
+    k: int,
+    seen: Seen,
+    banned: Marks,
+    ranks: Ranks,
     device: torch.device,
+) -> Iterator[tuple[int, Best]]:
+    """All users in one call, whose kernel computes the scores from the ranker's two tables."""
+    tables = as_tensor(ranker.user).to(device), as_tensor(ranker.item).to(device)
+    yield 0, selected.kernel.best_of_tables(*tables, users, k, ranks, seen, banned)
+
+
+def _from_scores(
+    selected: Selection,
     ranker: BlockScorer,
     users: Index,
     k: int,
-    seen: Interactions | None,
+    seen: Seen,
     banned: Marks,
     ranks: Ranks,
     memory_mb: float,
 ) -> Iterator[tuple[int, Best]]:
-    """All users in one call; scores stay on the device, which chooses its own block size."""
-    from taurec.kernels import gpu_topk
-
-    assert isinstance(ranker, EmbeddingRanker)
-
-    def there(array: NDArray[Any]) -> Tensor:
-        return torch.tensor(array, device=device)
-
-    pairs = None if seen is None else (there(seen.indptr), there(seen.indices))
-    never = None if banned is None else there(banned)
-    yield 0, gpu_topk.top_k(there(ranker.user), there(ranker.item), users, k, pairs, never, ranks().to(device))
-
-
-def _sorted(
-    ranker: BlockScorer, users: Index, k: int, seen: Interactions | None, banned: Marks, ranks: Ranks, memory_mb: float
-) -> Iterator[tuple[int, Best]]:
-    """The scores of a block of users are held whole and selected from in plain torch."""
-    n_items = ranker.n_items
-    rows = block_rows(n_items, k, memory_mb, BYTES_SORTED)
-    tiles, never = ScoreTiles(ranker, min(rows, len(users))), None if banned is None else torch.from_numpy(banned)
-    held = torch.empty(0 if tiles.whole else (min(rows, len(users)), n_items))
+    """Blocks of users, whose scores are held whole and then selected from."""
+    rows = block_rows(ranker.n_items, k, memory_mb, BYTES_SORTED if selected.name == "torch" else BYTES_HELD)
+    tiles = ScoreTiles(ranker, min(rows, len(users)))
+    held = torch.empty(0 if tiles.whole else (min(rows, len(users)), ranker.n_items))
     for start in range(0, len(users), rows):
         of = users[start : start + rows]
         block = held[: len(of)]
@@ -169,14 +156,7 @@ def _sorted(
                 block = tile
             else:
                 block[:, first : first + tile.shape[1]] = tile
-        if seen is not None:
-            block.view(-1).index_fill_(0, _seen_positions(seen, of), -torch.inf)
-        if never is not None:
-            block.masked_fill_(never, -torch.inf)
-        columns, values = block_top_k(block, k, ranks)
-        best = values.numpy()
-        items = np.where(best > -np.inf, columns.numpy(), -1)
-        yield start, Best(items, best, _non_finite(values, block))
+        yield start, selected.kernel.best_of_scores(block, of, k, ranks, seen, banned)
 
 
 def block_rows(n_items: int, k: int, memory_mb: float, bytes_a_score: int) -> int:
@@ -202,15 +182,6 @@ def _tie_order(n_items: int, ids: Ids | None) -> Ranks:
     return ranks
 
 
-def _seen_positions(seen: Interactions, users: Index) -> Tensor:
-    """Flat positions in the users' block [b, I] of the items they have seen."""
-    first = seen.indptr[users]
-    counts = seen.indptr[users + 1] - first
-    row = np.repeat(np.arange(len(users)), counts)
-    within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return torch.from_numpy(row * seen.n_items + seen.indices[first[row] + within])
-
-
 def _banned(n_items: int, only: ArrayLike | None, without: ArrayLike | None) -> Marks:
     """[I] marks the items that may not appear in any list; None if all may."""
     if only is None and without is None:
@@ -232,13 +203,3 @@ def _indices(given: ArrayLike, n: int, what: str) -> Index:
         wrong = index[(index < 0) | (index >= n)][0]
         raise UsageError(f"{what} index {wrong} is outside 0..{n - 1}")
     return index
-
-
-def _non_finite(values: Tensor, block: Tensor) -> tuple[int, int, float] | None:
-    """As :class:`Best` has it: NaN and +inf always come first in a selection, so the best value of a row tells."""
-    rows = (~(values[:, 0] < torch.inf)).nonzero()
-    if not len(rows):
-        return None
-    row = int(rows[0])
-    item = int((~(block[row] < torch.inf)).nonzero()[0])
-    return row, item, float(block[row, item])

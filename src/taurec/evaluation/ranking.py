@@ -76,6 +76,7 @@ def evaluate_ranker(
     without: ArrayLike | None = None,
     memory_mb: float = 256,
     device: torch.device | None = None,
+    kernel: str = "auto",
 ) -> Evaluation:
     """Rank the whole catalogue for every user with relevant items, and compute metrics of the lists.
 
@@ -86,7 +87,7 @@ def evaluate_ranker(
         relevant: held-out pairs. Users without any are left out and counted.
         seen: pairs whose items are removed from the user's candidates; normally all of training.
         metrics: names or values, or one text with commas: ``"recall@20,ndcg@10"``.
-        only, without, memory_mb, device: as for :func:`taurec.evaluation.lists.top_k`.
+        only, without, memory_mb, device, kernel: as for :func:`taurec.evaluation.lists.top_k`.
     Raises: UsageError if nobody has a relevant item, or for what ``top_k`` and ``parse`` refuse.
     Example:
         >>> from taurec.ranker import EmbeddingRanker
@@ -118,6 +119,7 @@ def evaluate_ranker(
             memory_mb=memory_mb,
             item_ids=relevant.items,
             device=device,
+            kernel=kernel,
         )
         hits = hits_of(lists.items, users[part], relevant)
         counts = relevant.user_counts[users[part]]

@@ -17,6 +17,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
+from torch import Tensor
+
+#: Floats of a table handled by one task of :func:`by_rows`.
+TASK_FLOATS = 1 << 18
 
 _pools: dict[int, ThreadPoolExecutor] = {}
 
@@ -43,6 +47,13 @@ def run(task: Callable[[int], object], n_tasks: int, threads: int | None = None)
         errors = [error for f in futures if not f.cancel() and (error := f.exception()) is not None]
     if errors:
         raise errors[0]
+
+
+def by_rows(table: Tensor, work: Callable[[int, int], object]) -> None:
+    """Call ``work(lo, hi)`` over spans of the rows of a table [R, D], on torch's number of threads."""
+    n, dim = table.shape
+    size = max(1, TASK_FLOATS // dim)
+    run(lambda t: work(t * size, min((t + 1) * size, n)), -(-n // size))
 
 
 def _pool() -> ThreadPoolExecutor:

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from taurec.data.interactions import Index, Interactions
 from taurec.kernels.draws import member
-
-_CELLS = 1 << 21  # bytes of the membership table that is filled, read and cleared block by block
+from taurec.kernels.draws.reference import cells
 
 
 class Known:
@@ -37,23 +36,7 @@ class Known:
             ids: [B, N] for each row its own, or [N] for all rows.
         Returns: [B, N].
         """
-        n_items = self.train.n_items
-        found = member(self.train.indptr, self.train.indices, n_items, user, ids)
-        if found is not None:
-            return found
-        out = np.empty((len(user), ids.shape[-1]), dtype=bool)
-        block = max(1, _CELLS // max(n_items, 1))
-        table = np.zeros((min(block, len(user)), n_items), dtype=bool)
-        flat = table.reshape(-1)
-        starts = np.arange(len(table))[:, None] * n_items
-        for first in range(0, len(user), block):
-            rows = slice(first, min(first + block, len(user)))
-            marks = self.cells(user[rows])
-            flat[marks] = True
-            wanted = ids[None, :] if ids.ndim == 1 else ids[rows]
-            np.take(flat, wanted + starts[: rows.stop - first], out=out[rows], mode="clip")
-            flat[marks] = False
-        return out
+        return member(self.train.indptr, self.train.indices, self.train.n_items, user, ids)
 
     def free(self, user: Index, rank: Index) -> Index:
         """[M] the item at 0-based place ``rank`` among those that ``user`` does not have, ascending.
@@ -74,6 +57,4 @@ class Known:
 
     def cells(self, user: Index) -> Index:
         """Flat positions in a [B, I] table of the positives of the rows' users, in each row as in the log."""
-        start, count = self.train.indptr[user], self.train.user_counts[user]
-        at = np.repeat(start - (np.cumsum(count) - count), count) + np.arange(count.sum())
-        return np.repeat(np.arange(len(user)) * self.train.n_items, count) + self.train.indices[at]
+        return cells(self.train.indptr, self.train.indices, self.train.n_items, user)

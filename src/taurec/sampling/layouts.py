@@ -24,7 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from taurec.kernels import chosen, gather_dot
+from taurec.kernels import select
+from taurec.kernels.gather_dot import gather_dot
 from taurec.types import StepShape
 
 #: Scores [B, N] of shared negatives from which on they are reduced in tiles instead of held.
@@ -79,7 +80,7 @@ class Layout:
     def streams(self, rows: int) -> bool:
         return False
 
-    def scored_by(self, user: Tensor, item: Tensor, kernel: str, rows: int) -> str:
+    def scored_by(self, user: Tensor, item: Tensor, kernel: str, rows: int, d_item: Tensor | None = None) -> str:
         return "torch"
 
 
@@ -118,8 +119,9 @@ class PerRowNegatives(Layout):
         pos, neg = torch.split_with_sizes(together, [1, self.ids.shape[1]], 1)
         return pos[:, 0], neg
 
-    def scored_by(self, user: Tensor, item: Tensor, kernel: str, rows: int) -> str:
-        return chosen(user, item, self.ids[:1].expand(rows, -1), kernel)
+    def scored_by(self, user: Tensor, item: Tensor, kernel: str, rows: int, d_item: Tensor | None = None) -> str:
+        together = self.ids[:1, :1].expand(rows, 1 + self.ids.shape[1])  # the positive is one of the ids
+        return select("gather_dot", user, item, together, d_item, kernel=kernel).name
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -27,7 +27,7 @@ from taurec.sampling.protocol import BaseDistribution, BoundSampler, Sampler
 from taurec.types import StepShape
 
 if TYPE_CHECKING:
-    from taurec.kernels.gpu_draws import KnownItems
+    from taurec.kernels.draws.triton import KnownItems
 
 ROUNDS = 8  # draws of a slot by rejection; what is left then is drawn exactly from the rest
 
@@ -143,7 +143,7 @@ class BoundPerRow(BoundSampler):
         return base_of(self.proposal, self.exclude)
 
     def _draw_there(self, stream: int, rows: Index, user: Tensor, device: torch.device) -> PerRowNegatives:
-        from taurec.kernels import gpu_draws
+        from taurec.kernels.draws import triton as gpu_draws
 
         n_items = self.known.train.n_items
         log_q = self.proposal.log_q(np.zeros((len(rows), 1), np.int64))
@@ -159,7 +159,7 @@ class BoundPerRow(BoundSampler):
 
     @cached_property
     def _known_there(self) -> KnownItems:
-        from taurec.kernels.gpu_draws import KnownItems
+        from taurec.kernels.draws.triton import KnownItems
 
         train = self.known.train
         indptr, indices = (
@@ -169,8 +169,8 @@ class BoundPerRow(BoundSampler):
 
     def _unknown(self, stream: int, users: Index, rows: Index, possible: NDArray[np.bool_]) -> Index:
         """Ids [B, n] that are no positives of the rows' users, in rows where that is possible."""
-        ids = self._unknown_compiled(stream, users, rows) if isinstance(self.proposal, Even) else None
-        if ids is not None:
+        if isinstance(self.proposal, Even):
+            ids = self._unknown_uniform(stream, users, rows)
             b, c = np.nonzero((ids < 0) & possible[:, None])
         else:
             ids = self.proposal.pick_rows(stream, rows, self.n)
@@ -186,7 +186,7 @@ class BoundPerRow(BoundSampler):
             ids[b, c] = self.proposal.pick_free(users[b], draw.cells(stream, rows[b], c + ROUNDS * self.n))
         return ids
 
-    def _unknown_compiled(self, stream: int, users: Index, rows: Index) -> Index | None:
+    def _unknown_uniform(self, stream: int, users: Index, rows: Index) -> Index:
         train = self.known.train
         return uniform_ids_without(stream, rows, train.n_items, self.n, users, train.indptr, train.indices, ROUNDS)
 

@@ -8,12 +8,12 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from taurec.kernels.tables import adam_step
+from taurec.kernels.adam import adam_step
 from taurec.training.tables import large_zeros
 
 
 class Adam:
-    """``torch.optim.Adam`` with betas .9 and .999 and epsilon 1e-8, through :func:`taurec.kernels.tables.adam_step`.
+    """``torch.optim.Adam`` with betas .9 and .999 and epsilon 1e-8, through :func:`taurec.kernels.adam.adam_step`.
 
     Dense semantics: every row moves in every step by its moments, whether the step touched it or not.
 
@@ -21,14 +21,21 @@ class Adam:
         parameters: what is trained, by name; their gradients are read and cleared by :meth:`step`.
         lr: learning rate.
         weight_decay: added to the gradient times the parameter (coupled, as in torch).
+        kernel: see :func:`taurec.kernels.adam.adam_step`.
 
     Attributes:
         moments: the two moments of every parameter, by name.
     """
 
-    def __init__(self, parameters: Iterable[tuple[str, torch.nn.Parameter]], lr: float, weight_decay: float = 0.0):
+    def __init__(
+        self,
+        parameters: Iterable[tuple[str, torch.nn.Parameter]],
+        lr: float,
+        weight_decay: float = 0.0,
+        kernel: str = "auto",
+    ):
         self._parameters = dict(parameters)
-        self.lr, self.weight_decay, self.steps = lr, weight_decay, 0
+        self.lr, self.weight_decay, self.steps, self.kernel = lr, weight_decay, 0, kernel
         self.moments = {name: (_zeros_like(p), _zeros_like(p)) for name, p in self._parameters.items()}
 
     @torch.no_grad()
@@ -47,7 +54,7 @@ class Adam:
             tables = [_as_table(t) for t in (parameter.detach(), parameter.grad, *self.moments[name])]
             rows = counts.get(name)
             decay = self.weight_decay if rows is None else l2
-            adam_step(*tables, step=self.steps, lr=self.lr, l2=decay, l2_rows=rows)
+            adam_step(*tables, step=self.steps, lr=self.lr, l2=decay, l2_rows=rows, kernel=self.kernel)
             parameter.grad = None
 
     def holds(self, name: str) -> bool:

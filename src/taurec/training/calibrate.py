@@ -22,7 +22,7 @@ from taurec.backbones.init import init_table
 from taurec.data.generated import generated
 from taurec.data.interactions import Interactions
 from taurec.evaluation.ranking import evaluate_ranker
-from taurec.kernels import gather_dot
+from taurec.kernels.gather_dot import gather_dot
 from taurec.run import Run
 from taurec.training.forecast import Shape, Sizes
 from taurec.training.plain import MANY

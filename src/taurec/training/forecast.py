@@ -95,7 +95,7 @@ def memory(run: Run, sizes: Sizes) -> dict[str, int]:
         work += 8 * min(b * sizes.items, 1 << 26)
     score = 0
     if sizes.valid_users:
-        tiles = topk.usable() and sizes.valid_users * sizes.items >= topk.WORTH
+        tiles = available()["numba"] == "ok" and sizes.valid_users * sizes.items >= topk.WORTH
         final = 4 * shape.width * sizes.items
         held = final if tiles else min(SCORING_MB << 20, 10 * sizes.valid_users * sizes.items)
         score = 4 * shape.width * (sizes.users + sizes.items) + held

@@ -51,7 +51,7 @@ def ways(run: Run, shape: StepShape, n_users: int, n_items: int, kernel: str) ->
         kernel: what scores the negatives, ``numba`` or ``torch``.
     """
     whole = Ways("whole", "whole")
-    if run.kernel == "torch" or run.device != "cpu" or available()["numba"] != "ok":
+    if run.kernel in ("torch", "triton") or run.device != "cpu" or available()["numba"] != "ok":
         return whole
     mode = run.l2_mode if run.l2 > 0 else None
     user: Way = "late" if n_users > MANY * run.batch_size else "whole"

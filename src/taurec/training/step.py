@@ -12,8 +12,7 @@ from taurec import draw
 from taurec.backbones import Backbone
 from taurec.data.interactions import Interactions
 from taurec.errors import NonFiniteError, UsageError
-from taurec.kernels import catalogue
-from taurec.kernels import tables as passes
+from taurec.kernels import select
 from taurec.losses import LOSSES, EmbeddingLoss
 from taurec.losses.protocol import Scores
 from taurec.run import Run
@@ -57,11 +56,12 @@ class Step:
         weighted = train.weight is not None
         self.objective = Objective(loss, run.logq, run.l2, run.l2_mode, run.l2_on, supplied, weighted)
         _check_scores(run, loss.scores, backbone.biased)
-        self.optimizer = Adam(backbone.named_parameters(), run.lr, run.l2 if run.l2_mode == "adam" else 0.0)
+        decay = run.l2 if run.l2_mode == "adam" else 0.0
+        self.optimizer = Adam(backbone.named_parameters(), run.lr, decay, run.kernel)
         self.loss_parameters = {} if self.loss_state is None else dict(self.loss_state.parameters())
         for parameter in self.loss_parameters.values():
             parameter.data = parameter.data.to(backbone.user.device)
-        self.loss_adam = Adam(self.loss_parameters.items(), run.lr) if self.loss_parameters else None
+        self.loss_adam = Adam(self.loss_parameters.items(), run.lr, 0.0, run.kernel) if self.loss_parameters else None
         self.tables: PlainTables | None = None
         self.kernels: dict[str, str] = {}
 
@@ -80,7 +80,7 @@ class Step:
         embeddings, local = taken.embeddings, taken.batch
         user_at, item_at, negatives = _places(embeddings, local)
         if not self.kernels:
-            self.kernels = self._paths(embeddings, batch)
+            self.kernels = self._paths(taken, batch)
         user = F.embedding(user_at, embeddings.user)
         keep = self._dropout_mask(batch.row, user, epoch) if run.user_dropout else None
         if keep is not None and run.user_dropout_on == "raw":
@@ -90,7 +90,7 @@ class Step:
         pos: Tensor | None = None
         neg: Tensor | None = None
         if isinstance(self.objective.loss, EmbeddingLoss):
-            vectors = pair_vectors(user, embeddings.item, item_at, run.train_score, keep)
+            vectors = pair_vectors(user, embeddings.item, item_at, run.train_score, keep, run.kernel)
             scalar, left_out = self.objective.of_vectors(*vectors, local, embeddings, taken.counted, side)
         elif reduce is not None and self._streamed(batch):
             pos, reduced, n = catalogue_scores(*given, reduce, run.train_score, run.kernel, keep)
@@ -120,7 +120,9 @@ class Step:
             self.loss_state.observe(batch, *(None if s is None else s.detach() for s in (pos, neg)))
         if self._sampler is not None:
             with torch.no_grad():
-                self._sampler.observe(batch, *pair_vectors(user, embeddings.item, item_at, run.train_score))
+                self._sampler.observe(
+                    batch, *pair_vectors(user, embeddings.item, item_at, run.train_score, None, run.kernel)
+                )
         return value, int(left_out)
 
     def use_lr(self, lr: float) -> None:
@@ -165,17 +167,19 @@ class Step:
         whole = {name: n for name, n in both.items() if n is not None and self.optimizer.holds(name)}
         return strength(self.run, taken.batch), whole
 
-    def _paths(self, embeddings: Embeddings, batch: Batch) -> dict[str, str]:
-        """Which kernel each part of the step runs."""
-        run, given = self.run, (embeddings.user, embeddings.item)
+    def _paths(self, taken: Taken, batch: Batch) -> dict[str, str]:
+        """The kernel that each part of the step runs, by the same selection as the calls themselves.
+
+        Raises: UsageError if the kernel named by the run cannot serve a part.
+        """
+        kernel, e = self.run.kernel, taken.embeddings
         if self._streamed(batch):
-            scores = catalogue.chosen(*given, run.kernel)
+            scores = select("catalogue", e.user, e.item, kernel=kernel).name
         else:
-            scores = batch.negatives.scored_by(*given, run.kernel, len(batch.user))
-        paths = {"scores": scores, "tables": passes.path(embeddings.ego_user), **self.backbone.kernels()}
-        if run.kernel == "triton" != paths.get("hop", "triton"):
-            raise UsageError(f"kernel 'triton' cannot serve the hops of {run.backbone.name}; use kernel='auto'")
-        return paths
+            scores = batch.negatives.scored_by(e.user, e.item, kernel, len(batch.user), taken.d_item)
+        late = self.tables is not None and self.tables.ways != ("whole", "whole")
+        tables = "numba" if late else select("adam", *[e.ego_user.detach()] * 4, kernel=kernel).name
+        return {"scores": scores, "tables": tables, **self.backbone.kernels(self._rows_needed(batch) is not None)}
 
     def _streamed(self, batch: Batch) -> bool:
         """Whether the scores of the negatives are reduced in tiles, never held."""

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taurec.kernels import pool
-from taurec.kernels.compile import kernel
-from taurec.kernels.tables import TASK_FLOATS
+from taurec.kernels.adam import compiled as kernel
+from taurec.kernels.pool import TASK_FLOATS
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
-#: Length up to which a row counts as zero, as in :func:`taurec.kernels.tables.unit_rows`.
+#: Length up to which a row counts as zero, as in :func:`taurec.kernels.unit_rows.unit_rows`.
 SMALL = 1e-12
 #: Rows gathered by one task.
 ROWS = 256
@@ -41,7 +41,7 @@ def large_zeros(*shape: int) -> Tensor:
 
 
 def _scales(step: int, lr: float) -> tuple[float, float]:
-    """Adam's step size and inverse root of a step, as :func:`taurec.kernels.tables.adam_step` has them."""
+    """Adam's step size and inverse root of a step, as :func:`taurec.kernels.adam.adam_step` has them."""
     return lr / (1 - BETA1**step), 1 / math.sqrt(1 - BETA2**step)
 
 

@@ -156,7 +156,7 @@ class Trainer:
         self.backbone.eval()
         with torch.no_grad():
             e = self.backbone.embed()
-            user, item = score_vectors(e.user, e.item, self.run.rank_score)
+            user, item = score_vectors(e.user, e.item, self.run.rank_score, self.run.kernel)
             if self.run.rank_score == "dot":
                 user, item = user.clone(), item.clone()  # the tables themselves, which training moves
         return RANKERS[self.run.rank_score](user.cpu().numpy(), item.cpu().numpy())
@@ -168,7 +168,7 @@ class Trainer:
         self.backbone.eval()
         with torch.no_grad():
             e = self.backbone.embed()
-            user, item = score_vectors(e.user, e.item, self.run.train_score)
+            user, item = score_vectors(e.user, e.item, self.run.train_score, self.run.kernel)
         self.backbone.train(training)
         return user.detach(), item.detach()
 
@@ -217,7 +217,7 @@ class Trainer:
         started = time.perf_counter()
         device = None if self.device.type == "cpu" else self.device
         given = self.ranker(), self.valid, self._seen, [self.run.metric]
-        result = evaluate_ranker(*given, memory_mb=SCORING_MB, device=device)
+        result = evaluate_ranker(*given, memory_mb=SCORING_MB, device=device, kernel=self.run.kernel)
         return dataclasses.replace(record, metrics=result.means(), eval_seconds=time.perf_counter() - started)
 
     def _report_groups(self) -> None:

@@ -94,10 +94,8 @@ def test_what_negatives_are_drawn_from_is_what_weights_are_compared_with(model: 
     assert_allclose(found.count.mean, (30 - PARTS.train.user_counts).mean())
 
 
-@pytest.mark.parametrize(
-    ("negatives", "own"), [("noisy:8:0", 0.0), ("noisy:8:4", None), ("noisy-held-out:8:0.3", None)]
-)
-def test_noisy_negatives_are_compared_with_their_own_distribution(negatives: str, own: float | None) -> None:
+@pytest.mark.parametrize("negatives", ["noisy:8:0", "noisy:8:4", "noisy-held-out:8:0.3:0.5"])
+def test_noisy_negatives_are_compared_with_their_own_distribution(negatives: str) -> None:
     """With a high temperature the weights are the distribution itself: what the user's own items have of it."""
     noisy = Recommender("mf", "sl", negatives=negatives, **FIELDS).fit(PARTS)
     found = audit_saved(noisy, taus=[1e6])

@@ -1,0 +1,51 @@
+"""The half-step of iALS: one small least-squares system per row, in float64.
+
+Kernels: ``torch`` (here numpy, one LAPACK call per row), ``numba`` (the default; its threads change no bits). The
+selection depends on ``(factors,)``. The floor is the sum of h h^T over all items of all rows, n d^2 / 2 products a row.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taurec.kernels import Operation, select
+
+__all__ = ["OPERATION", "solve_rows"]
+
+Index = NDArray[np.int64]
+Double = NDArray[np.float64]
+
+
+def solve_rows(
+    indptr: Index, indices: Index, factors: Double, spread: Double, axes: Double, ridge: Double, kernel: str = "auto"
+) -> Double:
+    """For each row r, ``(sum h h^T + base + ridge[r] I)^-1 sum h``, with h over the n items of r.
+
+    All of it is done along the axes of base, where ``base + ridge[r] I`` is a diagonal. A row without items gets zeros.
+
+    Args:
+        indptr, indices: items of each row, CSR, int64.
+        factors: [n, d] contiguous float64, along ``axes``.
+        spread: [d] the eigenvalues of base.
+        axes: [d, d] contiguous, its eigenvectors, one per row.
+        ridge: [rows].
+        kernel: ``auto``, ``numba`` or ``torch``.
+    Returns: [rows, d] in the original axes.
+    Raises: UsageError if the named kernel cannot serve the call.
+
+    >>> one = np.array([[1.0]])
+    >>> solve_rows(np.array([0, 1]), np.array([0]), one, np.array([0.5]), one, np.array([0.5])).tolist()
+    [[0.5]]
+    """
+    solved: Double = select("solve", factors, kernel=kernel).kernel.solve(indptr, indices, factors, spread, axes, ridge)
+    return solved
+
+
+def _misfit(kernel: str, factors: Double) -> str:
+    if kernel == "triton":
+        return "the systems of iALS have no Triton kernel"
+    return "" if factors.dtype == np.float64 else f"it needs float64, got {factors.dtype}"
+
+
+OPERATION = Operation(_misfit)

@@ -1,0 +1,19 @@
+"""The systems of iALS by LAPACK, one row after the other."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Index = NDArray[np.int64]
+Double = NDArray[np.float64]
+
+
+def solve(indptr: Index, indices: Index, factors: Double, spread: Double, axes: Double, ridge: Double) -> Double:
+    """See :func:`taurec.kernels.solve.solve_rows`."""
+    out = np.zeros((len(indptr) - 1, factors.shape[1]))
+    for r in range(len(out)):
+        h = factors[indices[indptr[r] : indptr[r + 1]]]
+        if len(h):
+            out[r] = np.linalg.solve(h.T @ h + np.diag(spread + ridge[r]), h.sum(0)) @ axes
+    return out

@@ -1,0 +1,13 @@
+"""Unit rows in plain torch: any float type, any device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def unit_rows(w: Tensor, eps: float) -> Tensor:
+    """See :func:`taurec.kernels.unit_rows.unit_rows`."""
+    length = torch.linalg.vector_norm(w, dim=-1, keepdim=True)
+    kept = length > eps
+    return torch.where(kept, w / torch.where(kept, length, 1.0), 0.0)
