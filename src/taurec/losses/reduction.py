@@ -34,6 +34,7 @@ class RowReduce(Reduction):
 
     Calling it takes pos [B] and neg [B, N] and returns (r [B], n [B]); r and its gradient are 0 where n is.
 
+    >>> import torch
     >>> RowReduce("mean", "square")(torch.zeros(1), torch.tensor([[3.0, 1.0, -math.inf]]))
     (tensor([5.]), tensor([2.]))
     """
