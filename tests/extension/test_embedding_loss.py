@@ -58,7 +58,7 @@ def test_a_step_is_the_formula(add_loss, log) -> None:
     model = fit(log, epochs=1, batch_size=10_000, lr=1e-9, split="none")
     user, item = (F.normalize(torch.from_numpy(x), dim=1) for x in model.embeddings())
     train = model.split.train
-    expected = AlignUniform()(user[train.user_of], item[train.indices])
+    expected = AlignUniform()(user[train.user_of.tolist()], item[train.indices.tolist()])
     assert model.records[0].loss == pytest.approx(float(expected), rel=1e-4)
 
 
