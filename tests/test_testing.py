@@ -14,8 +14,10 @@ from torch import Tensor
 import taurec
 from taurec.errors import UsageError
 from taurec.losses.protocol import checked
+from taurec.sampling import BoundSampler, PerRowNegatives, Sampler
 from taurec.testing import check_loss, check_order, check_recommender, check_sampler
 from taurec.testing.laws import Laws, NotApplicable, require
+from taurec.types import StepShape
 
 SIGNS = "positive gradients are never positive, negative gradients never negative, at random scores"
 DIRECTION = "a step raises the score of a positive and lowers those of its negatives"
@@ -86,19 +88,24 @@ def test_a_law_that_does_not_apply() -> None:
 
 
 @dataclass(frozen=True)
-class GlobalUniform:
+class GlobalUniform(Sampler):
     """A sampler that draws from torch's global generator."""
 
     n: int = 6
 
-    def bind(self, train: taurec.Interactions, seed: int) -> GlobalUniform:
-        object.__setattr__(self, "n_items", train.n_items)
-        return self
+    def bind(self, train: taurec.Interactions, seed: int) -> BoundGlobal:
+        return BoundGlobal(self.n, train.n_items)
 
-    def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> Any:
-        from taurec.types import NegativeIds
+    def shape(self, batch_size: int, n_items: int) -> StepShape:
+        return PerRowNegatives.shape(batch_size, self.n, n_items)
 
-        return NegativeIds("per_row", torch.randint(0, self.n_items, (len(user), self.n)))  # type: ignore[attr-defined]
+
+class BoundGlobal(BoundSampler):
+    def __init__(self, n: int, n_items: int):
+        self.n, self.n_items = n, n_items
+
+    def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> PerRowNegatives:
+        return PerRowNegatives(ids=torch.randint(0, self.n_items, (len(user), self.n)))
 
 
 def test_a_sampler_with_global_state_is_named() -> None:

@@ -28,7 +28,7 @@ PUBLIC: dict[str, tuple[str, Stability]] = {
     "Evaluation": ("taurec.evaluation.ranking:Evaluation", "stable"),
     "evaluate_ranker": ("taurec.evaluation.ranking:evaluate_ranker", "provisional"),
     "compare": ("taurec.studies.compare:compare", "provisional"),
-    "search": ("taurec.studies.search:search", "provisional"),
+    "search": ("taurec.studies.search.budget:search", "provisional"),
     "reproduce": ("taurec.studies.reproduce:reproduce", "provisional"),
     "audit_log": ("taurec.studies.audit.log.audit:audit_log", "experimental"),
     "audit_fix": ("taurec.studies.audit.fix:fix", "experimental"),

@@ -94,11 +94,11 @@ class Negatives(Protocol):
         ...
 
     def streams(self, rows: int) -> bool:
-        """Whether the scores of so many rows are better reduced in tiles than held."""
+        """Whether the scores of this many rows are better reduced in tiles than held."""
         ...
 
     def scored_by(self, user: Tensor, item: Tensor, kernel: str, rows: int, d_item: Tensor | None = None) -> str:
-        """The kernel that :meth:`scores` runs for so many rows."""
+        """The kernel that :meth:`scores` runs for this many rows."""
         ...
 
 

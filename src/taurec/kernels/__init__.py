@@ -39,7 +39,9 @@ from taurec.errors import UsageError, did_you_mean
 __all__ = ["NAMES", "OPERATIONS", "Selection", "available", "interpreted", "select"]
 
 NAMES = ("auto", "numba", "triton", "torch")
+"""What ``kernel=`` accepts."""
 OPERATIONS = ("gather_dot", "catalogue", "hop", "hop_half", "unit_rows", "adam", "topk", "draws", "solve")
+"""The operations of :func:`select`."""
 #: Multiplications of a call below which ``auto`` stays with torch: starting the compiler takes longer.
 WORTH = 1 << 16
 _FILES = {"torch": "reference", "numba": "numba", "triton": "triton"}
