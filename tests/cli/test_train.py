@@ -71,7 +71,7 @@ def test_a_finished_run_is_not_run_again_and_another_is_refused(run, log_csv, tm
     before = (folder / "model.safetensors").read_bytes()
     code, out, err = run(*same)
     assert code == 0
-    assert "holds this very run already" in err
+    assert "already holds this run, finished" in err
     assert "epoch 1/2" not in err
     assert "Saved to" in out
     code, _, err = run(*same, "--seed", "1")

@@ -67,7 +67,7 @@ def parts_of(recipe: Recipe, protocol: Protocol) -> Split:
     """The parts of a row's data: ``valid`` is what chooses the epoch, under ``paper`` the test part itself."""
     opened = open_source(recipe.data)
     if opened.train is None or opened.test is None:
-        raise UsageError(f"{recipe.data} does not come divided into training and test; a row needs a set that does")
+        raise UsageError(f"{recipe.data} has no given training and test parts; a row needs a set with them")
     if protocol == "paper":
         return Split(opened.train, opened.test, opened.test, "files")
     return split_given(opened.train, opened.test, valid=0.1, seed=0)

@@ -41,7 +41,7 @@ class Recipe:
     """One row of a table of results.
 
     Attributes:
-        data: a named set that comes divided into training and test.
+        data: a named set with given training and test parts.
         fields: of the run, as :func:`taurec.training.presets.resolve` takes them; a baseline has ``model``.
         published: the figure to be met; None where there is none to be had.
         differs: what is not as in the source, in words; empty where nothing is known.
