@@ -90,7 +90,7 @@ def test_the_same_settings_on_other_data_are_refused(run, log_csv, tmp_path):
     path.write_text(log_csv.read_text() + "u00,i01,1000000000\n")
     code, _, err = run(*same)
     assert code == 2
-    assert "exists already and nothing in it is touched" in err
+    assert "exists already and is not changed" in err
 
 
 @pytest.mark.parametrize("option", ["--metrics", "--metric"])

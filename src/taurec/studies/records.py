@@ -215,9 +215,9 @@ class _Once:
         engine.merge(self.out, name, recipe, protocol, parts, found)
         after = f"after {found['epochs']} epochs"
         if stopped:
-            raise Interrupted(stopped, f"stopped by a signal {after}; the same command goes on from there")
+            raise Interrupted(stopped, f"stopped by a signal {after}; the same command continues from there")
         if not found["finished"]:
-            self.on_note(f"stopped {after} as asked; the same command goes on from there")
+            self.on_note(f"stopped {after} as requested; the same command continues from there")
         return engine.read_record(path, name)
 
 

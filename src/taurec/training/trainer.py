@@ -187,7 +187,7 @@ class Trainer:
             yield Batch(user.to(self.device), item.to(self.device), row, negatives, weight)
 
     def _lr(self, epoch: int, number: int) -> float:
-        """The step size of a step by the schedule of the run."""
+        """The learning rate of a step by the schedule of the run."""
         done = (epoch - 1 + (number - 1) / self.order.steps(epoch)) / self.run.epochs
         return self.run.lr * share(self.run.lr_schedule, min(done, 1.0), self._waits)
 

@@ -110,7 +110,7 @@ def adam(p, g, m, v, dim, l2, l2_rows, step_size, beta1, beta2, inverse_root, ep
 def adam_catch_up(p, m, v, dim, last, rows, whole, now, first, l2, sizes, beta1, beta2, roots, eps, lo, hi, out):
     """Take the pending steps of rows, without gradient, from ``last[r]`` to ``now``, one by one as a dense update does.
 
-    Once a step leaves a row's weights as they are, so do all that follow (their size shrinks by beta1), and only
+    When one step leaves a row's weights unchanged, so do all later ones (their size shrinks by beta1), and only
     the moments change. With decay (l2 > 0) every step counts.
 
     Args:

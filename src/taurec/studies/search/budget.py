@@ -58,11 +58,11 @@ def search(
     every grid point of the trained models enters :mod:`taurec.studies.search.halving`, after a forecast of the time of
     an epoch. Where the first round would not fit, a drawn half or quarter of the users takes part, then fewer settings
     are tried, then the slowest models are left out; ``notes`` says so. The winner is trained on the whole log in the
-    time that is left, and the runner-up after it if the winner came to its end. The model with the highest validation
+    time that is left, and the runner-up after it if the winner's training finished. The model with the highest validation
     value is chosen; then the models are evaluated once on the test part.
 
     The choice depends on the speed of the machine, so it may differ between two searches. The chosen run
-    (``chosen.run``) can be repeated to the same bits if its training came to its end.
+    (``chosen.run``) can be repeated to the same bits if its training finished.
 
     Args:
         source: as for :meth:`taurec.recommender.Recommender.fit`; it needs a validation part.
