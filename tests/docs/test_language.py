@@ -39,7 +39,7 @@ AVOID = {
     r"to be had": "available",
     r"stands? for itself": "represents itself",
     r"may be any": "all",
-    r"(?:one|once) an? (?:epoch|row|table|step|setting|entry|line|user|item|group|label)": "one per",
+    r"one an? (?:epoch|row|table|step|setting|entry|line|user|item|group|label)": "one per",
     r"people who": "users who",
     r"for want of": "without",
     r"save for": "except",
