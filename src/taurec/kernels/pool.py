@@ -1,4 +1,4 @@
-"""Threads for kernels that release the interpreter lock: asleep between calls, so that they do not fight torch's.
+"""Threads for kernels that release the interpreter lock; they sleep between calls and do not compete with torch's.
 
 Kernels are compiled for one thread and given a span of rows or items each. Which thread takes which span is
 left to chance (a busy core then holds nobody up), and no result depends on it. Unlike the threads of an

@@ -1,4 +1,4 @@
-"""A few users of a log: their history beside what models recommend to them."""
+"""A few users of a log: their history with the lists of models."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ def _logarithmic(axes: Any) -> None:
 
 
 def _inline(svg: str) -> str:
-    """matplotlib's file as an element of a page: in the page's text colour, with unique ids, as wide as its container."""
+    """matplotlib's file as an element of a page: in its text colour, with unique ids, as wide as its container."""
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL)  # it would style the page

@@ -1,4 +1,4 @@
-"""What a search within a given time finds."""
+"""The result of a search within a given time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many rows of a log look like chance, and how many sampled negatives are probably positives.
+"""Estimates of the share of random rows in a log, and of the share of sampled negatives that are probably positives.
 
 Both follow from the places of :mod:`taurec.studies.audit.log.crossfit`: rows and unseen pairs are two mixtures
 of the same two kinds of pairs, those that a user likes and those that mean nothing, in different shares.
@@ -35,7 +35,7 @@ _BINS = 100
 
 @dataclass(frozen=True)
 class Shares:
-    """The two estimates and what they rest on.
+    """The two estimates and their basis.
 
     Attributes:
         false_positives: share of the scored rows that cannot be distinguished from random items: an upper bound.
@@ -191,7 +191,7 @@ def _inside(place: NDArray[np.float64], edge: float) -> NDArray[np.bool_]:
 
 
 def _solve(head: NDArray[np.float64], least: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both shares from both densities, within [0, 1]; (1, nan) where the judge is blind."""
+    """Both shares from both densities, within [0, 1]; (1, nan) where the model is uninformative."""
     least = np.clip(least, 0.0, 1.0)
     gap = np.maximum(head - least, 1e-12)
     seeing = head > BLIND

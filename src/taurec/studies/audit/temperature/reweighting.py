@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Reweighting:
-    """What the log-mean-exp at one temperature does to the scores of each row (a user).
+    """The weights that the log-mean-exp at one temperature gives to the scores of each row (a user).
 
     Attributes:
         tau: the temperature, in score units.
