@@ -5,7 +5,7 @@
 The world is 2 M users, 1 M items and 20 M pairs; SL on matrix factorisation, 1,024 rows with 800 fresh negatives
 each, D 64, dropout on the user vector, L2 over the gathered rows. Every line is a process of its own. Users' rows
 are made to have missed the mean number of steps between two of a user's, U / B, before the clock starts: in the first
-steps of a run nothing would be owed. Before any time is printed, training with rows that come late is compared with
+steps of a run nothing would be owed. Before any time is printed, training with sparse tables is compared with
 training on whole tables: the same bits with negatives from the batch, closely with negatives for each row.
 
 The last line reckons an epoch of 100 M pairs over 1 M items and 10 M users on 16 cores from the times on one and two
@@ -35,7 +35,7 @@ from taurec.training.forecast import Sizes, memory
 from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve
 from taurec.training.records import EpochRecord
-from taurec.training.tables import LateTable
+from taurec.training.tables import SparseAdamTable
 from taurec.training.trainer import Trainer
 
 WORLD = {"users": 2_000_000, "items": 1_000_000, "pairs": 20_000_000}
@@ -105,15 +105,15 @@ def one(given: dict[str, Any], steps: int) -> dict[str, Any]:
     line |= {"time_ratio": round(told.step * 1e3 / measured["median_ms"], 2), "peak_mb": peak, "told_mb": told_memory}
     line |= {"memory_ratio": round(told_memory / peak, 2), "epoch_s": round(told.epoch)}
     tables = trainer.step.tables
-    return line | {"ways": tables.ways if tables else None, "valid_s": round(record.eval_seconds, 2)}
+    return line | {"ways": tables.updates if tables else None, "valid_s": round(record.eval_seconds, 2)}
 
 
 def _age(trainer: Trainer, gap: int) -> None:
-    """Let every row that comes late have moments, and owe this many steps."""
+    """Give every row of a sparse table moments and this many pending steps."""
     tables = trainer.step.tables
     assert tables is not None
     for table in (tables.user, tables.item):
-        if isinstance(table, LateTable):
+        if isinstance(table, SparseAdamTable):
             _, m, v = table._state
             m.fill(1e-4)
             v.fill(1e-8)
@@ -169,7 +169,7 @@ def main() -> None:
         return
     worst = check()
     if worst > 1:
-        sys.exit(f"late rows and whole tables differ: {worst:.2f} times what is allowed; no time is printed")
+        sys.exit(f"sparse and whole tables differ: {worst:.2f} times what is allowed; no time is printed")
     print(json.dumps({"case": "scale", "check": round(worst, 3), **machine.facts()}), flush=True)
     world: dict[int, float] = {}
     for name in given.only:

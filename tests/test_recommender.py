@@ -200,7 +200,7 @@ def test_a_run_is_not_repeated_on_other_data(tmp_path: Path) -> None:
     path.write_text("\n".join(["user,item", *rows]) + "\n")
     run = Recommender(model="popularity", source=str(path)).fit().run
     path.write_text("\n".join(["user,item", *rows[1:]]) + "\n")
-    with pytest.raises(DataError, match="not the log that this run was made from"):
+    with pytest.raises(DataError, match="not the log of this run"):
         Recommender.from_run(run).fit()
     assert Recommender.from_run(run).fit(str(path)).run.data_hash != run.data_hash
     assert Recommender.from_run(run.but(test=0.3)).fit().run.data_hash != run.data_hash

@@ -34,7 +34,7 @@ __all__ = ["Recommendations", "Recommender"]
 
 
 class Recommender:
-    """A model to be fitted to a log, or one that was.
+    """A model: fit it to a log, evaluate it, recommend with it, save it.
 
     Args:
         backbone, loss: names as in ``taurec list``; or ``model`` for a baseline such as ``"ease"``. Where a name is
@@ -42,18 +42,18 @@ class Recommender:
             the same holds for ``negatives`` and ``order``. A backbone is given by its class.
         settings: single values by part, ``{"loss": {"tau_neg": 0.1}}``; ``"auto"`` for a temperature has ``fit``
             find it on validation, see :mod:`taurec.training.auto_temperature`.
-        run: all settings at once, such as those of a saved ``run.json``, in place of the others.
+        run: all settings at once, such as those of a saved ``run.json``, instead of the others.
         fields: any other field of :class:`taurec.run.Run`, such as ``epochs``, ``lr`` or ``seed``.
 
     Attributes:
         run: every setting.
-        records: of the epochs; ``best`` is the chosen one.
+        records: one per epoch; ``best`` is that of the chosen epoch.
         notes: remarks of the last fit.
-        metrics: part -> metric -> value, as far as they were computed.
+        metrics: part -> metric -> value, of the evaluations so far.
         stopped_by: the signal that ended the last fit early, or 0.
-        finished: whether training came to its end.
-        kernels: which kernel each part of training ran.
-        fit_seconds: of the last fit, with its validation.
+        finished: whether training reached its last epoch or the end of its patience.
+        kernels: the kernel that ran, by part of training.
+        fit_seconds: seconds of the last fit, validation included.
 
     Example:
         >>> from taurec.data.planted import planted
@@ -119,14 +119,14 @@ class Recommender:
         Args:
             data: a named set, a path, a frame, a scipy matrix, :class:`Interactions`, or a
                 :class:`Split`; None takes the run's ``source``, which must still be the same data if
-                the run says which (``data_hash``). What is not split already is split
+                the run names it (``data_hash``). Data without given parts are split
                 by the run's ``split``, ``valid``, ``test`` and ``seed``.
             on_progress: called after each step and epoch with a :class:`Progress`.
             on_note: called with each remark of the trainer when it is made.
             resume: checkpoint file of a trained model, from which a run that was stopped or killed continues to the
                 same bits, see :meth:`taurec.training.trainer.Trainer.fit`; it may be deleted after the fit.
-            seconds: time limit of a trained model, which stops after the epoch in which it is over (the search for a
-                temperature counts); ``finished`` says whether training came to its end.
+            seconds: time limit of training, which stops after the epoch in which it is exceeded (the search for a
+                temperature is included); ``finished`` says whether training was complete.
             trackers: receive the run, every epoch and the end, see :mod:`taurec.tracking`.
         Raises: UsageError, DataError for data or settings; NonFiniteError if training diverges.
         """
@@ -135,8 +135,8 @@ class Recommender:
         found = data_hash(parts)
         if data is None and self.run.data_hash not in ("", found):
             raise DataError(
-                f"{source} is not the log that this run was made from: its data_hash is {found[:12]}..., that of the "
-                f"run {self.run.data_hash[:12]}...; fit({source!r}) learns from what is there now"
+                f"{source} is not the log of this run: its data_hash is {found[:12]}..., that of the "
+                f"run {self.run.data_hash[:12]}...; fit({source!r}) fits the log as it is now"
             )
         self._split, self._all = parts, None
         self.run = self.run.but(source=source, data_hash=found, split=parts.how)
@@ -236,7 +236,7 @@ class Recommender:
     ) -> Evaluation:
         """The same users ranked only from their history, as :meth:`recommend_from_history` would.
 
-        The difference to :meth:`evaluate` is what a person unknown to the model loses.
+        The difference to :meth:`evaluate` is the loss in accuracy for a user whom the model does not know.
         """
         before = self._before(part)
         folded = HistoryRanker(self.ranker, before.csr())
@@ -275,7 +275,7 @@ class Recommender:
         without: Iterable[object] | None = None,
         filter_seen: bool = True,
     ) -> Recommendations:
-        """The k best items for people the model does not know, from the items they have.
+        """The k best items for users whom the model does not know, from the items they have.
 
         Embedding models take the mean of the items' unit vectors as the user; baselines have their own formulas.
         ``items`` is one history, or a list of histories.
@@ -286,25 +286,25 @@ class Recommender:
         return recommend(HistoryRanker(self.ranker, matrix), people, names, k, self.items, filtered, only, without)
 
     def similar_items(self, item: object, k: int = 10) -> Recommendations:
-        """The k items whose vectors have the largest cosine with this item's, itself left out.
+        """The k items whose vectors have the largest cosine with the vector of this item, which is left out.
 
         Raises: UsageError for an unknown item, or a model that has no item vectors.
         """
         index = int(encode(self.items, [item], "item")[0])
         vectors = self.ranker.item_vectors()
         if vectors is None:
-            raise UsageError(f"{self.run.label} has no item vectors, so that it cannot say which items are similar")
+            raise UsageError(f"{self.run.label} has no item vectors, which similar items need")
         cosine = ScoresRanker(cosines(vectors, index)[None, :])
         return recommend(cosine, np.zeros(1, dtype=np.int64), [item], k, self.items, without=[item])
 
     def embeddings(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """[U, D] and [I, D]: the vectors whose dot product is the ranking score, in vocabulary order."""
         if not isinstance(self.ranker, EmbeddingRanker):
-            raise UsageError(f"{self.run.label} has no embeddings; it ranks by other means")
+            raise UsageError(f"{self.run.label} has no embeddings")
         return self.ranker.user, self.ranker.item
 
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:
-        """Write the model as one folder (see :mod:`taurec.saved`), whole or not at all."""
+        """Write the model as one folder (see :mod:`taurec.saved`), completely or not at all."""
         saved = SavedModel(self.run, self.ranker, self.split, self.metrics, self.records, self.kernels)
         write_folder(Path(folder), saved, overwrite)
         return Path(folder)

@@ -18,7 +18,7 @@ L2On = Literal["ego", "final", "hops"]
 DropoutOn = Literal["raw", "unit"]
 LrSchedule = Literal["constant", "linear", "cosine", "plateau"]
 _DIVIDES = frozenset({"reading", "split", "valid", "test", "seed"})
-"""Fields that decide the part of each pair."""
+"""Fields that determine the part of each interaction."""
 SplitHow = Literal["ratio", "leave-last-one", "time", "files", "none"]
 
 OF_TRAINED_MODELS = frozenset(
@@ -64,7 +64,7 @@ class Choice(BaseModel):
 
     @property
     def text(self) -> str:
-        """The entry as people write it: ``bsl(tau_pos=0.1, tau_neg=0.1)``."""
+        """The entry as text: ``bsl(tau_pos=0.1, tau_neg=0.1)``."""
         inner = ", ".join(f"{k}={v}" for k, v in self.settings.items())
         return f"{self.name}({inner})" if inner else self.name
 
@@ -77,7 +77,7 @@ class Run(BaseModel):
         reading: how a file is read: column names and format, as in :func:`taurec.data.readers.read_log`; empty for
             a named set.
         data_hash: SHA-256 over the vocabularies and the pairs of each part, filled in when the data is known.
-        split, valid, test: how the log is split, and the shares of validation and test.
+        split, valid, test: how the log is split, and the shares of the interactions for validation and test.
         model: a baseline; then the fields from ``backbone`` to ``kernel`` have no effect.
         backbone, loss, negatives, order: names with settings; ``order`` None takes user blocks for a
             loss that groups rows by user and shuffled pairs for all others.
@@ -86,7 +86,7 @@ class Run(BaseModel):
         train_score, rank_score: the score in training and in ranking: ``cosine``, ``dot``, or ``neg_sq_dist``, which is
             -|u - v|^2; the papers differ in them.
         epochs: maximum number of passes over the training pairs.
-        batch_size: observed pairs in a batch.
+        batch_size: interactions in a batch.
         lr: learning rate of Adam (betas .9 and .999, epsilon 1e-8).
         lr_schedule: how the learning rate falls over ``epochs``, see :mod:`taurec.training.schedule`.
         l2, l2_mode, l2_on: strength of the L2 term and its form, see :mod:`taurec.training.penalty`.
@@ -96,9 +96,9 @@ class Run(BaseModel):
             :mod:`taurec.training.clipping`; 0 for none.
         metric, patience, eval_every: validation metric that chooses the epoch; stop after ``patience``
             evaluations without a better one; evaluate every ``eval_every`` epochs.
-        seed: of every draw (split, initial values, order, negatives, dropout).
-        device, threads, kernel: where and how it is computed; ``threads`` 0 takes all cores.
-        found: for settings given as ``auto`` (``loss.tau=auto``), how their value was found; it has no effect.
+        seed: seed of every random draw (split, initial values, order, negatives, dropout).
+        device, threads, kernel: device, CPU threads (0 for all cores), and kernel of the computation.
+        found: how the value of each setting given as ``auto`` (``loss.tau=auto``) was found; it has no effect.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -138,7 +138,7 @@ class Run(BaseModel):
 
     @classmethod
     def of(cls, **fields: Any) -> Run:
-        """A checked run; a wrong key or value is a :class:`UsageError` that says what is accepted.
+        """A checked run; a wrong key or value raises :class:`UsageError` with what is accepted.
 
         >>> Run.of(lr=0)
         Traceback (most recent call last):
@@ -177,7 +177,7 @@ class Run(BaseModel):
     def from_document(cls, content: Mapping[str, Any]) -> Run:
         """The run of the fields of a ``run.json``; earlier spellings (:data:`RENAMED`) are read with a warning.
 
-        No code is imported, whatever the names are.
+        No code is imported.
         """
         fields = {k: v for k, v in content.items() if k not in ("taurec", "kernels")}
         for old in RENAMED.keys() & fields.keys():

@@ -1,7 +1,7 @@
 """A saved model: one folder with weights, run, metrics, vocabularies and interactions. No pickle.
 
 ================== ==========================================================================
-file               what
+file               content
 ================== ==========================================================================
 model.safetensors  the arrays of the ranker
 run.json           every setting, from which the run can be repeated; the version that wrote it
@@ -48,12 +48,12 @@ Document = dict[str, Any]
 
 
 def _from_1(content: Document) -> Document:
-    """Format 2 also has choices from outside the package, with a ``version``; format 1 had none, so nothing changes."""
+    """Format 2 added choices from outside the package, with a ``version``; format 1 has none, so nothing changes."""
     return content
 
 
 CONVERTERS: Mapping[int, Callable[[Document], Document]] = {1: _from_1}
-"""Format N -> the function that makes ``run.json`` of format N into that of N + 1."""
+"""Format N -> the function that converts ``run.json`` from format N to N + 1."""
 
 
 @dataclass
@@ -73,23 +73,22 @@ def check_writable(folder: Path, overwrite: bool = False) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not overwrite:
             raise UsageError(
-                f"{folder} exists already and nothing in it is touched; "
-                f"give another --out, or --overwrite to replace it"
+                f"{folder} exists already and is not changed; give another --out, or --overwrite to replace it"
             )
         if not folder.is_dir() or not (folder / "run.json").exists():
             raise UsageError(f"{folder} is not a saved run, so --overwrite does not replace it; give another --out")
     parent = folder.resolve().parent
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        probe = parent / f".{folder.name}.probe-{os.getpid()}"
-        probe.mkdir()
-        probe.rmdir()
+        trial = parent / f".{folder.name}.probe-{os.getpid()}"
+        trial.mkdir()
+        trial.rmdir()
     except OSError as error:
         raise ResourceError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
 
 
 def write_folder(folder: Path, model: SavedModel, overwrite: bool = False) -> None:
-    """Write the folder whole or not at all: into a new folder next to it, which is then renamed."""
+    """Write the folder completely or not at all: to a temporary folder, then renamed."""
     check_writable(folder, overwrite)
     folder = folder.resolve()
     work = folder.parent / f".{folder.name}.tmp-{os.getpid()}"
@@ -114,7 +113,7 @@ def write_folder(folder: Path, model: SavedModel, overwrite: bool = False) -> No
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(work, ignore_errors=True)
-        raise ResourceError(f"{folder}: could not be written ({error.strerror}); nothing was left behind") from None
+        raise ResourceError(f"{folder}: could not be written ({error.strerror}); no partial folder is left") from None
 
 
 def read_folder(folder: Path, plugins: Sequence[type[Baseline]] = ()) -> SavedModel:
@@ -177,7 +176,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def read_document(path: Path) -> Document:
-    """The content of a ``run.json``, converted from the format that wrote it to the present one.
+    """The content of a ``run.json``, converted from the format of its version to the current one.
 
     Raises: ArtefactError for a file that cannot be read or is of a newer format.
     """
@@ -206,7 +205,7 @@ def _run(content: Document, path: Path) -> Run:
 
 
 def _ranker_class(run: Run, plugins: Sequence[type[Baseline]], folder: Path) -> type[Ranker]:
-    """The class that ranks: two tables of a trained model, or a baseline; it is not imported."""
+    """The class of the ranker: two tables for a trained model, or a baseline. No module is imported."""
     model = run.model
     if model is None:
         return RANKERS[run.rank_score]
@@ -231,7 +230,7 @@ def _flat(record: EpochRecord) -> dict[str, Any]:
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:
-    """One line for each epoch under a line of names; a value that an epoch does not have is empty."""
+    """One line per epoch under a line of names; a value missing in an epoch is empty."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
     writer.writeheader()

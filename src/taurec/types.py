@@ -1,4 +1,4 @@
-"""What passes between the parts: a batch, its negatives, embeddings, the sizes of a step."""
+"""Types that the parts exchange: a batch, its negatives, embeddings, the sizes of a step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class StepShape:
-    """What one step reads of the items, from sizes alone; declared before anything is drawn.
+    """The item rows and scores that a step needs, from sizes alone; declared before anything is drawn.
 
     Attributes:
         columns: N, negatives of a row.
@@ -32,7 +32,7 @@ class Negatives(Protocol):
     """The negatives of a batch of B rows: N scores for each row.
 
     How they are laid out (ids for each row, ids that all rows share, the batch's own items, the catalogue, vectors)
-    is known to the class alone; see :mod:`taurec.sampling.layouts` for the classes and a base class with defaults.
+    is known only to the class; see :mod:`taurec.sampling.layouts` for the classes and a base class with defaults.
 
     Attributes:
         absent: [B, N] bool, True where a row has no such negative; its score becomes -inf. A coalesced sparse tensor
@@ -58,11 +58,11 @@ class Negatives(Protocol):
         ...
 
     def at(self, places: Tensor) -> Negatives:
-        """The same with every drawn id replaced by its place [M] in a smaller item table."""
+        """The same with every drawn id replaced by its position [M] in a smaller item table."""
         ...
 
     def rows_needed(self, item: Tensor, n_items: int) -> Tensor | None:
-        """Ids of all items whose final vectors the scores look at, repeats allowed; None where they may be any.
+        """Ids of all items whose final vectors the scores read, repeats allowed; None for all items.
 
         Args:
             item: [B] the positives, which come first in the result; :meth:`drawn` ids follow.
@@ -70,7 +70,7 @@ class Negatives(Protocol):
         ...
 
     def narrow(self, item: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
-        """The item table that is scored, and the positives' places in it: fewer rows where only some are looked at."""
+        """The item table that is scored, and the positions of the positives in it; it has only the rows needed."""
         ...
 
     def scores(
@@ -86,15 +86,15 @@ class Negatives(Protocol):
         ...
 
     def with_vectors(self, change: Callable[[Tensor], Tensor]) -> Negatives:
-        """The same with vectors that are no rows of the item table changed as the item table is (to length 1, say)."""
+        """The same with ``change``, such as scaling to length 1, applied to vectors that are not in the item table."""
         ...
 
     def columns(self, item: Tensor) -> Tensor | None:
-        """[N, D] the vectors that all rows are scored against; None where each row has its own."""
+        """[N, D] the vectors with which all rows are scored; None where each row has its own."""
         ...
 
     def streams(self, rows: int) -> bool:
-        """Whether the scores of this many rows are better reduced in tiles than held."""
+        """Whether the scores of this many rows should be reduced in tiles instead of held."""
         ...
 
     def scored_by(self, user: Tensor, item: Tensor, kernel: str, rows: int, d_item: Tensor | None = None) -> str:
@@ -121,7 +121,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """What a backbone yields.
+    """The vectors that a backbone computes.
 
     Attributes:
         user, item: [U, D], [I, D] final vectors, which are scored.

@@ -57,7 +57,7 @@ def test_a_page_with_the_command_that_repeats_it(audit, log_csv: Path, tmp_path:
     [
         (["--taus", "0.1,x"], "'x' is not a number; write for example --taus 0.05,0.1,0.2"),
         (["--taus", "0"], "must be a finite number above 0"),
-        (["--loss", "bpr"], "loss 'bpr' has no temperature; say which to look at (--taus"),
+        (["--loss", "bpr"], "loss 'bpr' has no temperature; name those to audit (--taus"),
         (["--html", "t.txt"], "cannot tell the format from '.txt'"),
         (["--out", "t.txt"], "cannot tell the format from '.txt'"),
         (["--users", "0"], "at least 1 user"),

@@ -73,7 +73,7 @@ def test_data_that_come_divided_are_not_split_another_way(run, log_csv, tmp_path
     ):
         code, _, err = run(*command)
         assert code == 2
-        assert "comes divided into training and test" in err
+        assert "has given training and test parts" in err
     assert not (tmp_path / "again").exists()
 
 

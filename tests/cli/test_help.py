@@ -56,3 +56,37 @@ def test_the_backbones_in_help_are_those_of_the_registry():
     from taurec.cli import options
 
     assert tuple(BACKBONES) == options.BACKBONES
+
+
+def test_the_help_of_train_fits_two_screens(run):
+    _, out, _ = run("train", "--help")
+    assert len(out.splitlines()) <= 100
+    for group in ("Model", "Training", "Split, seed and device", "Output", "Your files"):
+        assert f"─ {group} ─" in out, group
+
+
+@pytest.mark.parametrize("name", ["batch_size", "epochs", "metric", "patience", "split", "seed", "device", "threads"])
+def test_a_default_in_help_is_that_of_a_run(name):
+    from taurec.cli.options import field
+    from taurec.run import Run
+
+    assert field(name).help.endswith(rf"\[default: {Run.model_fields[name].default}]")
+
+
+def test_the_default_in_help_of_a_setting_that_the_loss_chooses():
+    from taurec.cli.options import field
+    from taurec.training.presets import resolve
+
+    run = resolve(loss="sl")
+    for name, value in (("lr", f"{run.lr:g}"), ("l2", f"{run.l2:g}")):
+        assert field(name).help.endswith(f"the loss's, {value} for sl]")
+    assert run.negatives.settings["n"] == 256
+    assert "uniform:256 for sl" in field("negatives").help
+    assert (run.backbone.name, run.order.name) == ("mf", "shuffled")
+
+
+def test_the_default_metrics_in_help(run):
+    from taurec.evaluation.metrics import DEFAULT_METRICS
+
+    out = " ".join(run("evaluate", "--help")[1].replace("│", " ").split())
+    assert f"default: {', '.join(m.removesuffix('@20') for m in DEFAULT_METRICS)}, all at 20]" in out

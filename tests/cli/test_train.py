@@ -71,7 +71,7 @@ def test_a_finished_run_is_not_run_again_and_another_is_refused(run, log_csv, tm
     before = (folder / "model.safetensors").read_bytes()
     code, out, err = run(*same)
     assert code == 0
-    assert "holds this very run already" in err
+    assert "already holds this run, finished" in err
     assert "epoch 1/2" not in err
     assert "Saved to" in out
     code, _, err = run(*same, "--seed", "1")
@@ -90,7 +90,7 @@ def test_the_same_settings_on_other_data_are_refused(run, log_csv, tmp_path):
     path.write_text(log_csv.read_text() + "u00,i01,1000000000\n")
     code, _, err = run(*same)
     assert code == 2
-    assert "exists already and nothing in it is touched" in err
+    assert "exists already and is not changed" in err
 
 
 @pytest.mark.parametrize("option", ["--metrics", "--metric"])

@@ -21,7 +21,7 @@ from taurec.kernels.catalogue import reference as tiles
 from taurec.losses import LOSSES
 from taurec.losses.reduction import RowReduce
 from taurec.scoring import batch_scores as BATCH
-from taurec.training.plain import Taken
+from taurec.training.plain import StepInput
 from taurec.training.presets import resolve
 from taurec.training.trainer import Trainer
 
@@ -249,7 +249,9 @@ def test_a_training_step_is_that_of_the_scores_held_whole(loss, negatives, monke
         called = []
         monkeypatch.setattr("taurec.training.step.batch_scores", lambda *a, _c=called: _c.append(a) or BATCH(*a))
         monkeypatch.setattr(trainer.step.optimizer, "step", lambda *decay: None)
-        monkeypatch.setattr(trainer.step, "_take", Taken)  # whole tables: their gradients are what is compared
+        monkeypatch.setattr(
+            trainer.step, "_step_input", StepInput
+        )  # whole tables: their gradients are what is compared
         value = trainer.step(next(iter(trainer.batches(1))), 1, 1)
         assert bool(called) == (kernel == "torch")
         outcome.append([torch.tensor(value), *(p.grad for p in trainer.backbone.parameters())])

@@ -119,5 +119,5 @@ def test_a_forecast_has_a_tier() -> None:
 
 
 def test_a_set_that_is_not_divided_has_no_rows() -> None:
-    with pytest.raises(UsageError, match="debian does not come divided"):
+    with pytest.raises(UsageError, match="debian has no given training and test parts"):
         parts_of(Recipe("debian", {"loss": "sl"}, claim="none"), "paper")

@@ -86,7 +86,7 @@ def test_the_found_run_is_the_run_with_that_number() -> None:
     tau = auto.run.loss.settings["tau"]
     assert isinstance(tau, float)
     assert auto.run.found == {"loss.tau": auto.notes[0]}
-    assert f"loss.tau {tau:g} found on validation by probes of 2 epochs (ndcg@20 at" in auto.notes[0]
+    assert f"loss.tau {tau:g} found on validation by trials of 2 epochs (ndcg@20 at" in auto.notes[0]
     assert notes[-1] == auto.notes[0]
     plain = Recommender("mf", "sl", **{**FIELDS, "settings": {"loss": {"tau": tau}, "backbone": {"dim": 8}}}).fit(PARTS)
     assert np.array_equal(auto.embeddings()[1], plain.embeddings()[1])
@@ -146,7 +146,7 @@ def test_without_a_validation_part_one_is_cut_for_the_probes_alone() -> None:
     everything = PARTS.train.union(PARTS.valid).union(PARTS.test)
     notes: list[str] = []
     model = Recommender("mf", "sl", split="none", **FIELDS).fit(everything, on_note=notes.append)
-    assert "no validation part, so probes are judged on" in notes[0]
+    assert "no validation part, so trials are evaluated on" in notes[0]
     assert len(model.split.train) == len(everything)
     assert len(model.records) == 2
     run = Recommender("mf", "sl", seed=3, **FIELDS).run
@@ -155,7 +155,7 @@ def test_without_a_validation_part_one_is_cut_for_the_probes_alone() -> None:
 
 
 def test_too_few_pairs_to_judge_on() -> None:
-    with pytest.raises(UsageError, match="no user has enough training pairs to cut one off; give a number"):
+    with pytest.raises(UsageError, match="no user has enough training pairs to hold one out; give a number"):
         Recommender("mf", "sl", split="none", **FIELDS).fit(Interactions.from_pairs([0, 1, 1], [0, 0, 1]))
     with pytest.raises(UsageError, match="no setting of sl is auto"):
         find_temperature(resolve(loss="sl"), PARTS.train, PARTS.valid)

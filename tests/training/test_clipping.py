@@ -13,9 +13,9 @@ from taurec.data.planted import planted
 from taurec.kernels.unit_rows import unit_rows
 from taurec.training import plain, step
 from taurec.training.clipping import clip
-from taurec.training.plain import Ways
+from taurec.training.plain import TableUpdates
 from taurec.training.presets import resolve
-from taurec.training.tables import UnitTable
+from taurec.training.tables import UnitAdamTable
 from taurec.training.trainer import Trainer
 
 compiled = pytest.mark.skipif(kernels.available()["numba"] != "ok", reason="numba does not work here")
@@ -49,7 +49,7 @@ def test_a_unit_table_is_measured_as_its_rows(dim) -> None:
     t = torch.Generator().manual_seed(dim)
     w = torch.randn((700, dim), generator=t)
     w[3] = 0
-    table = UnitTable(w.clone(), torch.zeros_like(w), torch.zeros_like(w), lr=0.1)
+    table = UnitAdamTable(w.clone(), torch.zeros_like(w), torch.zeros_like(w), lr=0.1)
     table.gradient.copy_(torch.randn(w.shape, generator=t))
     exact = w.double().requires_grad_()
     (unit_rows(exact) * table.gradient).sum().backward()
@@ -58,26 +58,26 @@ def test_a_unit_table_is_measured_as_its_rows(dim) -> None:
     assert not math.isfinite(table.squared_norm())
 
 
-def fitted(monkeypatch, ways: Ways | None, **fields) -> tuple[list[np.ndarray], list[float], Ways]:
+def fitted(monkeypatch, ways: TableUpdates | None, **fields) -> tuple[list[np.ndarray], list[float], TableUpdates]:
     lengths: list[float] = []
     with monkeypatch.context() as patch:
         patch.setattr(step, "clip", lambda *given: lengths.append(clip(*given)))
         if ways is not None:
-            patch.setattr(plain, "ways", lambda *shapes: ways)
+            patch.setattr(plain, "table_updates", lambda *shapes: ways)
         t = Trainer(resolve(settings=INIT, **{**MF, **fields}), LOG)
         trained = t.fit()
-    return [trained.ranker.user, trained.ranker.item], lengths, t.step.tables.ways
+    return [trained.ranker.user, trained.ranker.item], lengths, t.step.tables.updates
 
 
 @compiled
 @pytest.mark.parametrize("l2", [{}, {"l2": 1e-11, "l2_mode": "tables"}, {"l2": 1e-3, "l2_mode": "gathered"}])
-@pytest.mark.parametrize(("negatives", "item"), [("uniform:80", "unit"), ("in-batch", "late")])
+@pytest.mark.parametrize(("negatives", "item"), [("uniform:80", "unit"), ("in-batch", "sparse")])
 def test_all_ways_measure_and_scale_alike(negatives, item, l2, monkeypatch) -> None:
     fields = {"negatives": negatives, **l2, "batch_size": 32 if item == "unit" else 16}
     mine, lengths, took = fitted(monkeypatch, None, **fields)
-    whole, expected, _ = fitted(monkeypatch, Ways("whole", "whole"), **fields)
+    whole, expected, _ = fitted(monkeypatch, TableUpdates("whole", "whole"), **fields)
     free, _, _ = fitted(monkeypatch, None, **fields | {"clip_norm": 0.0})
-    assert took == ("late", item)
+    assert took == ("sparse", item)
     assert max(lengths) > 1
     assert lengths == pytest.approx(expected, rel=1e-3)
     for a, b, c in zip(mine, whole, free, strict=True):

@@ -10,7 +10,7 @@ import torch
 from taurec.data.planted import planted
 from taurec.errors import UsageError
 from taurec.run import Run
-from taurec.training.plain import Taken
+from taurec.training.plain import StepInput
 from taurec.training.presets import resolve
 from taurec.training.step import Step
 from taurec.training.trainer import Trainer
@@ -52,15 +52,15 @@ def test_cosine_is_half_way_down_in_the_middle(monkeypatch):
 def test_late_and_whole_tables_take_the_same_steps(monkeypatch):
     """A row that owes steps takes each at the rate that step had."""
     found = []
-    for ways in ("late", "whole"):
+    for ways in ("sparse", "whole"):
         run = resolve(loss="sl", negatives="in-batch", epochs=4, lr=0.05, lr_schedule="linear", batch_size=8)
         trainer = Trainer(run, LOG)
         if ways == "whole":
-            monkeypatch.setattr(trainer.step, "_take", Taken)
+            monkeypatch.setattr(trainer.step, "_step_input", StepInput)
         trainer.fit()
         found.append([p.detach().clone() for p in trainer.backbone.parameters()])
-    for late, whole in zip(*found, strict=True):
-        torch.testing.assert_close(late, whole, rtol=1e-5, atol=1e-6)
+    for sparse, whole in zip(*found, strict=True):
+        torch.testing.assert_close(sparse, whole, rtol=1e-5, atol=1e-6)
 
 
 def test_an_unknown_schedule_is_refused():

@@ -8,7 +8,7 @@ import torch
 from taurec import kernels
 from taurec.kernels.adam import adam_step
 from taurec.kernels.unit_rows import unit_rows
-from taurec.training.tables import LateTable, UnitTable
+from taurec.training.tables import SparseAdamTable, UnitAdamTable
 
 pytestmark = pytest.mark.skipif(kernels.available()["numba"] != "ok", reason="numba does not work here")
 
@@ -24,7 +24,7 @@ def test_rows_that_come_late_have_the_bits_of_the_whole_walk(rows: int, dim: int
     t = torch.Generator().manual_seed(rows)
     scale = 10.0 ** (dim % 4 - 2)
     late, whole = state(rows, dim, 1, scale), state(rows, dim, 1, scale)
-    table = LateTable(*late, lr=0.01, weight_decay=decay)
+    table = SparseAdamTable(*late, lr=0.01, weight_decay=decay)
     for step in range(1, 900):
         # bursts and long breaks, in which some rows come to rest
         ids = torch.randint(0, rows, (4 if step % 300 < 40 else int(step % 97 == 0),), generator=t)
@@ -47,7 +47,7 @@ def test_rows_that_come_late_have_the_bits_of_the_whole_walk(rows: int, dim: int
 def test_a_row_never_touched_stays() -> None:
     w, m, v = state(3, 4, 0)
     before = w.clone()
-    table = LateTable(w, m, v, lr=0.1)
+    table = SparseAdamTable(w, m, v, lr=0.1)
     for _ in range(3):
         leaf, _ = table.take(torch.tensor([1]))
         leaf.grad = torch.ones_like(leaf)
@@ -72,7 +72,7 @@ def test_the_unit_table_takes_the_steps_of_autograd(dim: int, counted: bool) -> 
     t = torch.Generator().manual_seed(dim)
     rows, l2 = 37, 0.02
     mine = state(rows, dim, 2)
-    table = UnitTable(*mine, lr=0.01, weight_decay=0.0 if counted else l2)
+    table = UnitAdamTable(*mine, lr=0.01, weight_decay=0.0 if counted else l2)
     exact, plain = (torch.nn.Parameter(state(rows, dim, 2)[0].to(d)) for d in (torch.float64, torch.float32))
     optimisers = [torch.optim.Adam([p], lr=0.01) for p in (exact, plain)]
     for _ in range(12):
@@ -93,7 +93,7 @@ def test_the_unit_table_takes_the_steps_of_autograd(dim: int, counted: bool) -> 
 
 def test_a_gradient_that_is_not_finite_is_told_and_moves_nothing_near() -> None:
     w, m, v = state(40, 8, 3)
-    table, before = UnitTable(w, m, v, lr=0.1), w.clone()
+    table, before = UnitAdamTable(w, m, v, lr=0.1), w.clone()
     table.gradient.fill_(1.0)
     table.gradient[5, 3] = torch.nan
     assert not table.move()
@@ -109,7 +109,7 @@ def test_bits_do_not_depend_on_threads() -> None:
             torch.set_num_threads(n)
             t = torch.Generator().manual_seed(4)
             late, whole = state(5000, 70, 5), state(9000, 70, 6)
-            a, b = LateTable(*late, lr=0.01), UnitTable(*whole, lr=0.01)
+            a, b = SparseAdamTable(*late, lr=0.01), UnitAdamTable(*whole, lr=0.01)
             for _ in range(3):
                 leaf, _ = a.take(torch.randint(0, 5000, (1500,), generator=t))
                 leaf.grad = torch.randn(leaf.shape, generator=t)

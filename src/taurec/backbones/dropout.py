@@ -23,7 +23,7 @@ def keep_scale(rate: float, stream: int, step: int, rows: int, columns: int = 1)
     """[rows, columns] float32: 0 with probability ``rate``, else 1 / (1 - rate).
 
     Row r, column c of step s takes the draw (r, s * columns + c) of the stream, so a mask can be
-    made again without the masks before it.
+    reproduced without the masks before it.
 
     >>> keep_scale(0.5, 7, step=3, rows=2, columns=4).tolist()
     [[0.0, 0.0, 2.0, 2.0], [0.0, 2.0, 0.0, 2.0]]

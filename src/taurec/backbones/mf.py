@@ -8,7 +8,7 @@ from taurec.types import Embeddings
 
 
 class MF(Backbone):
-    """One free vector a user and one an item.
+    """One free vector for each user and each item.
 
     With cosine scores the initial scale acts as a learning rate (the gradient of a raw vector goes
     with 1 / its length), so ``init`` and the learning rate belong together: the BSL authors use

@@ -1,4 +1,4 @@
-"""SimpleX: a user is partly a vector of their own and partly the items of their history."""
+"""SimpleX: a user is the sum of a trained vector and a vector of the items of their history."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from taurec.types import Embeddings
 
 Aggregator = Literal["mean", "user_attention", "self_attention"]
 PAIRS_AT_ONCE = 1 << 17
-"""Pairs of users and items of their histories that are worked on together where all users are asked for."""
+"""Number of pairs of a user and a history item in a block where all users are computed."""
 
 
 class SimpleX(Backbone):
-    """The user side of SimpleX (Mao et al. 2021): the user's vector and what their history comes to.
+    """The user side of SimpleX (Mao et al. 2021): the user's vector plus a weighted sum of their history.
 
         h_u = gamma e_u + (1 - gamma) V a_u,        a_u = sum_{i in H_u} w_ui q_i
 
@@ -31,8 +31,8 @@ class SimpleX(Backbone):
         user_attention   w_ui = softmax over H_u of <tanh(K q_i + b), e_u>
         self_attention   w_ui = softmax over H_u of <tanh(K q_i + b), c>
 
-    With ``padded`` the sum of either softmax also has a 1 for each place by which the history is shorter than the
-    longest of all, so that a short history weighs less than a long one:
+    With ``padded`` the sum of either softmax also has a 1 for each item that the history has less than the longest of
+    all, so that a short history weighs less than a long one:
 
         w_ui = exp(x_ui) / (sum_{j in H_u} exp(x_uj) + max(0, L - |H_u|))
 
@@ -52,7 +52,7 @@ class SimpleX(Backbone):
         dim: width of the vectors.
         gamma: weight of the user's own vector, 0..1.
         aggregator: how a history becomes a vector, see above.
-        shared: whether the q_i are the item table itself, or a table of their own.
+        shared: whether the q_i are the item table itself, or a separate table.
         padded: see above; L is the longest history of a training row, so one less than the longest of a user.
         biases: whether scores have biases, see above; such a backbone takes ``dot`` scores and no other.
         init: of the tables; the authors draw `normal:0.0001`, which goes with a rate of 1e-4 to 1e-3. V, K and c are

@@ -1,4 +1,4 @@
-"""The commands, put together: those of the studies from their registry, the others by name."""
+"""The command line: the commands of the studies from their registry, and the others by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from taurec.studies import STUDIES, study
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 GROUPS = {
-    "audit": "What your log and your models are like: noise, fairness, temperature.",
+    "audit": "Examine a log and its models: noise, fairness, temperature.",
     "data": "Check a log, or split it into files.",
 }
 """Help of the commands that have subcommands in :data:`taurec.studies.STUDIES`."""
@@ -33,16 +33,16 @@ def root(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Recommendation with the softmax family of losses (SL, BSL, MML), honestly evaluated."""
+    """Recommendation with the softmax family of losses (SL, BSL, MML) and baselines, evaluated on held-out data."""
 
 
 def build() -> typer.Typer:
     """The command line with every study that is registered now."""
     app = typer.Typer(
         name="taurec",
-        help="Recommendation with the softmax family of losses (SL, BSL, MML), honestly evaluated.",
-        epilog="First steps: taurec train, then taurec recommend DIR --like ITEM. Sets, losses and the rest: "
-        "taurec list.",
+        help=root.__doc__,
+        epilog="First steps: taurec train, then taurec recommend DIR --like ITEM. taurec list shows the data "
+        "sets, losses and all other choices.",
         pretty_exceptions_enable=False,
         add_completion=False,
         context_settings=_SETTINGS,

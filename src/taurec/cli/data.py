@@ -1,4 +1,4 @@
-"""``taurec data split``: cut a log into the files of its parts."""
+"""``taurec data split``: write the parts of a log to files."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ HOWS = ("ratio", "leave-last-one", "time")
 def split(
     source: o.Source,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the parts.")],
-    how: Annotated[str, typer.Option(help="ratio, leave-last-one or time.")] = "ratio",
-    valid: Annotated[float, typer.Option(help="Share of the pairs for validation.")] = 0.1,
-    test: Annotated[float, typer.Option(help="Share of the pairs for test.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Seed of the random choice.")] = 0,
-    as_format: Annotated[str, typer.Option("--as", metavar="FORMAT", help="parquet, tsv or csv.")] = "parquet",
+    how: Annotated[str, typer.Option(help="How to split: ratio, leave-last-one or time.")] = "ratio",
+    valid: Annotated[float, typer.Option(help="Share of the interactions for validation.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of the interactions for test.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Seed of the random split.")] = 0,
+    as_format: Annotated[
+        str, typer.Option("--as", metavar="FORMAT", help="Format of the files: parquet, tsv or csv.")
+    ] = "parquet",
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     *,
     reading: Reading,
 ) -> None:
-    """Cut a log into train, valid and test files with raw ids, which taurec train DIR reads again."""
+    """Split a log into train, valid and test files with raw ids, which taurec train DIR can read."""
     from taurec.cli.output import Output
     from taurec.data.source import open_source
     from taurec.data.split import split as cut
@@ -44,12 +46,12 @@ def split(
     targets = {name: out / f"{name}.{as_format}" for name in ("train", "valid", "test")}
     there = [path for path in targets.values() if path.exists()]
     if there:
-        raise UsageError(f"{there[0]} exists already and is not touched; give another --out")
+        raise UsageError(f"{there[0]} exists already and is not replaced; give another --out")
     opened = open_source(source, **reading)
     for note in opened.notes:
         output.note(note)
     if opened.given and how != "ratio":
-        raise UsageError(f"{opened.name} comes divided into training and test; it cannot be split by {how!r}")
+        raise UsageError(f"{opened.name} has given training and test parts; it cannot be split by {how!r}")
     parts = opened.split(valid, seed) if opened.given else cut(opened.log, how, valid=valid, test=test, seed=seed)  # type: ignore[arg-type]
     written = {}
     for name, path in targets.items():

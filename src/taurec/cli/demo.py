@@ -1,4 +1,4 @@
-"""``taurec demo``: the main job on the built-in log, for a new user."""
+"""``taurec demo``: compare models on the built-in log, and recommend with the best."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ K = 6
 
 
 def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the best model is saved.")] = Path("demo-run"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the best model.")] = Path("demo-run"),
     quiet: o.Quiet = False,
 ) -> None:
-    """Compare models on the built-in log, and see what the best one suggests.
+    """Compare models on the built-in log, and show recommendations of the best one.
 
-    The log says which binary packages each Debian source package depends on or recommends.
+    In the log, users are Debian source packages and items the binary packages they depend on or recommend.
     """
     from taurec.cli.output import Output, progress_line
     from taurec.cli.runner import show
@@ -49,11 +49,11 @@ def demo(
         found = compare("debian", MODELS, metrics=METRICS, fields=FIELDS, tune="baselines", on_progress=say)
     show(found, output)
     model = found.chosen
-    output.say(f"\nBest on validation, so used from here on: {model.run.label}. Its suggestions for")
+    output.say(f"\nBest on validation, so used from here on: {model.run.label}. Its recommendations for")
     output.say("users who have these packages:\n")
     for name, history in HISTORIES.items():
         output.say(f"  {name}: {', '.join(history)}")
-        output.say(textwrap.fill(_suggestions(model, history), 78, initial_indent="    -> ", subsequent_indent=" " * 7))
+        output.say(textwrap.fill(_recommended(model, history), 78, initial_indent="    -> ", subsequent_indent=" " * 7))
         output.say()
     folder = model.save(out, overwrite=True)
     output.say(f"The model is in {folder}. Next:")
@@ -65,5 +65,5 @@ def demo(
     output.say("(taurec is .venv/bin/taurec if you came here by `make demo`.)")
 
 
-def _suggestions(model: Recommender, history: tuple[str, ...]) -> str:
+def _recommended(model: Recommender, history: tuple[str, ...]) -> str:
     return ", ".join(model.recommend_from_history(history, K).item)

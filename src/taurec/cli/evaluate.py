@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 def evaluate(
     folder: o.Folder,
-    part: Annotated[str, typer.Option(help="test or valid.")] = "test",
+    part: Annotated[str, typer.Option(help="Part to evaluate on: test or valid.")] = "test",
     metrics: o.Metrics = None,
     from_history: Annotated[
         bool,
-        typer.Option(help="Also rank every user from their items alone, as for users that the model does not know."),
+        typer.Option(help="Also evaluate with every user ranked from their items alone, like an unknown user."),
     ] = True,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Evaluate a saved model; the values are kept in its metrics.json."""
+    """Evaluate a saved model; the values are saved in its metrics.json."""
     from taurec.cli.output import Output
     from taurec.evaluation.metrics import DEFAULT_METRICS, parse_all
     from taurec.evaluation.significance import bootstrap_all
@@ -65,11 +65,11 @@ def evaluate(
     output.say()
     output.say(f"{count(result.n_left_out, 'user')} without {part} items left out of the means.")
     if result.n_cold:
-        output.say(f"{count(result.n_cold, 'user')} without a training item: ranked by what the model has for them.")
+        output.say(f"{count(result.n_cold, 'user')} without a training item: ranked without a history.")
     if folded:
         output.say(
-            "from history: the same users ranked from their items alone; the gap is what a user loses whom the model "
-            "does not know."
+            "from history: the same users ranked from their items alone. The gap is the loss in accuracy for a user "
+            "whom the model does not know."
         )
 
 

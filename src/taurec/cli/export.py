@@ -1,4 +1,4 @@
-"""The lists of every user in one file, block by block, so that memory does not grow with the number of users."""
+"""Writes the lists of all users to one file in blocks, so that memory does not grow with the number of users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turn exceptions into one line on stderr and an exit code; the only place that does."""
+"""Turns exceptions into one line on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _code_and_text(error: BaseException) -> tuple[int, str]:
 
 
 def _usage_text(error: BaseException) -> str:
-    """A usage error of typer in the form of our own errors."""
+    """The text of a usage error of typer, in the form of TauRec's errors."""
     context = getattr(error, "ctx", None)
     near = getattr(error, "possibilities", None)
     option = getattr(error, "option_name", None)
@@ -106,7 +106,7 @@ def _without_debug(argv: Sequence[str]) -> tuple[list[str], bool]:
 
 
 def _pipe_closed() -> int:
-    """The reader, such as ``head``, is gone: end quietly, and keep a later flush from raising."""
+    """End quietly when the reader, such as ``head``, has closed the pipe; a later flush must not raise."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

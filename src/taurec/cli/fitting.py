@@ -1,4 +1,4 @@
-"""Fitting one model for a command, with live progress and a clean end after a signal."""
+"""Fit one model for a command, with live progress and a clean end after a signal."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def leave_if_stopped(model: Recommender, saved: Path | None, output: Output) -> 
         return
     where = f"saved to {saved}" if saved else "nothing was saved, as there is no --out"
     if saved is not None and checkpoint_of(saved).exists():
-        where += "; the same command with --overwrite goes on from there"
+        where += "; the same command with --overwrite continues from there"
     epochs = len(model.records)
     output.note(f"warning: stopped by a signal after {count(epochs, 'whole epoch')}; {where}")
     raise Stopped(model.stopped_by)

@@ -49,7 +49,7 @@ def list_entries(
     output = Output(as_json)
     output.document([vars(entry) for entry in found])
     settings = any(entry.settings for entry in found)
-    columns = [kind, *(["settings"] if settings else []), "what it is"]
+    columns = [kind, *(["settings"] if settings else []), "description"]
     rows = [[e.name, *([_settings_text(e)] if settings else []), e.about] for e in found]
     output.say(table(columns, rows, whole=[kind], dim=["settings"]))
 

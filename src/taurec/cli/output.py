@@ -1,4 +1,4 @@
-"""Where text goes: results to stdout, everything about the way there to stderr."""
+"""The streams of a command: results to stdout, notes and progress to stderr."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Output:
     """The two streams of one command.
 
     Args:
-        as_json: results are one JSON document and nothing else.
+        as_json: print one JSON document and nothing else.
         quiet: neither notes nor progress; warnings, results and errors remain.
     """
 
@@ -33,7 +33,7 @@ class Output:
         log.setLevel(logging.INFO)
 
     def note(self, text: str) -> None:
-        """A line about what is being done. What starts with ``warning:`` is shown even when quiet."""
+        """Print a line about the work on stderr. A text that starts with ``warning:`` is shown even when quiet."""
         warning = text.startswith("warning:")
         if self.quiet and not warning:
             return
@@ -41,7 +41,7 @@ class Output:
             self.err.print(text, style="yellow" if warning else None, markup=False, soft_wrap=not self.err.is_terminal)
 
     def say(self, renderable: RenderableType = "") -> None:
-        """A part of the result for people; nothing in JSON mode."""
+        """Print a part of the result; nothing in JSON mode."""
         if self.as_json:
             return
         if isinstance(renderable, str):
@@ -50,16 +50,16 @@ class Output:
             self.out.print(renderable)
 
     def written(self, path: Path) -> None:
-        """Say that a file was written."""
+        """Note that a file was written."""
         self.note(f"written to {path}")
 
     def command(self, text: str) -> None:
-        """A command to copy, on a line of its own that is never broken; nothing in JSON mode."""
+        """Print a command to copy on a separate, unbroken line; nothing in JSON mode."""
         if not self.as_json:
             self.out.print(f"  {text}", markup=False, soft_wrap=True)
 
     def document(self, content: Any) -> None:
-        """The whole result for machines; nothing unless in JSON mode."""
+        """Print the whole result as JSON; nothing unless in JSON mode."""
         if self.as_json:
             from taurec.report import json
 
@@ -77,7 +77,7 @@ def progress_line(output: Output) -> Iterator[Callable[[str], None]]:
 
 
 class _Notes(logging.Handler):
-    """What the library logs, such as that it compiles its kernels, as notes of the command."""
+    """Shows log records of the library, such as the compilation of kernels, as notes of the command."""
 
     def __init__(self, output: Output):
         super().__init__()

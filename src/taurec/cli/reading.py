@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-_FILES = "Files of your own"
+_FILES = "Your files"
 
 Reading = Mapping[str, Any]
 """Those arguments of :func:`taurec.data.source.open_source` that were given."""
@@ -23,30 +23,32 @@ OPTIONS: dict[str, Any] = {
     "user": _text("Column of user ids.", "COLUMN"),
     "item": _text("Column of item ids.", "COLUMN"),
     "time": _text("Column of times.", "COLUMN"),
-    "weight": _text("Column of row weights; without it every row counts alike.", "COLUMN"),
+    "weight": _text("Column of row weights; without it all rows weigh 1.", "COLUMN"),
     "rating": _text("Column of ratings, for --min-rating.", "COLUMN"),
     "min_rating": Annotated[
         float | None,
-        typer.Option(help="Keep rows with at least this rating; without it all rows.", rich_help_panel=_FILES),
+        typer.Option(help="Keep rows with at least this rating. \\[default: all rows]", rich_help_panel=_FILES),
     ],
     "format": _text(
-        "csv, tsv, csv-semicolon, parquet, inter, lightgcn, u.data, ratings.dat; else the file name tells."
+        "csv, tsv, csv-semicolon, parquet, inter, lightgcn, u.data, ratings.dat. \\[default: by the file name]"
     ),
     "no_header": Annotated[
         bool,
         typer.Option(
             "--no-header",
-            help="Line 1 is data; columns are user, item, and name others by number: --time 4.",
+            help="The first line is data: columns are user, item; name others by number: --time 4.",
             rich_help_panel=_FILES,
         ),
     ],
-    "encoding": _text("Of a text file; utf-8 if not given."),
-    "unknown": _text("Of a folder: test users and items that training lacks are an error, or skip, or keep."),
+    "encoding": _text("Encoding of a text file. \\[default: utf-8]"),
+    "unknown": _text(
+        "Test users and items of a folder that are not in training: error, skip or keep. \\[default: error]"
+    ),
 }
 
 
 def reads_files(command: Callable[..., None]) -> Callable[..., None]:
-    """A command with the options of :data:`OPTIONS` after its own; it takes those that were given as ``reading``.
+    """Add the options of :data:`OPTIONS` to a command, which gets those that were given as ``reading``.
 
     >>> import typer
     >>> @reads_files
@@ -62,7 +64,7 @@ def reads_files(command: Callable[..., None]) -> Callable[..., None]:
     def run(**given: Any) -> None:
         command(**{name: given[name] for name in own}, reading=given_only(given))
 
-    # typer looks at the signature and at the annotations: both get the options in the place of ``reading``
+    # typer reads the signature and the annotations: both get the options instead of ``reading``
     hints = get_type_hints(command, include_extras=True)
     parameters = inspect.signature(command).parameters
     own = {name: p.replace(annotation=hints[name]) for name, p in parameters.items() if name != "reading"}
@@ -80,7 +82,7 @@ def parameters_of_files() -> list[inspect.Parameter]:
 
 
 def given_only(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given of :data:`OPTIONS`.
+    """The values of :data:`OPTIONS` that were given.
 
     >>> given_only({"user": None, "no_header": False, "item": "movie", "epochs": 3})
     {'item': 'movie'}

@@ -22,11 +22,13 @@ SHOWN = 10
 
 def recommend(
     folder: o.Folder,
-    user: Annotated[list[str] | None, typer.Option(metavar="ID", help="For a user of the log; repeatable.")] = None,
-    like: Annotated[
-        list[str] | None, typer.Option(metavar="ITEMS", help="For a new user who has these items: a,b,c.")
+    user: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Recommend for a user of the log; repeatable.")
     ] = None,
-    everybody: Annotated[bool, typer.Option("--all", help="For every user of the log; needs --to.")] = False,
+    like: Annotated[
+        list[str] | None, typer.Option(metavar="ITEMS", help="Recommend for a new user with these items: a,b,c.")
+    ] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Recommend for every user of the log; needs --to.")] = False,
     to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to FILE.parquet, .csv or .tsv.")] = None,
     k: o.K = 10,
     only: Annotated[list[str] | None, typer.Option(metavar="ITEMS", help="Rank only these items.")] = None,

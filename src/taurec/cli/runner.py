@@ -35,7 +35,7 @@ def output_options(json_to: str) -> dict[str, tuple[Any, Any]]:
         "html": (_file("Write a page to FILE.html."), None),
         json_to: (_file("Write everything to FILE.json."), None),
         "private": (
-            Annotated[bool, typer.Option("--private", help="Write hashes in place of ids.", rich_help_panel=_OUTPUT)],
+            Annotated[bool, typer.Option("--private", help="Write hashes instead of ids.", rich_help_panel=_OUTPUT)],
             False,
         ),
         "as_json": (o.Json, False),
@@ -65,8 +65,13 @@ def command_of(study: Study) -> Callable[..., None]:
             parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
-    command.__doc__ = inspect.getdoc(study)
+    command.__doc__ = _unwrapped(inspect.getdoc(study) or "")
     return command
+
+
+def _unwrapped(text: str) -> str:
+    """A docstring with one line per paragraph, which help wraps at the width of the terminal."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def _run(study: Study, groups: Mapping[str, Group], json_to: str, given: Mapping[str, Any]) -> None:
@@ -127,7 +132,7 @@ def write(
 
 
 def show(result: Result, output: Output) -> None:
-    """A result for people: tables, verdict, and the commands to go on with."""
+    """Print a result: tables, verdict, and the next commands."""
     if output.as_json:
         return
     from taurec.report.terminal import parts
@@ -142,7 +147,7 @@ def show(result: Result, output: Output) -> None:
 
 @contextlib.contextmanager
 def _hooks(output: Output, names: Names, accepts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """What a study asks of its runner by the names of its parameters."""
+    """The arguments that a study gets from its runner, by the names of its parameters."""
     with contextlib.ExitStack() as stack:
         found: dict[str, Any] = {}
         if "on_progress" in accepts:

@@ -1,4 +1,4 @@
-"""From options and ``--set KEY=VALUE`` to the fields of a run; unknown keys are refused with the nearest."""
+"""Fields of a run from options and ``--set KEY=VALUE``; an unknown key is refused with the nearest known one."""
 
 from __future__ import annotations
 

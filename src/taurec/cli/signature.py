@@ -1,4 +1,4 @@
-"""From the parameters of a study to the options of its command, and from their texts back to values."""
+"""Options of a command from the parameters of its study, and their values from the texts of the options."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Group:
 
 
 def groups_of(study: Callable[..., Any]) -> dict[str, Group]:
-    """Every parameter of a study with its options, but for those that the runner fills.
+    """Every parameter of a study with its options, except those that the runner fills.
 
-    Raises: TypeError for a parameter that is not annotated as :mod:`taurec.studies.options` says.
+    Raises: TypeError for a parameter without an annotation of :mod:`taurec.studies.options`.
     """
     declared = {name: p for name, p in inspect.signature(study).parameters.items() if name not in FILLED}
     hints = _hints(study, declared)
@@ -51,7 +51,7 @@ def groups_of(study: Callable[..., Any]) -> dict[str, Group]:
 
 
 def _hints(study: Callable[..., Any], names: Iterable[str]) -> dict[str, Any]:
-    """The annotations of these parameters; the others may name what is imported for type checkers alone."""
+    """The annotations of these parameters; the others may name types imported only for type checkers."""
 
     def holder() -> None: ...
 

@@ -1,4 +1,4 @@
-"""``taurec train``: fit one model, judge it on held-out data, save it as a folder."""
+"""``taurec train``: fit one model, evaluate it on held-out data, and save it in a folder."""
 
 from __future__ import annotations
 
@@ -18,50 +18,36 @@ if TYPE_CHECKING:
     from taurec.evaluation.significance import Interval
     from taurec.recommender import Recommender
 
-_MODEL = "Model and training"
-
 
 @reads_files
 def train(
     source: o.Source = "debian",
-    model: Annotated[
-        str | None, typer.Option(help="A baseline (taurec list baselines); or else:", rich_help_panel=_MODEL)
-    ] = None,
-    backbone: Annotated[str | None, typer.Option(help=", ".join(o.BACKBONES) + ".", rich_help_panel=_MODEL)] = None,
-    loss: Annotated[
-        str | None, typer.Option(help="taurec list losses; sl if not given.", rich_help_panel=_MODEL)
-    ] = None,
-    negatives: Annotated[
-        str | None, typer.Option(help="Where negatives come from: uniform:800, in-batch, ...", rich_help_panel=_MODEL)
-    ] = None,
-    order: Annotated[
-        str | None, typer.Option(help="Order of rows: shuffled, user-blocks:4.", rich_help_panel=_MODEL)
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows a step.", rich_help_panel=_MODEL)] = None,
-    epochs: Annotated[int | None, typer.Option(help="At most so many.", rich_help_panel=_MODEL)] = None,
-    lr: Annotated[float | None, typer.Option(help="Step size of Adam.", rich_help_panel=_MODEL)] = None,
-    l2: Annotated[float | None, typer.Option(help="Strength of the L2 term.", rich_help_panel=_MODEL)] = None,
-    metric: Annotated[
-        str | None, typer.Option(help="Chooses the epoch on validation: ndcg@20.", rich_help_panel=_MODEL)
-    ] = None,
-    patience: Annotated[
-        int | None, typer.Option(help="Stop after so many evaluations without a better one.", rich_help_panel=_MODEL)
-    ] = None,
-    assign: o.Set = None,
-    split: o.Split = None,
-    seed: o.Seed = None,
-    device: o.Device = None,
-    threads: o.Threads = None,
-    metrics: o.Metrics = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Save the model here.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Save the model in this folder.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a saved model in DIR.")] = False,
+    metrics: o.Metrics = None,
     track: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KIND:PLACE",
-            help="Tell each epoch to csv:FILE, tensorboard:DIR, mlflow:DIR, wandb:DIR; repeatable.",
+            metavar="KIND:PATH",
+            help="Record each epoch in csv:FILE, tensorboard:DIR, mlflow:DIR or wandb:DIR; repeatable.",
         ),
     ] = None,
+    model: Annotated[str | None, o.field("model")] = None,
+    backbone: Annotated[str | None, o.field("backbone")] = None,
+    loss: Annotated[str | None, o.field("loss")] = None,
+    negatives: Annotated[str | None, o.field("negatives")] = None,
+    assign: Annotated[list[str] | None, o.assignments()] = None,
+    order: Annotated[str | None, o.field("order")] = None,
+    batch_size: Annotated[int | None, o.field("batch_size")] = None,
+    epochs: Annotated[int | None, o.field("epochs")] = None,
+    lr: Annotated[float | None, o.field("lr")] = None,
+    l2: Annotated[float | None, o.field("l2")] = None,
+    metric: Annotated[str | None, o.field("metric")] = None,
+    patience: Annotated[int | None, o.field("patience")] = None,
+    split: Annotated[str | None, o.field("split")] = None,
+    seed: Annotated[int | None, o.field("seed")] = None,
+    device: Annotated[str | None, o.field("device")] = None,
+    threads: Annotated[int | None, o.field("threads")] = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     config: Config = None,
@@ -70,7 +56,7 @@ def train(
 ) -> None:
     """Train a model on a log, evaluate it on held-out data, and save it.
 
-    Without further options: SL on matrix factorisation, on the built-in log of Debian packages.
+    Without options: matrix factorisation with the softmax loss (SL), on the built-in log of Debian packages.
     """
     from taurec.cli.fitting import checkpoint_of, fit, leave_if_stopped
     from taurec.cli.output import Output
@@ -103,7 +89,7 @@ def train(
         parse_all(",".join(asked), parts.train.n_items)
     done = finished(out, parts) if out is not None and repeated else None
     if done is not None:
-        output.note(f"{out} holds this very run already, and finished; --overwrite runs it again")
+        output.note(f"{out} already holds this run, finished; --overwrite runs it again")
         recommender = done
     else:
         if out is not None:
@@ -126,7 +112,7 @@ def train(
 
 
 def _forecast(recommender: Recommender, output: Output, parts: Split) -> None:
-    """Say what the run will take; what does not fit into memory is refused here."""
+    """Print the forecast of time and memory; a run that does not fit into memory is refused."""
     from taurec.studies.words import seconds
     from taurec.training.calibrate import cost
     from taurec.training.forecast import Sizes, check_memory

@@ -1,4 +1,4 @@
-"""The running command line as text to copy."""
+"""The current command line as text to copy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 
 def typed_command(context: typer.Context) -> str:
-    """The typed command, rebuilt from what was parsed: arguments first, then the options that were given.
+    """The current command, rebuilt from the parsed values: arguments first, then the options that were given.
 
     The context comes from a parameter of the command's function, ``context: typer.Context``.
     """

@@ -38,7 +38,7 @@ class Planted:
 
     @property
     def liked_unseen(self) -> float:
-        """The share of true tastes among the pairs that the log lacks, each user counted once a row of theirs.
+        """The share of true tastes among the pairs that the log lacks, weighted by the user's number of rows.
 
         >>> planted(n_users=2, n_items=4, n_groups=2, withheld=1).liked_unseen  # 1 of 3 unseen items
         0.3333333333333333

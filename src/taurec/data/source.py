@@ -110,7 +110,7 @@ def _open_folder(path: Path, reading: dict[str, Any]) -> Opened:
 def split_source(data: Any, run: Run) -> tuple[Split, str]:
     """The parts of any kind of data under a run's split, and the name of the data.
 
-    Raises: UsageError for another split of data that come divided, and for ``files`` where they do not.
+    Raises: UsageError for another split of data with given parts, and for ``files`` of data without.
     """
     if isinstance(data, Split):
         return data, "(in memory)"
@@ -118,14 +118,14 @@ def split_source(data: Any, run: Run) -> tuple[Split, str]:
     if opened.given:
         if run.split not in ("ratio", "files"):
             raise UsageError(
-                f"{opened.name} comes divided into training and test, so it cannot be split by {run.split!r}; "
+                f"{opened.name} has given training and test parts, so it cannot be split by {run.split!r}; "
                 f"leave split= (--split) out"
             )
         return opened.split(run.valid, run.seed), opened.name
     assert opened.log is not None
     if run.split == "files":
         raise UsageError(
-            f"{opened.name} is one log, and split 'files' is for data that come divided; give a folder with train "
+            f"{opened.name} is one log, and split 'files' is for data with given parts; give a folder with train "
             f"and test files, or another split= (--split) such as ratio"
         )
     return split(opened.log, run.split, valid=run.valid, test=run.test, seed=run.seed), opened.name

@@ -48,7 +48,7 @@ _FILES = {"torch": "reference", "numba": "numba", "triton": "triton"}
 
 
 class Selection(NamedTuple):
-    """What :func:`select` chose.
+    """The kernel that :func:`select` chose.
 
     Attributes:
         name: ``torch``, ``numba`` or ``triton``: what to report.
@@ -78,7 +78,7 @@ def select(operation: str, *given: object, kernel: str = "auto") -> Selection:
 
     Args:
         operation: one of :data:`OPERATIONS`.
-        given: what the choice depends on, mostly the tensors of the call; the docstring of each package says.
+        given: the arguments on which the choice depends, mostly tensors; see the docstring of each package.
         kernel: ``auto``, or the name of a kernel.
     Raises: UsageError for an unknown name, or a named kernel that cannot serve these arguments. ``auto`` never raises.
 

@@ -32,7 +32,7 @@ def compiled(operation: str, name: str) -> Callable[..., Any]:
             _announce()
         made.compile(signature)
     except Exception as error:
-        log.info("kernel %s: the cache on disk is of no use (%s); compiling for this process", name, error)
+        log.info("kernel %s: the cache on disk cannot be used (%s); compiling for this process", name, error)
         made = njit(**options)(loop)
         made.compile(signature)
     made.disable_compile()

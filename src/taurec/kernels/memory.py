@@ -1,4 +1,4 @@
-"""Memory that is freed stays with the process, to be used again by the next step.
+"""Keeps freed memory in the process, for the next step.
 
 A step of training allocates the same few large arrays again and again. glibc by default returns each of them to the
 system and asks for it anew, page by page: on a virtual machine filling 200 MB took 130 ms so, and 6 ms in memory
@@ -19,7 +19,7 @@ _SETTINGS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MA
 def keep_freed_memory() -> bool:
     """Let glibc keep freed blocks of up to a gigabyte; for the whole process, once.
 
-    Does nothing where the allocator is another one, or where the environment says how it shall behave.
+    Does nothing where the allocator is another one, or where the environment configures it.
 
     Returns: whether it was done.
 

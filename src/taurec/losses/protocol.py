@@ -71,7 +71,7 @@ class Loss:
 
     @classmethod
     def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
-        """Run fields that suit this loss: scores, negatives, lr, l2; ``loss.NAME`` sets one of its own settings.
+        """Run fields that suit this loss: scores, negatives, lr, l2; ``loss.NAME`` is a setting of the loss.
 
         Args:
             log: the training pairs, where they are known already.

@@ -1,1 +1,1 @@
-"""What people read: tables and the progress of a run. It knows records, not how they were made."""
+"""Output for people: tables, pages and the progress of a run."""

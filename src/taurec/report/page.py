@@ -1,4 +1,4 @@
-"""One self-contained page: what a command found, what it found it with, and how to repeat it.
+"""A self-contained HTML page: the results of a command, its settings, and how to repeat it.
 
 A page is plain data: sections of blocks. It is one HTML file that asks no other machine for anything (its own
 Content-Security-Policy forbids it), stays below :data:`LIMIT`, and reads on a phone, on paper, light and dark.
@@ -108,7 +108,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Person:
-    """A user's history beside what models recommend.
+    """A user's history with the lists of models.
 
     Attributes:
         name: of the user.
@@ -146,7 +146,7 @@ Block = Prose | Table | Figure | Lists | Details | TryIt
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading and its blocks."""
 
     title: str
     blocks: Sequence[Block]
@@ -184,7 +184,7 @@ def render(page: Page) -> str:
 
 
 def write_page(page: Page, path: str | Path) -> None:
-    """Write the page as one file, whole or not at all.
+    """Write the page as one file, completely or not at all.
 
     Where it is larger than :data:`LIMIT`, long tables are cut to their first rows, and say so.
     Raises: ResourceError if the file cannot be written; UsageError if the page is too large for that to help.

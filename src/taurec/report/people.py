@@ -1,4 +1,4 @@
-"""A few users of a log: their history beside what models recommend to them."""
+"""A few users of a log: their history with the lists of models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HISTORY = 12
 def some_people(
     rankers: Mapping[str, Ranker], parts: Split, n: int = 4, k: int = 8, seed: int = 0, private: Hashed | None = None
 ) -> Lists:
-    """Users drawn from those with test items, and the lists of each model, as they are judged on the test part.
+    """Users drawn from those with test items, and the lists of each model, as evaluated on the test part.
 
     Args:
         rankers: by label.

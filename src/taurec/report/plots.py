@@ -1,8 +1,8 @@
-"""Plots as SVG text that stands inside a page and takes the page's colours.
+"""Plots as SVG text for a page, in the page's colours.
 
-Axes and letters are ``currentColor`` on no background, so they follow light, dark and print. Series have a colour of
-the palette of Okabe and Ito (told apart with any of the common colour blindnesses) and a marker, dash or hatch of
-their own, so that they are told apart without colour too. Letters stay text, and equal input gives equal bytes.
+Axes and text are ``currentColor`` without a background, so they follow light, dark and print. Each series has a colour
+of the palette of Okabe and Ito (distinguishable with all common kinds of colour blindness) and a distinct marker, dash
+or hatch, so that series differ without colour too. Letters stay text, and equal input gives equal bytes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from taurec.report.extras import require
 from taurec.studies.result import Figure, Series
 
 INK = "#010203"
-"""Stands for ``currentColor`` while matplotlib draws; it is no colour of the palette."""
+"""Placeholder for ``currentColor`` while matplotlib draws; not a colour of the palette."""
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK)
-"""Okabe and Ito (2008) without yellow, which is lost on white; black is the ink of the page."""
+"""Okabe and Ito (2008) without yellow, which is hard to see on white; black is the text colour of the page."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1)), (0, (8, 3)), (0, (2, 3)))
@@ -84,7 +84,7 @@ def line_plot(series: Sequence[Series], *, x_label: str, y_label: str, title: st
 def bar_plot(
     groups: Sequence[str], values: Mapping[str, Sequence[float]], *, x_label: str, y_label: str, title: str = ""
 ) -> str:
-    """Groups of bars side by side, one bar of each name in ``values`` a group.
+    """Groups of bars side by side; each group has one bar for each name in ``values``.
 
     Raises: UsageError if a name has not one value a group.
 
@@ -119,7 +119,7 @@ def interval_plot(
     x_label: str,
     title: str = "",
 ) -> str:
-    """One row a label, the first on top: a point with its interval; a dotted line at 0 where bounds have both signs.
+    """One row per label, the first on top: a point with its interval; a dotted line at 0 where bounds have both signs.
 
     >>> interval_plot(["sl", "bsl"], [0.2, 0.3], [0.1, 0.2], [0.3, 0.4], x_label="ndcg@20").count("<svg")
     1
@@ -146,7 +146,7 @@ def scatter_plot(
     log_x: bool = False,
     title: str = "",
 ) -> str:
-    """Points with their names beside them, placed so that names do not cover each other where there is room.
+    """Points with their names next to them, placed so that names do not overlap where there is room.
 
     >>> "ease" in scatter_plot(["ease"], [1.5], [0.3], x_label="fit (s)", y_label="ndcg@20", log_x=True)
     True
@@ -182,7 +182,7 @@ def _axes(
     out: list[str] = []
     known: dict[Any, Any] = {name: value for name, value in rules.items() if name in matplotlib.rcParams}
     with matplotlib.rc_context(known), warnings.catch_warnings():
-        # a letter that the font lacks is measured too narrow or too wide; the browser has it
+        # a letter missing in the font is measured too narrow or too wide; the browser has it
         warnings.filterwarnings("ignore", message="Glyph")
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         axes = figure.add_subplot()
@@ -198,7 +198,7 @@ def _axes(
 
 
 def _logarithmic(axes: Any) -> None:
-    """A logarithmic x axis with plain numbers, the more of them between powers of ten the fewer of these there are."""
+    """A logarithmic x axis with plain numbers; a short range shows more of them between powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_xscale("log")
@@ -211,7 +211,7 @@ def _logarithmic(axes: Any) -> None:
 
 
 def _inline(svg: str) -> str:
-    """matplotlib's file as an element of a page: the page's ink, ids of its own, as wide as its container."""
+    """matplotlib's file as an element of a page: in its text colour, with unique ids, as wide as its container."""
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL)  # it would style the page
@@ -224,7 +224,7 @@ def _inline(svg: str) -> str:
 
 
 def _name_points(figure: Any, axes: Any, labels: Sequence[str], x: Sequence[float], y: Sequence[float]) -> None:
-    """Write each name at the first of eight places around its point that nothing else takes."""
+    """Write each name at the first free of eight positions around its point."""
     figure.draw_without_rendering()
     points = [tuple(axes.transData.transform((a, b)) * 72 / figure.dpi) for a, b in zip(x, y, strict=True)]
     window = axes.get_window_extent()
@@ -273,7 +273,7 @@ def _legend(label: str) -> str:
 
 
 def _form(n: int) -> dict[str, Any]:
-    """Marker and dashes of the n-th series: where colours begin anew they have moved on, so that no two look alike."""
+    """Marker and dashes of the n-th series; they shift where colours repeat, so that no two series look the same."""
     n += n // len(COLOURS)
     return {"marker": _of(MARKERS, n), "linestyle": _of(DASHES, n)}
 

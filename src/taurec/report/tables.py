@@ -75,6 +75,6 @@ def pairs(rows: Iterable[tuple[str, Any]], title: str = "") -> Table:
 
 
 def metric_table(intervals: Mapping[str, Any], title: str) -> Table:
-    """Metrics with their 95 % intervals, one a line; values have ``mean``, ``low`` and ``high``."""
+    """Metrics with their 95 % intervals, one per line; values have ``mean``, ``low`` and ``high``."""
     rows = [(name, number(v.mean), interval(v.low, v.high)) for name, v in intervals.items()]
     return table(["metric", "value", "95 % interval"], rows, title=title, right=["value"])

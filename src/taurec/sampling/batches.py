@@ -1,7 +1,7 @@
-"""The order in which the training pairs are met, cut into batches.
+"""Batch orders: the order of the training pairs in an epoch, and its division into batches.
 
 An order yields row positions into the training log (users ascending, a user's items ascending), each
-once an epoch. Its draws hang on (seed, epoch, row), so nothing else changes an epoch's order.
+once per epoch. Its draws depend on (seed, epoch, row) only, so nothing else changes an epoch's order.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Studies: questions asked of a log with the library. Each returns a :class:`taurec.studies.result.Result`.
+"""Studies: they answer questions about a log with the library. Each returns a :class:`taurec.studies.result.Result`.
 
 :data:`STUDIES` names the studies that have a command. A study is a function whose signature declares the options
 (:mod:`taurec.studies.options`); its module imports the library inside the function, so that help answers at once.

@@ -1,4 +1,4 @@
-"""``taurec data check``: the size of a log, the spread of its activity, and what is odd about it."""
+"""``taurec data check``: the size of a log, the distribution of its activity, and its anomalies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOG, FINDINGS = "The log", "Findings"
 
 @dataclass(frozen=True)
 class LogCheck(Result):
-    """What is in a log.
+    """The content of a log.
 
     Attributes:
         source: its name.
@@ -90,7 +90,7 @@ class LogCheck(Result):
 
 
 def check(source: Source, *, reading: Reading, names: Names | None = None) -> LogCheck:
-    """Read a log and show its size, density, duplicates, times, skew, and everything odd."""
+    """Show size, density, duplicates, times, skew and anomalies of a log."""
     from taurec.data.check import check as look
     from taurec.data.source import open_source
 

@@ -1,4 +1,4 @@
-"""Files that commands write: refused before any work where they cannot be, and whole or absent after it."""
+"""Files that commands write: checked before any work, and complete or absent after it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TABLES = (".csv", ".tsv", ".parquet")
 
 
 def check_target(path: Path, endings: Sequence[str], option: str) -> None:
-    """Refuse a file of another kind, a folder, and a place that cannot be written to."""
+    """Refuse a file of another kind, a folder, and a path that cannot be written."""
     if path.suffix not in endings:
         raise UsageError(
             f"{option} {path}: cannot tell the format from {path.suffix!r}{did_you_mean(path.suffix, endings)}"
@@ -32,7 +32,7 @@ def check_target(path: Path, endings: Sequence[str], option: str) -> None:
 
 @contextlib.contextmanager
 def folder_beside(path: Path, option: str) -> Iterator[Path]:
-    """A new folder next to a file, gone afterwards; what the machine refuses is a ResourceError."""
+    """A temporary folder next to a file; a failure of the file system raises ResourceError."""
     try:
         path.absolute().parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as folder:
@@ -44,7 +44,7 @@ def folder_beside(path: Path, option: str) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str, option: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file, completely or not at all."""
     with folder_beside(path, option) as folder:
         part = folder / path.name
         part.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What outputs write for the ids of users and items: the ids themselves, or hashes of them."""
+"""Names of users and items in outputs: their ids, or hashes of them."""
 
 from __future__ import annotations
 

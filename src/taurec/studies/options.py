@@ -21,10 +21,10 @@ class Option:
 
     Attributes:
         help: one sentence.
-        metavar: what stands for the value in the help.
+        metavar: placeholder of the value in the help.
         group: the panel of the help that lists it.
-        names: how it is spelled, where not ``--name-of-the-parameter``.
-        endings: of a file that the study writes, such as ``(".csv",)``; refused before any work if it cannot be.
+        names: its spelling, if other than ``--name-of-the-parameter``.
+        endings: accepted endings of a file that the study writes, such as ``(".csv",)``; checked before any work.
     """
 
     help: str
@@ -36,7 +36,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Argument:
-    """An argument of a command: its help and what stands for it there."""
+    """An argument of a command: its help and its placeholder there."""
 
     help: str
     metavar: str = ""
@@ -47,8 +47,8 @@ class RunFields:
     """The options that set fields of a run, and ``--set``; the study gets those that were given as a mapping.
 
     Attributes:
-        names: fields of :class:`taurec.run.Run` with an option of their own.
-        group: the panel of the help that lists those which choose and train a model.
+        names: fields of :class:`taurec.run.Run` that have an option.
+        group: the panel of the help for the options that choose and train a model.
     """
 
     names: tuple[str, ...]

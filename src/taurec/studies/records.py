@@ -1,4 +1,4 @@
-"""``taurec reproduce``: published results run again, what is on record of them, and how long they take."""
+"""``taurec reproduce``: published results, their records, and the time of a run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def reproduce(
     on_epoch: Callable[[Progress], None] | None = None,
     on_note: Note = silent,
 ) -> Result:
-    """Run published results again: forecast, run, and compare the figure with theirs.
+    """Reproduce published results: forecast, run, and compare with the published value.
 
     A run that was stopped or killed continues where it was; one that has ended is not run again.
     """
@@ -187,7 +187,7 @@ class _Once:
     on_note: Note
 
     def run(self, name: str, protocol: Protocol, seed: int) -> dict[str, Any] | None:
-        """The record as it is now; None where the run was not begun."""
+        """The current record; None where the run has not started."""
         from taurec.studies import reproduce as engine
         from taurec.studies.recipes import RECIPES
 
@@ -215,9 +215,9 @@ class _Once:
         engine.merge(self.out, name, recipe, protocol, parts, found)
         after = f"after {found['epochs']} epochs"
         if stopped:
-            raise Interrupted(stopped, f"stopped by a signal {after}; the same command goes on from there")
+            raise Interrupted(stopped, f"stopped by a signal {after}; the same command continues from there")
         if not found["finished"]:
-            self.on_note(f"stopped {after} as asked; the same command goes on from there")
+            self.on_note(f"stopped {after} as requested; the same command continues from there")
         return engine.read_record(path, name)
 
 

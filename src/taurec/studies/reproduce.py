@@ -1,10 +1,10 @@
-"""A published result run again: forecast, run, record. A run that was stopped continues where it was.
+"""Reproduction of a published result: forecast, run, record. A stopped run continues from its checkpoint.
 
 Protocols; a table that mixes them names them:
 
 ``paper``
-    Training on the whole training file; the epoch is chosen on the test part, as in the sources. A figure chosen on
-    test data is too high; it serves to compare with theirs.
+    Training on the whole training file; the epoch is chosen on the test part, as in the sources. A value chosen on
+    test data is too high; it is only for comparison with the published one.
 ``honest``
     A tenth of each user's training pairs is held out for validation and chooses the epoch; the test part is used once.
 
@@ -37,7 +37,7 @@ from taurec.training.records import Progress
 from taurec.training.trainer import Trainer
 
 TIERS = (("A", 15 * 60.0), ("B", 2 * 3600.0), ("C", float("inf")))
-"""Upper limits of a run on this machine, in seconds: A is run three times under both protocols, B once, C waits."""
+"""Upper limits of a run, in seconds: tier A is run three times under both protocols, B once, C on request."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class Forecast:
 
 
 def parts_of(recipe: Recipe, protocol: Protocol) -> Split:
-    """The parts of a row's data: ``valid`` is what chooses the epoch, under ``paper`` the test part itself."""
+    """The parts of a row's data; ``valid`` chooses the epoch, and is the test part under ``paper``."""
     opened = open_source(recipe.data)
     if opened.train is None or opened.test is None:
-        raise UsageError(f"{recipe.data} does not come divided into training and test; a row needs a set that does")
+        raise UsageError(f"{recipe.data} has no given training and test parts; a row needs a set with them")
     if protocol == "paper":
         return Split(opened.train, opened.test, opened.test, "files")
     return split_given(opened.train, opened.test, valid=0.1, seed=0)

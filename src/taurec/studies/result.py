@@ -1,4 +1,4 @@
-"""What a study returns: an answer in sentences, tables and figures as plain data.
+"""The result of a study: an answer in sentences, tables and figures as plain data.
 
 A result knows no terminal, page or file format. The faces in :mod:`taurec.report` render every result alike.
 """
@@ -187,7 +187,7 @@ class Result(ABC):
 
     @abstractmethod
     def title(self) -> str:
-        """What the result is of, in a few words."""
+        """A short title."""
 
     @abstractmethod
     def document(self) -> dict[str, Any] | list[Any]:
@@ -206,15 +206,15 @@ class Result(ABC):
         return ()
 
     def parts(self) -> Sequence[Part]:
-        """What a page shows, in order: the figures and the tables, unless a study says otherwise."""
+        """The content of a page, in order; by default the figures and the tables."""
         return [*self.figures(), *self.tables()]
 
     def commands(self) -> Sequence[str]:
-        """Command lines to go on with; each is shown on one line to copy."""
+        """Next command lines; each is shown on one line to copy."""
         return ()
 
     def settings(self) -> Mapping[str, Any]:
-        """What the study was run with, for the end of a page; nested mappings are allowed."""
+        """The settings of the study, for the end of a page; nested mappings are allowed."""
         return {}
 
     def rankers(self) -> ShownModels | None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _OPTIONS = (
     "batch_size", "epochs", "lr", "l2", "metric", "patience", "split", "seed", "device", "threads",
 )  # fmt: skip
-"""Fields with an option of their own; the others are given by --set."""
+"""Fields that have an option; the others are given by --set."""
 _SKIP = frozenset({"source", "reading", "data_hash", "model", "backbone", "loss", "found"})
 
 
@@ -21,7 +21,7 @@ def train_command(run: Run, epochs: int | None = None, reading: Mapping[str, Any
 
     Args:
         run: resolved.
-        epochs: number of epochs trained, where a budget stopped the training; None where it came to its end.
+        epochs: number of epochs trained, where a budget stopped the training; None where training finished.
         reading: how the file was read, where the run does not say it.
 
     >>> from taurec.training.presets import resolve

@@ -23,7 +23,7 @@ DTYPES = {str(t).removeprefix("torch."): t for t in (torch.float64, torch.float3
 SHORT_DTYPES = {name: t for name, t in DTYPES.items() if name != "float64"}
 
 Call = Callable[[Tensor, Tensor], Tensor]
-Side = Callable[[Tensor], Mapping[str, Tensor]]
+SideInputs = Callable[[Tensor], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class LossCase:
     """
 
     loss: ScoreLoss
-    side: Side | None = None
+    side: SideInputs | None = None
 
     def inputs(self, user: Tensor, tau: float = 0.1) -> dict[str, Any]:
         """Side inputs that are a function of a row's user, as they are in training."""
@@ -85,7 +85,7 @@ def gradients(call: Call, pos: Tensor, neg: Tensor, upstream: Tensor | None = No
     return value.detach(), pos.grad, neg.grad
 
 
-def check_loss(loss: ScoreLoss, *, exceptions: Exceptions = (), side: Side | None = None) -> None:
+def check_loss(loss: ScoreLoss, *, exceptions: Exceptions = (), side: SideInputs | None = None) -> None:
     """Check that a loss keeps the laws that every loss of TauRec keeps.
 
     Args:

@@ -46,7 +46,7 @@ def follow(
         run: its settings.
         on_progress: the hook that is called as well.
         on_note: called with a warning when a tracker fails.
-        resume: a checkpoint that the training goes on from; the epochs in it are told first.
+        resume: a checkpoint from which training continues; its epochs are reported first.
     """
     if not trackers:
         yield Following(on_progress)

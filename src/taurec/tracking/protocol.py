@@ -17,7 +17,7 @@ class Tracker(Protocol):
         """The settings of the run, and the machine, versions and commit, as plain values."""
 
     def log(self, epoch: int, values: Mapping[str, float]) -> None:
-        """The numbers of one epoch, counted from 1: loss, seconds, validation metrics. A training that goes on from
+        """The numbers of one epoch, counted from 1: loss, seconds, validation metrics. A training that continues from
         a checkpoint begins with the epochs before it."""
 
     def end(self, summary: Mapping[str, float]) -> None:

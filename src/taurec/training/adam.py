@@ -1,4 +1,4 @@
-"""Adam over the parameters of a backbone, one fused pass a table."""
+"""Adam over the parameters of a backbone, one fused pass per table."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from taurec.training.tables import large_zeros
 class Adam:
     """``torch.optim.Adam`` with betas .9 and .999 and epsilon 1e-8, through :func:`taurec.kernels.adam.adam_step`.
 
-    Dense semantics: every row moves in every step by its moments, whether the step touched it or not.
+    Dense semantics: every row is updated in every step, also a row whose gradient is 0.
 
     Args:
-        parameters: what is trained, by name; their gradients are read and cleared by :meth:`step`.
+        parameters: the trained parameters by name; :meth:`step` reads and clears their gradients.
         lr: learning rate.
         weight_decay: added to the gradient times the parameter (coupled, as in torch).
         kernel: see :func:`taurec.kernels.adam.adam_step`.
@@ -40,10 +40,10 @@ class Adam:
 
     @torch.no_grad()
     def step(self, l2: float = 0.0, counts: Mapping[str, Tensor] = MappingProxyType({})) -> None:
-        """Move every parameter that has a gradient.
+        """Update every parameter that has a gradient.
 
         Args:
-            l2: strength of what ``counts`` adds.
+            l2: strength of the term that ``counts`` adds.
             counts: [R] factors of the rows of some tables, by name: ``l2 * factor[r] * table[r]`` is added to their
                 gradient instead of the weight decay.
         """
@@ -58,11 +58,11 @@ class Adam:
             parameter.grad = None
 
     def holds(self, name: str) -> bool:
-        """Whether a parameter is moved here."""
+        """Whether this optimizer updates a parameter."""
         return name in self._parameters
 
     def release(self, name: str) -> tuple[Tensor, Tensor, Tensor]:
-        """The values and the moments of a parameter, which is no longer moved here."""
+        """The values and moments of a parameter, which this optimizer no longer updates."""
         return self._parameters.pop(name).detach(), *self.moments[name]
 
 

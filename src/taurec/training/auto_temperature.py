@@ -1,9 +1,9 @@
-"""Search for the temperature of a log: a short hill climb on validation, over probes with taus a factor 2 apart.
+"""Search for the temperature of a log: a short hill climb on validation, over trials with taus a factor 2 apart.
 
     --set loss.tau=auto            for sl, ssm, infonce and every other loss with a tau
     --set loss.tau_neg=auto        for bsl
 
-A probe trains the run, with its backbone, negatives and scores, for a few epochs; its value is the best of the run's
+A trial trains the run, with its backbone, negatives and scores, for a few epochs; its value is the best of the run's
 metric on validation. The climb starts at the loss's default and at twice that, continues in the better direction
 until a tau is better than both neighbours, and returns the top of the parabola through these three over log tau. The
 final training is a separate run with that number. Test data is never read; the result is a function of the run and
@@ -25,30 +25,30 @@ from taurec.training.records import Progress
 from taurec.training.trainer import Trainer
 
 EPOCHS = 6
-"""Upper bound of the epochs of a probe."""
+"""Maximum epochs of a trial."""
 STEPS = 1500
-"""Steps of a probe on larger logs, where they are fewer than ``EPOCHS`` epochs."""
+"""Steps of a trial on larger logs, where these are fewer than ``EPOCHS`` epochs."""
 LEAST = 3
-"""Lower bound of the epochs of a probe."""
+"""Minimum epochs of a trial."""
 
 SMALLEST, LARGEST = 1 / 160, 12.8
-"""Range of the taus that are tried; with cosine scores the upper bound is 1.6."""
+"""Range of the taus to try; with cosine scores the upper bound is 1.6."""
 LARGEST_COSINE = 1.6
 
 CUT = 0.1
-"""Share of each user's training pairs that evaluates the probes if a run has no validation part."""
+"""Share of each user's training pairs on which trials are evaluated if a run has no validation part."""
 
 
 @dataclass(frozen=True)
 class FoundTemperature:
-    """A temperature and how it was found.
+    """A temperature, and how it was found.
 
     Attributes:
         run: with the number in place of ``auto``; its field ``found`` says how it was found.
         key: the setting, such as ``loss.tau``.
         tau: the number, in score units.
-        probes: the taus that were tried, ascending, with the metric on validation of each.
-        epochs: of a probe.
+        probes: the taus of the trials, ascending, with the metric on validation of each.
+        epochs: of a trial.
         stopped_by: the signal that ended the climb early, or 0; ``tau`` is then the best so far.
     """
 
@@ -64,7 +64,7 @@ class FoundTemperature:
         """How it was found, in a sentence."""
         tried = ", ".join(f"{tau:g}: {value:.4f}" for tau, value in self.probes)
         length = f"{self.epochs} epoch{'s' * (self.epochs != 1)}"
-        return f"{self.key} {self.tau:g} found on validation by probes of {length} ({self.run.metric} at {tried})"
+        return f"{self.key} {self.tau:g} found on validation by trials of {length} ({self.run.metric} at {tried})"
 
 
 def find_temperature(
@@ -79,11 +79,11 @@ def find_temperature(
     Args:
         run: a resolved run whose loss has its temperature at ``auto``.
         train: the training pairs.
-        valid: pairs that evaluate the probes; if there are none, a tenth of each user's training pairs is held out
-            for the probes only.
-        on_progress: called as in :class:`taurec.training.trainer.Trainer`, by each probe in turn.
-        on_note: called with a line before each probe and with the result.
-    Raises: UsageError if nothing is ``auto``, or if no pair is left to evaluate the probes.
+        valid: pairs on which trials are evaluated; if there are none, a tenth of each user's training pairs is held out
+            for the trials only.
+        on_progress: called as in :class:`taurec.training.trainer.Trainer`, by each trial in turn.
+        on_note: called with a line before each trial and with the result.
+    Raises: UsageError if nothing is ``auto``, or if no pair is left to evaluate trials on.
     """
     names = auto_settings(run.loss)
     if not names:
@@ -95,10 +95,11 @@ def find_temperature(
         train, valid = cut.train, cut.valid
         if not len(valid):
             raise UsageError(
-                f"loss.{name}=auto is judged on held-out pairs, and no user has enough training pairs to cut one off; "
-                f"give a number, or a log in which a user has at least 5 pairs"
+                f"loss.{name}=auto is evaluated on held-out pairs, and no user has enough training pairs to hold one "
+                f"out; give a number, or a log in which a user has at least 5 pairs"
             )
-        say(f"loss.{name}=auto: no validation part, so probes are judged on {len(valid):,} pairs cut from training")
+        held_out = f"{len(valid):,} pairs held out from training"
+        say(f"loss.{name}=auto: no validation part, so trials are evaluated on {held_out}")
     epochs = probe_epochs(run, len(train))
     stopped = 0
 
@@ -109,7 +110,7 @@ def find_temperature(
         try:
             trained = Trainer(tried, train, valid, on_progress).fit()
         except NonFiniteError as error:
-            say(f"loss.{name}=auto: {tau:g} is out: {error}")
+            say(f"loss.{name}=auto: {tau:g} failed: {error}")
             return -math.inf
         stopped = stopped or trained.stopped_by
         return trained.best.metrics[run.metric] if trained.best is not None else -math.inf
@@ -124,7 +125,7 @@ def find_temperature(
 
 
 def probe_epochs(run: Run, n_pairs: int) -> int:
-    """Number of epochs of a probe, at most that of the run.
+    """Number of epochs of a trial, at most that of the run.
 
     >>> from taurec.training.presets import resolve
     >>> [probe_epochs(resolve(loss="sl"), n) for n in (80_000, 250_000, 10_000_000)]

@@ -1,9 +1,9 @@
-"""The time a run will take, from a few steps of a smaller one on this machine.
+"""The time that a run will take, estimated from a few steps of a smaller run on this machine.
 
 The smaller run has the same loss, layout, batch size, width and kernels, on a generated log. Up to the size of
-:data:`NODES` it has the run's own number of users and items. Beyond, what grows with the tables is added: for graphs
-and whole tables by a second, smaller run; for unit tables by the pass over the table and by gather-dot on a table of
-the run's own size; for rows that come late by how many steps they missed.
+:data:`NODES` it has the run's number of users and items. For larger runs, the cost that grows with the tables is added:
+for graphs and whole tables from a second, smaller run; for unit tables from the pass over the table and from gather-dot
+on a table of the run's size; for sparse tables from the number of pending steps of a row.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from taurec.evaluation.ranking import evaluate_ranker
 from taurec.kernels.gather_dot import gather_dot
 from taurec.run import Run
 from taurec.training.forecast import Shape, Sizes
-from taurec.training.plain import MANY
-from taurec.training.tables import LateTable, UnitTable, large_zeros
+from taurec.training.plain import DENSE_RATIO
+from taurec.training.tables import SparseAdamTable, UnitAdamTable, large_zeros
 from taurec.training.trainer import Trainer
 
 NODES, PAIRS = 1 << 15, 1 << 18
-"""Users or items, and pairs, that a calibrating run has at most."""
-LATE_ROWS = 256
+"""Maximum number of users or items, and of pairs, in a calibrating run."""
+OWED_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -44,26 +44,28 @@ class Cost:
 
 
 def cost(run: Run, sizes: Sizes) -> Cost:
-    """What a run on a log of these sizes will take; measures for some tenths of a second, or six steps."""
+    """The time of a run on a log of these sizes; measures for some tenths of a second, or six steps."""
     shape, threads = Shape.of(run, sizes), torch.get_num_threads()
     try:
         small = _smaller(run, sizes, shape)
         step, score = _measure(run, small)
-        if shape.ways is None or shape.ways.item == "whole":
+        if shape.updates is None or shape.updates.item == "whole":
             grown = _work(run, sizes) / _work(run, small)
             if grown > 1.05:
                 half = Sizes(small.users // 2, small.items // 2, small.pairs // 2)
                 shrunk = 1 - _work(run, half) / _work(run, small)
-                # Between what no size changes and what grows by size alone, whatever another program did meanwhile.
+                # Bounded by no growth and by proportional growth, in case another program disturbed a measurement.
                 slope = min(step, max(0.0, (step - _measure(run, half)[0]) / max(shrunk, 0.1)))
                 step += slope * (grown - 1)
-        elif sizes.items > 1.05 * small.items and shape.ways.item == "unit":
+        elif sizes.items > 1.05 * small.items and shape.updates.item == "unit":
             step += _unit_pass(shape.dim) * (sizes.items - small.items)
             step += max(0.0, _gather(run, shape, sizes.items) - _gather(run, shape, small.items))
-        if shape.ways is not None:
+        if shape.updates is not None:
             rows = run.batch_size
-            if sizes.users > 1.05 * small.users and shape.ways.user == "late":
-                step += rows * max(0.0, _late(shape.dim, sizes.users // rows) - _late(shape.dim, small.users // rows))
+            if sizes.users > 1.05 * small.users and shape.updates.user == "sparse":
+                step += rows * max(
+                    0.0, _owed_steps(shape.dim, sizes.users // rows) - _owed_steps(shape.dim, small.users // rows)
+                )
     finally:
         torch.set_num_threads(threads)
     steps = -(-sizes.pairs // run.batch_size)
@@ -71,20 +73,20 @@ def cost(run: Run, sizes: Sizes) -> Cost:
 
 
 def _work(run: Run, sizes: Sizes) -> float:
-    """The work of a step as the backbone declares it; of a plain one whose item table is moved whole, its items."""
+    """The work of a step as the backbone declares it; the number of items where a plain item table is updated whole."""
     shape, backbone = Shape.of(run, sizes), backbone_class(run.backbone.name)
     return float(sizes.items) if backbone.plain else backbone.step_cost(shape.size(run, sizes), run.backbone.settings)
 
 
 def _smaller(run: Run, sizes: Sizes, shape: Shape) -> Sizes:
-    """The sizes of the calibrating run; a graph and histories keep their degrees, a late table stays late."""
-    if shape.ways is None:
+    """The sizes of the calibrating run; a graph and histories keep their degrees, a sparse table stays sparse."""
+    if shape.updates is None:
         share = min(1.0, PAIRS / sizes.pairs, 2 * NODES / (sizes.users + sizes.items))
         return Sizes(*(max(int(share * n), 2) for n in (sizes.users, sizes.items, sizes.pairs)))
     items = NODES
-    if shape.ways.item == "late":
+    if shape.updates.item == "sparse":
         assert shape.negatives.rows is not None
-        items = max(NODES, 1 + MANY * shape.negatives.rows)
+        items = max(NODES, 1 + DENSE_RATIO * shape.negatives.rows)
     return Sizes(min(sizes.users, NODES), min(sizes.items, items), min(sizes.pairs, 16 * run.batch_size))
 
 
@@ -105,13 +107,13 @@ def _measure(run: Run, sizes: Sizes) -> tuple[float, float]:
 
 
 SCORED = 256
-"""Users ranked to learn what validation takes."""
+"""Number of users ranked to measure the time of validation."""
 
 
 def _time(work: Callable[[], object], most: int, budget: float) -> float:
-    """Median seconds of a call, after one that is not counted; at most so many calls, or about so many seconds.
+    """Median seconds of a call, after one warm-up call; ends after ``most`` calls or about ``budget`` seconds.
 
-    Three are made even where the first takes all the seconds: one alone is as often as not another program's doing.
+    Three calls are made even if the first exceeds the budget: a single one is too easily disturbed by other programs.
     """
     work()
     times: list[float] = []
@@ -123,15 +125,15 @@ def _time(work: Callable[[], object], most: int, budget: float) -> float:
 
 
 def _unit_pass(dim: int) -> float:
-    """Seconds a row of :meth:`UnitTable.move`, on a table beyond the caches."""
+    """Seconds per row of :meth:`UnitAdamTable.move`, on a table larger than the caches."""
     rows = (1 << 22) // dim
     weight, m, v = (large_zeros(rows, dim).fill_(1e-3) for _ in range(3))
-    table = UnitTable(weight, m, v, lr=0.0)
+    table = UnitAdamTable(weight, m, v, lr=0.0)
     return _time(table.move, 4, 0.1) / rows
 
 
 def _gather(run: Run, shape: Shape, n_items: int) -> float:
-    """Seconds of gather-dot and its gradient on a table of this size, which is filled for it."""
+    """Seconds of gather-dot and its gradient on a table of this size."""
     table, into = large_zeros(n_items, shape.dim), large_zeros(n_items, shape.dim)
     user = torch.ones(run.batch_size, shape.dim, requires_grad=True)
     rows = np.arange(run.batch_size)
@@ -144,14 +146,14 @@ def _gather(run: Run, shape: Shape, n_items: int) -> float:
     return _time(work, 3, 0.2)
 
 
-def _late(dim: int, gap: int) -> float:
-    """Seconds for a row that missed so many steps."""
+def _owed_steps(dim: int, gap: int) -> float:
+    """Seconds for a row with this number of pending steps."""
     if gap < 1:
         return 0.0
-    w = init_table("normal:0.1", 0, "calibrate", LATE_ROWS, dim)
-    table = LateTable(w, torch.full_like(w, 1e-3), torch.full_like(w, 1e-6), lr=1e-3)
+    w = init_table("normal:0.1", 0, "calibrate", OWED_ROWS, dim)
+    table = SparseAdamTable(w, torch.full_like(w, 1e-3), torch.full_like(w, 1e-6), lr=1e-3)
     for _ in range(gap):
         table.move()
     started = time.perf_counter()
     table.settle()
-    return (time.perf_counter() - started) / LATE_ROWS
+    return (time.perf_counter() - started) / OWED_ROWS

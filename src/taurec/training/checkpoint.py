@@ -1,7 +1,7 @@
-"""Where a training run stands after an epoch: one file, from which it goes on to the same bits.
+"""The state of a training run after an epoch, in one file, from which it continues to the same bits.
 
-Every draw of a run is a function of (seed, purpose, epoch, row), so no generator has a state to be kept. What there
-is to keep are the weights, Adam's moments, its number of steps, the weights of the best epoch and the records.
+Every draw of a run is a function of (seed, purpose, epoch, row), so no generator has a state to save. The file holds
+the weights, Adam's moments, its number of steps, the weights of the best epoch and the records.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def identity(run: Run, train: Interactions, valid: Interactions | None) -> dict[str, Any]:
-    """What must be the same for a run to go on from a checkpoint: all that changes a bit of what it computes.
+    """Everything that must be equal for a run to continue from a checkpoint: all that changes a bit of the result.
 
-    How many epochs there may be at most and the patience only end a run, so they may change; but where the step size
-    falls over ``epochs``, these belong to it. The number of threads changes nothing.
+    Maximum epochs and patience only end a run, so they may change; but ``epochs`` must be equal where the learning rate
+    falls over them. The number of threads changes nothing.
     """
     ends = {"threads", "patience", "source", "reading", "data_hash"}
     ends |= {"epochs"} if run.lr_schedule == "constant" else set()
@@ -46,11 +46,11 @@ def identity(run: Run, train: Interactions, valid: Interactions | None) -> dict[
 
 
 def write(path: Path, who: Mapping[str, Any], arrays: Arrays, progress: Mapping[str, Any]) -> None:
-    """Write the file whole or not at all: beside it first, then in its place.
+    """Write the file completely or not at all: to a temporary file, then renamed.
 
     Args:
         who: :func:`identity` of the run.
-        arrays: weights, moments and what else has state, by name.
+        arrays: weights, moments and other state, by name.
         progress: plain values, such as the records.
     Raises: ResourceError where it cannot be written; an earlier file is left as it was.
     """
@@ -72,7 +72,7 @@ def write(path: Path, who: Mapping[str, Any], arrays: Arrays, progress: Mapping[
 
 
 def read(path: Path, who: Mapping[str, Any]) -> tuple[Arrays, dict[str, Any]]:
-    """The arrays and the progress of a checkpoint of this very run.
+    """The arrays and the progress of a checkpoint of this run.
 
     Raises: ArtefactError for a file that is broken or of another version; UsageError for one of another run or
         other data, naming the first difference.
@@ -96,7 +96,7 @@ def read(path: Path, who: Mapping[str, Any]) -> tuple[Arrays, dict[str, Any]]:
 def records_in(path: Path) -> list[dict[str, Any]]:
     """The fields of the records of the epochs in a checkpoint, without its arrays; none where there is no such file.
 
-    Whether it is of the run that goes on, and whole, is for :func:`read` to say.
+    :func:`read` checks whether the file is complete and belongs to the run.
     """
     try:
         with safe_open(path, "numpy") as file:
@@ -107,8 +107,8 @@ def records_in(path: Path) -> list[dict[str, Any]]:
 
 
 def _completed(found: Mapping[str, Any], who: Mapping[str, Any]) -> dict[str, Any]:
-    """``found`` with the settings that the file is too old to know, where this run has them at their defaults: a new
-    setting leaves at its default what was there as it was.
+    """``found`` with the settings that the file is too old to know, where this run has them at their defaults: the
+    default of a new setting keeps earlier behaviour.
     """
     run, fresh = dict(found.get("run", {})), Run().model_dump(mode="json")
     for name, here in who["run"].items():
@@ -126,7 +126,7 @@ def _completed(found: Mapping[str, Any], who: Mapping[str, Any]) -> dict[str, An
 
 
 def _difference(found: Mapping[str, Any], who: Mapping[str, Any]) -> str:
-    """The first setting in which two runs differ, in words."""
+    """The first setting in which two runs differ, as text."""
     there, here = dict(found.get("run", {})), dict(who["run"])
     for name in sorted(there.keys() | here.keys()):
         if there.get(name) != here.get(name):

@@ -1,4 +1,4 @@
-"""The gradient of a step scaled down to a length, where it is longer."""
+"""Clipping of the gradient of a step to a maximum length."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ import torch
 from torch import Tensor
 
 from taurec.training.penalty import fixed_sum
-from taurec.training.tables import UnitTable
+from taurec.training.tables import UnitAdamTable
 
 
 @torch.no_grad()
-def clip(limit: float, gradients: Iterable[Tensor], unit: UnitTable | None = None) -> float:
+def clip(limit: float, gradients: Iterable[Tensor], unit: UnitAdamTable | None = None) -> float:
     """Multiply all gradients of a step by ``min(1, limit / length)``, where length is that of all together.
 
-    It matters most in the first steps of cosine scores on small initial vectors, whose gradients go with one over
-    their length: unclipped they fill Adam's second moments, which then hold the step size down for a thousand steps.
-    What Adam itself adds (L2 by counts or as a decay) joins afterwards.
+    It matters most in the first steps of cosine scores on small initial vectors, whose gradients are proportional to
+    the inverse of their length: unclipped they fill Adam's second moments, which keep its steps small for a thousand
+    steps.
+    The L2 term that Adam adds (by counts or as a decay) is not part of the length.
 
     Args:
-        limit: the length from which on gradients are scaled, above 0.
+        limit: the maximum length, above 0.
         gradients: scaled in place.
-        unit: a table whose gradient is held with respect to its unit rows; measured as that of the rows themselves.
-    Returns: the length before; where it is not finite nothing is scaled.
+        unit: a table whose gradient is kept with respect to its unit rows; its length is that with respect to the rows.
+    Returns: the length before clipping; if it is not finite, nothing is scaled.
     Source: Pascanu, Mikolov and Bengio, ICML 2013, arXiv 1211.5063, algorithm 1.
 
     >>> g = torch.tensor([3.0, 4.0])

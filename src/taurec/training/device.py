@@ -1,4 +1,4 @@
-"""Where training computes, and on how many threads."""
+"""The device and the number of threads of training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from taurec.errors import UsageError
 
 _ALL_THREADS = torch.get_num_threads()
-"""What torch found usable when it was loaded: all cores, or what ``OMP_NUM_THREADS`` says."""
+"""The number of threads of torch when it was loaded: all cores, or ``OMP_NUM_THREADS``."""
 
 
 def use_threads(n: int) -> None:
@@ -26,5 +26,5 @@ def pick_device(name: str) -> torch.device:
     if device.type != "cuda":
         raise UsageError(f"device {name!r} is not supported; accepted: cpu, cuda, cuda:0, ...")
     if not torch.cuda.is_available():
-        raise UsageError(f"device {name!r} was asked for, but torch finds no GPU here; use --device cpu")
+        raise UsageError(f"device {name!r} was requested, but torch finds no GPU; use --device cpu")
     return device

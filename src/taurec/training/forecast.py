@@ -1,7 +1,7 @@
-"""What a run will need, from shapes alone, before anything of it is allocated.
+"""The memory that a run will need, from shapes alone, before anything is allocated.
 
-Memory is added up from the arrays that training holds at once. What it does not add up is bounded by measurement:
-code of the compiled kernels, scratch arrays of losses. Time is :mod:`taurec.training.calibrate`'s.
+Memory is the sum of the arrays that training holds at once. The rest has measured bounds: code of the compiled
+kernels, scratch arrays of losses. Time is estimated by :mod:`taurec.training.calibrate`.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from taurec.kernels import WORTH, available, topk
 from taurec.losses import LOSSES, ScoreLoss
 from taurec.run import Run
 from taurec.sampling import NEGATIVES
-from taurec.training.plain import Ways, ways
+from taurec.training.plain import TableUpdates, table_updates
 from taurec.training.presets import settled
 from taurec.types import StepShape
 
 KERNELS = 105 << 20
 """numba and the compiled code of the kernels."""
 SCORING_MB = 64
-"""Validation's memory for scores where plain torch selects from them; compiled loops take a copy of the items."""
+"""Memory of validation for scores where torch selects the top items; compiled loops copy the items instead."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What decides the cost of a step.
+    """The shapes that determine the cost of a step.
 
     Attributes:
-        negatives: what the negatives have a step read.
+        negatives: the table rows and scores that a step with these negatives needs.
         dim, width: columns of the tables, and of the final vectors.
-        ways: how the tables of a ``plain`` backbone are moved; None for others.
+        updates: how the tables of a ``plain`` backbone are updated; None for others.
         compiled: whether per-row scores are compiled.
     """
 
     negatives: StepShape
     dim: int
     width: int
-    ways: Ways | None
+    updates: TableUpdates | None
     compiled: bool
 
     @classmethod
@@ -52,39 +52,39 @@ class Shape:
         numba = run.kernel != "torch" and run.device == "cpu" and available()["numba"] == "ok"
         compiled = numba and (run.kernel == "numba" or run.batch_size * negatives.columns * dim >= WORTH)
         kernel = "numba" if compiled else "torch"
-        how = ways(run, negatives, sizes.users, sizes.items, kernel) if backbone.plain else None
+        how = table_updates(run, negatives, sizes.users, sizes.items, kernel) if backbone.plain else None
         return cls(negatives, dim, backbone.width(settings), how, compiled)
 
     def size(self, run: Run, sizes: Sizes) -> StepSize:
-        """What the backbone's declarations of cost are given."""
+        """The sizes from which the backbone computes its cost."""
         return StepSize(sizes, run.batch_size, self.negatives, self.dim)
 
 
 def memory(run: Run, sizes: Sizes) -> dict[str, int]:
-    """Bytes that training on the CPU will take beyond the log and the imports at its peak, by what takes them.
+    """Peak bytes of training on the CPU, beyond the log and the imports, by purpose.
 
-    The tables are U x D and I x D, with their two moments; ``gradients`` and ``layers`` hold what a step makes of
-    whole tables, ``step`` what it makes of B rows with N negatives, ``validation`` the ranker and a block of scores.
+    ``tables`` are U x D and I x D with Adam's two moments; ``layers`` are a step's arrays of the size of the tables,
+    ``step`` its arrays of B rows with N negatives, ``validation`` the ranker and a block of scores.
     """
     shape, b = Shape.of(run, sizes), run.batch_size
     negatives, whole = shape.negatives, shape.negatives.rows is None
     of_items, tables = 4 * shape.dim * sizes.items, 4 * shape.dim * (sizes.users + sizes.items)
     parts = {"tables": 3 * tables, "order": 24 * sizes.pairs, "kernels": KERNELS, "best": tables}
-    late = 12 * sizes.users if shape.ways is not None and shape.ways.user == "late" else 0
-    if shape.ways is None:
+    owed = 12 * sizes.users if shape.updates is not None and shape.updates.user == "sparse" else 0
+    if shape.updates is None:
         backbone = backbone_class(run.backbone.name)
         declared = backbone.step_bytes(shape.size(run, sizes), run.backbone.settings)
         parts["graph"], step = declared.fixed, declared.step
-    elif shape.ways.item == "whole":
+    elif shape.updates.item == "whole":
         step = (2 if whole else 6) * of_items
     else:
-        step = 2 * of_items if shape.ways.item == "unit" else 0
-        late += 12 * sizes.items if shape.ways.item == "late" else 0
-    if shape.ways is not None and shape.ways.item == "late":
+        step = 2 * of_items if shape.updates.item == "unit" else 0
+        owed += 12 * sizes.items if shape.updates.item == "sparse" else 0
+    if shape.updates is not None and shape.updates.item == "sparse":
         assert negatives.rows is not None
         rows = min(negatives.rows, sizes.items) if negatives.gathered else negatives.rows
         step += 4 * shape.dim * 6 * rows
-    # A loss without a catalogue path makes more arrays of the size of the scores, and needs them whole.
+    # A loss without a catalogue path allocates more arrays of the size of the scores, and needs all scores at once.
     loss = LOSSES.build(run.loss.name, given=settled(run).loss.settings)
     reduces = isinstance(loss, ScoreLoss) and loss.reduce is not None
     work = (56 if reduces else 72) * negatives.held + 4 * shape.dim * 8 * b
@@ -99,18 +99,18 @@ def memory(run: Run, sizes: Sizes) -> dict[str, int]:
         final = 4 * shape.width * sizes.items
         held = final if tiles else min(SCORING_MB << 20, 10 * sizes.valid_users * sizes.items)
         score = 4 * shape.width * (sizes.users + sizes.items) + held
-    # Freed arrays of one kind serve the other, but not wholly.
-    temporary = work + (step if shape.ways is None else 0)
+    # Freed arrays of training are only partly reused by validation, and the reverse.
+    temporary = work + (step if shape.updates is None else 0)
     parts["validation"] = max(0, score - temporary) + min(score, temporary) // 2
-    parts["late" if shape.ways else "layers"] = late if shape.ways else step
-    parts["step"] = work + (0 if shape.ways is None else step)
+    parts["late" if shape.updates else "layers"] = owed if shape.updates else step
+    parts["step"] = work + (0 if shape.updates is None else step)
     # The order of an epoch is drawn before its first step, in memory that the steps then use.
     parts["order"] += max(0, 24 * sizes.pairs - parts["step"] - KERNELS)
     return parts
 
 
 def check_memory(run: Run, sizes: Sizes) -> int:
-    """The bytes that training will take; a :class:`ResourceError` with the figures if they are not to be had."""
+    """The bytes that training will take; raises :class:`ResourceError` with the figures if memory is short."""
     needed = sum(memory(run, sizes).values())
     if run.device == "cpu":
         require(

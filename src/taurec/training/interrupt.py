@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM end a run at the next step, with its state whole; a second one ends it at once.
+"""Ctrl-C and SIGTERM end a run at the next step, with a complete state; a second signal ends it at once.
 
-Work of several fits hands the signal on with :func:`pass_on`: a fit that it ended is not one to go on with.
+Code that makes several fits passes the signal on with :func:`pass_on`, so that it ends all of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """Within the block SIGINT and SIGTERM only set the request; the former handlers come back after it.
+    """Within the block SIGINT and SIGTERM only set the request; the previous handlers are restored after it.
 
     Outside the main thread signals cannot be handled, and the request stays empty.
     """
@@ -49,6 +49,6 @@ def stop_on_signal() -> Iterator[StopRequest]:
 
 
 def pass_on(signum: int) -> None:
-    """Raise again the signal that ended one fit of many, so that it ends all of them; 0, for none, does nothing."""
+    """Raise the signal that ended one of several fits, so that it ends all of them; 0 does nothing."""
     if signum:
         signal.raise_signal(signum)

@@ -13,7 +13,7 @@ from taurec.errors import UsageError
 from taurec.losses.protocol import EmbeddingLoss, Loss, ScoreLoss
 from taurec.losses.reduction import RowReduce
 from taurec.run import L2Mode, L2On
-from taurec.training.penalty import Counted, l2_penalty
+from taurec.training.penalty import RowCounts, l2_penalty
 from taurec.types import Batch, Embeddings
 
 SUPPLIED = frozenset({"group"})
@@ -25,7 +25,7 @@ NONE: Mapping[str, Tensor] = MappingProxyType({})
 class Objective:
     """The weighted mean of a loss over the rows that have a negative, plus the L2 term.
 
-    A loss with one value per batch, of scores or of vectors, is taken as it is.
+    A loss with one value per batch, of scores or of vectors, is used unchanged.
 
     Args:
         loss: what is minimised; see :mod:`taurec.losses.protocol` for its kinds.
@@ -52,7 +52,7 @@ class Objective:
         if missing:
             raise UsageError(
                 f"loss {name} needs {', '.join(sorted(missing))}, which the trainer cannot supply; it supplies "
-                f"{', '.join(sorted(SUPPLIED))}, and whatever the loss's own state does"
+                f"{', '.join(sorted(SUPPLIED))}, and the inputs of the loss's state"
             )
         if self.weighted and not (isinstance(self.loss, ScoreLoss) and self.loss.rows):
             raise UsageError(
@@ -62,7 +62,7 @@ class Objective:
 
     @property
     def reduce(self) -> RowReduce | None:
-        """How the loss reduces over negatives; None if it must see their scores."""
+        """How the loss reduces over negatives; None if it needs all their scores."""
         return self.loss.reduce if isinstance(self.loss, ScoreLoss) and not self.logq else None
 
     def __call__(
@@ -71,7 +71,7 @@ class Objective:
         neg: Tensor,
         batch: Batch,
         embeddings: Embeddings,
-        counted: Counted | None = None,
+        counted: RowCounts | None = None,
         side: Mapping[str, Tensor] = NONE,
     ) -> tuple[Tensor, Tensor]:
         """The objective from scores pos [B] and neg [B, N].
@@ -85,7 +85,7 @@ class Objective:
                 f"choose some, such as --negatives uniform:256"
             )
         values = self.loss(pos, neg, **self._side(batch), **side)
-        # The largest score is one pass; NaN and inf make the loss NaN, which stops the run.
+        # The maximum takes one pass; NaN and inf make the loss NaN, which stops the run.
         present = neg.detach().amax(1) > -torch.inf
         return self._scalar(values, present, batch, embeddings, counted)
 
@@ -96,7 +96,7 @@ class Objective:
         n: Tensor,
         batch: Batch,
         embeddings: Embeddings,
-        counted: Counted | None = None,
+        counted: RowCounts | None = None,
         side: Mapping[str, Tensor] = NONE,
     ) -> tuple[Tensor, Tensor]:
         """The same from the reduction [B] over negatives by :attr:`reduce`, and their number n [B]."""
@@ -110,7 +110,7 @@ class Objective:
         item: Tensor,
         batch: Batch,
         embeddings: Embeddings,
-        counted: Counted | None = None,
+        counted: RowCounts | None = None,
         side: Mapping[str, Tensor] = NONE,
     ) -> tuple[Tensor, Tensor]:
         """The same for an embedding loss, from the vectors [B, D] of the pairs; no row counts as without negatives."""
@@ -124,7 +124,7 @@ class Objective:
         present: Tensor,
         batch: Batch,
         embeddings: Embeddings,
-        counted: Counted | None = None,
+        counted: RowCounts | None = None,
     ) -> tuple[Tensor, Tensor]:
         assert isinstance(self.loss, ScoreLoss)
         weight = present.to(values.dtype)
@@ -149,7 +149,7 @@ class Objective:
             )
         return value
 
-    def _with_l2(self, scalar: Tensor, batch: Batch, embeddings: Embeddings, counted: Counted | None) -> Tensor:
+    def _with_l2(self, scalar: Tensor, batch: Batch, embeddings: Embeddings, counted: RowCounts | None) -> Tensor:
         if self.l2 > 0 and self.l2_mode != "adam":
             return scalar + self.l2 * l2_penalty(self.l2_mode, self.l2_on, embeddings, batch, counted)
         return scalar
@@ -159,7 +159,7 @@ class Objective:
         if self.logq:
             if batch.negatives.logq is None:
                 raise UsageError(
-                    "logq asks to correct for the probability of each negative, which these negatives do not know; "
+                    "logq corrects for the probability of each negative, which these negatives do not know; "
                     "leave logq off, or use negatives that know it, such as popularity"
                 )
             side["logq"] = batch.negatives.logq

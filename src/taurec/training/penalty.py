@@ -1,4 +1,4 @@
-"""The L2 term in the forms that published code uses; a published strength needs its form to mean anything."""
+"""The L2 term in the forms of published code; a published strength is meaningful only with its form."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from taurec.run import L2Mode, L2On
 from taurec.types import Batch, Embeddings
 
 
-class Counted(NamedTuple):
-    """How often each row is in a batch, for tables whose optimizer adds the L2 gradient by these counts.
+class RowCounts(NamedTuple):
+    """How often each table row occurs in a batch, for tables whose optimizer adds the L2 gradient by these counts.
 
     Attributes:
         user: [U]; item: [I], as positive or negative; float32. None leaves the gradient to autograd.
-        square: [I] squared lengths of the items, where they are known already.
+        square: [I] squared lengths of the item vectors, where they are already known.
         decayed: whether the optimizer adds the gradient of mode ``tables`` to every row, as a decay.
     """
 
@@ -27,7 +27,9 @@ class Counted(NamedTuple):
     decayed: bool = False
 
 
-def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, counted: Counted | None = None) -> Tensor:
+def l2_penalty(
+    mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, counted: RowCounts | None = None
+) -> Tensor:
     """The L2 term of one step, to be multiplied by its strength.
 
     With u, p, n the gathered vectors of users, positives and negatives (un-normalised; a row that
@@ -40,13 +42,13 @@ def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, cou
     sum        (|u|^2 + |p|^2 + |n|^2) / 2                                  SSM (TensorFlow)
     tables     |W|^2 / 2 over the whole tables                              SimpleX (RecBox)
     unsquared  |u| / B + |p| / B + |n| / rows(n), Frobenius norms           SELFRec
-    adam       0: Adam's own weight decay does it                           IR-Benchmark
+    adam       0: applied as Adam's weight decay                          IR-Benchmark
     ========== ============================================================ =========================
 
     ``on`` says which vectors: ``ego`` the tables, ``final`` what is scored, ``hops`` every layer's
     output (the BSL authors' LightGCN). The negatives enter by their counts, so no [B, N, D] is built.
-    What is ``counted`` enters by its value without gradient (``gathered`` and ``sum`` only); what is decayed has the
-    value 0, because not all rows of its tables are available.
+    Tables with ``counted`` rows contribute their value without gradient (``gathered`` and ``sum`` only); decayed tables
+    contribute 0, because not all of their rows are available.
     """
     users, items = _tables(on, embeddings)
     if mode == "adam" or (counted is not None and counted.decayed):
@@ -55,8 +57,8 @@ def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, cou
         return 0.5 * (fixed_sum(users.square()) + fixed_sum(items.square()))
     rows, ids = batch.user.shape[0], batch.negatives.drawn()
     user_at = torch.arange(rows, device=users.device) if on == "final" and embeddings.by_row else batch.user
-    counted = counted or Counted()
-    assert counted == Counted() or mode in ("gathered", "sum")
+    counted = counted or RowCounts()
+    assert counted == RowCounts() or mode in ("gathered", "sum")
     negative_part = users.new_zeros(())
     if counted.user is not None:
         user_part = _value(users, counted.user, [batch.user])
@@ -81,18 +83,18 @@ def l2_penalty(mode: L2Mode, on: L2On, embeddings: Embeddings, batch: Batch, cou
     return total / rows if mode == "gathered" else total
 
 
-def count(batch: Batch, n_users: int, n_items: int) -> Counted:
-    """How often users and items are in a batch."""
+def count(batch: Batch, n_users: int, n_items: int) -> RowCounts:
+    """The number of occurrences of each user and item in a batch."""
     ids = batch.negatives.drawn()
     items = torch.bincount(batch.item, minlength=n_items)
     if ids is not None:
         items += torch.bincount(ids, minlength=n_items)
-    return Counted(torch.bincount(batch.user, minlength=n_users).to(torch.float32), items.to(torch.float32))
+    return RowCounts(torch.bincount(batch.user, minlength=n_users).to(torch.float32), items.to(torch.float32))
 
 
 @torch.no_grad()
 def _value(table: Tensor, counts: Tensor, ids: list[Tensor]) -> Tensor:
-    """``sum_r counts[r] |table[r]|^2``, by the ids behind the counts where they are few."""
+    """``sum_r counts[r] |table[r]|^2``, computed from the ids where there are few."""
     if 4 * sum(len(i) for i in ids) < len(table):
         return fixed_sum(F.embedding(torch.cat(ids), table).square())
     return fixed_sum(table.square().sum(-1) * counts.to(table.dtype))

@@ -1,8 +1,8 @@
-"""The completion of a run: every field and every setting written out.
+"""Completion of a run: a value for every field and every setting.
 
-What is not given comes from the preset that the loss declares, then from the default. Presets were chosen on
+Fields that are not given come from the preset that the loss declares, then from the defaults. Presets were chosen on
 validation data of ``debian`` and ``ml-100k``; a given value always wins. A resolved run names every setting, so a later
-change of a default cannot alter it.
+change of a default does not alter it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from taurec.sampling import NEGATIVES, ORDERS
 
 
 def resolve(**fields: Any) -> Run:
-    """A run with every setting named, from a few fields as people write them.
+    """A run with all its settings, from a few fields as people write them.
 
     Registry fields (``model``, ``backbone``, ``loss``, ``negatives``, ``order``) take texts such as
     ``uniform:800`` or ``{"name": ..., "settings": {...}}``; ``settings={"loss": {"tau_neg": 0.1}}``
-    sets single values of them. What is not given comes from the loss's preset, then the default.
+    sets single values of them. Fields that are not given come from the loss's preset, then from the defaults.
     Every entry is built once, so a value out of range is refused here, before data is read. A
-    temperature that is ``auto`` stays so until the data is known (:mod:`taurec.training.auto_temperature`).
+    temperature of ``auto`` is kept until the data is known (:mod:`taurec.training.auto_temperature`).
 
     Raises: UsageError for an unknown name or a value that does not fit; also for negatives chosen for a loss that
         uses none.
@@ -65,7 +65,7 @@ def resolve(**fields: Any) -> Run:
 
 
 def auto_settings(loss: Choice) -> list[str]:
-    """The settings of a loss with the value ``auto``, which are found when the data is known.
+    """The settings of a loss with the value ``auto``, which are chosen when the data is known.
 
     >>> auto_settings(Choice(name="sl", settings={"tau": "auto", "scale_by_tau": False}))
     ['tau']
@@ -74,7 +74,7 @@ def auto_settings(loss: Choice) -> list[str]:
 
 
 def settled(run: Run, numbers: Mapping[str, float] | None = None) -> Run:
-    """The run with numbers in place of ``auto`` in its loss: those given, else the loss's defaults.
+    """The run with numbers in place of ``auto`` in its loss: the given ones, else the loss's defaults.
 
     >>> settled(resolve(loss="sl", settings={"loss": {"tau": "auto"}})).loss.settings["tau"]
     0.1
@@ -138,7 +138,7 @@ def _choice(kind: str, given: Any, nested: Mapping[str, Mapping[str, Any]]) -> C
 def check_parts(run: Run) -> None:
     """Refuse a run whose parts from outside the package cannot be imported.
 
-    Raises: UsageError naming the part, what a saved model can do without it, and what to do.
+    Raises: UsageError naming the part and the remedy.
     """
     kinds = ("model",) if run.model is not None else ("backbone", "loss", "negatives", "order")
     for kind in kinds:

@@ -1,4 +1,4 @@
-"""What training tells: a line an epoch, where it is, and what it yields."""
+"""Reports of training: a record per epoch, progress, and the result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is; handed to the hook after each step, and once more with ``record`` after each epoch."""
+    """The progress of a run; passed to the hook after each step, and once more with ``record`` after each epoch."""
 
     epoch: int
     epochs: int
@@ -37,18 +37,18 @@ class Progress:
 
 @dataclass(frozen=True)
 class Trained:
-    """What training yields.
+    """The result of training.
 
     Attributes:
         ranker: of the best epoch (the last one where nothing was validated).
         backbone: with the weights of that epoch.
-        records: one an epoch.
+        records: one per epoch.
         best: the record of that epoch, or None if no epoch was finished.
-        notes: what the user should know, such as groups that hardly exist.
+        notes: remarks for the user, such as groups of hardly more than one row.
         stopped_by: the signal that ended the run early, or 0.
-        kernels: what ran, by part of the step (``scores``, ``hop``, ``tables``): ``numba``, ``triton`` or
-            ``torch``.
-        finished: whether the run came to its end: all epochs, or no better one within its patience.
+        kernels: the kernel that ran (``numba``, ``triton`` or ``torch``), by part of the step (``scores``, ``hop``,
+            ``tables``).
+        finished: whether the run reached its end: all epochs, or no improvement within its patience.
     """
 
     ranker: EmbeddingRanker

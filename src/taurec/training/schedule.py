@@ -1,4 +1,4 @@
-"""How the step size falls over a run."""
+"""Learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from taurec.run import LrSchedule
 
 
 def share(schedule: LrSchedule, done: float, waits: int = 0) -> float:
-    """What is left of the step size after a share ``done`` of all steps of a run, from 0 (before the first) on.
+    """The factor of the learning rate after a share ``done`` of all steps of a run, from 0 (before the first) on.
 
         constant   1
         linear     1 - done
         cosine     (1 + cos(pi done)) / 2
-        plateau    10^-waits, at least 1/100; ``waits`` counts the validations so far that brought nothing better
+        plateau    10^-waits, at least 1/100; ``waits`` counts the validations without improvement
 
     All steps are those of ``epochs`` epochs, also if the run stops earlier.
 
     Source: Loshchilov and Hutter, ICLR 2017, arXiv 1608.03983, eq. 5 (cosine, one cycle); the training code of
     SimpleX (plateau, whose floor is a rate of 1e-6: the same for its rate of 1e-4). Differs from that code in: the
-    weights stay as they are when the step size falls, where theirs go back to the best so far.
+    weights stay as they are when the learning rate falls, where theirs return to the best so far.
 
     >>> [share("linear", 0.25), round(share("cosine", 0.5), 3), share("constant", 0.9), share("plateau", 0.5, waits=1)]
     [0.75, 0.5, 1.0, 0.1]
@@ -35,7 +35,7 @@ def share(schedule: LrSchedule, done: float, waits: int = 0) -> float:
 
 
 def waits(values: Iterable[float]) -> int:
-    """How many of the validations, in their order, brought nothing better than those before.
+    """The number of validations, in their order, that did not improve on those before.
 
     >>> waits([0.1, 0.2, 0.2, 0.15, 0.3])
     2

@@ -15,7 +15,7 @@ Moments = tuple[Tensor, Tensor]
 
 
 class State:
-    """The state of a run between two epochs, when the tables owe no steps.
+    """The state of a run between two epochs, when no table has steps pending.
 
     Args:
         backbone: whose weights are trained.
@@ -23,7 +23,7 @@ class State:
         moments: name -> Adam's two moments of a parameter.
         loss_state: what the loss remembers, or None.
         of_loss: name -> a parameter of the loss, and Adam's two moments of it.
-        sampler: of the negatives, which may remember something too.
+        sampler: the negative sampler, which may have state.
     """
 
     def __init__(

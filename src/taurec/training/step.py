@@ -21,28 +21,28 @@ from taurec.scoring import batch_scores, catalogue_scores, pair_vectors
 from taurec.training.adam import Adam
 from taurec.training.clipping import clip
 from taurec.training.objective import NONE, Objective
-from taurec.training.penalty import Counted, count
-from taurec.training.plain import PlainTables, Taken, by_counts, decays, strength
+from taurec.training.penalty import RowCounts, count
+from taurec.training.plain import PlainTables, StepInput, by_counts, decays, strength
 from taurec.types import Batch, Embeddings, Negatives, StepShape
 
 
 class Step:
-    """Moves the weights of a backbone by a batch.
+    """Updates the weights of a backbone by one batch.
 
     Args:
         run: a resolved run.
         train: the training pairs.
         backbone: on the device of the run; in training mode when a step is made.
-        sampler: of the negatives; told of each step if it asks for that.
-        shape: what its negatives have a step read.
+        sampler: the negative sampler; it observes each step.
+        shape: the table rows and scores that a step with these negatives needs.
 
     Attributes:
         objective: the loss with its L2 term.
         loss_state: what the loss remembers; None for most.
         loss_adam: trains the parameters of that state; None if it has none.
-        optimizer: Adam; :meth:`use_lr` sets its step size.
-        tables: what moves the tables of a backbone without layers; there from the first step on.
-        kernels: which kernel each part runs; known from the first step on.
+        optimizer: Adam; :meth:`use_lr` sets its learning rate.
+        tables: updates the tables of a backbone without layers; None before the first step.
+        kernels: the kernel that each part runs; empty before the first step.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class Step:
         run = self.run
         self.backbone.begin_step(epoch, number)
         embeddings = self._embed(batch)
-        taken = self._take(embeddings, batch)
+        taken = self._step_input(embeddings, batch)
         embeddings, local = taken.embeddings, taken.batch
-        user_at, item_at, negatives = _places(embeddings, local)
+        user_at, item_at, negatives = _positions(embeddings, local)
         if not self.kernels:
-            self.kernels = self._paths(taken, batch)
+            self.kernels = self._selected_kernels(taken, batch)
         user = F.embedding(user_at, embeddings.user)
         keep = self._dropout_mask(batch.row, user, epoch) if run.user_dropout else None
         if keep is not None and run.user_dropout_on == "raw":
@@ -126,7 +126,7 @@ class Step:
         return value, int(left_out)
 
     def use_lr(self, lr: float) -> None:
-        """The step size from here on."""
+        """Set the learning rate of the next steps."""
         self.optimizer.lr = lr
         if self.loss_adam is not None and self.loss_state is not None:
             own = self.loss_state.lr
@@ -141,33 +141,33 @@ class Step:
         return {name: (p.data, self.loss_adam.moments[name]) for name, p in self.loss_parameters.items()}
 
     def settle(self) -> None:
-        """Bring all weights of the backbone up to date; within an epoch rows may owe steps."""
+        """Bring all weights of the backbone up to date; within an epoch some rows have steps pending."""
         if self.tables is not None:
             self.tables.settle()
 
-    def _take(self, embeddings: Embeddings, batch: Batch) -> Taken:
-        """What the step works on: the rows of its batch, where the backbone yields its tables themselves."""
+    def _step_input(self, embeddings: Embeddings, batch: Batch) -> StepInput:
+        """The input of the step; only the rows of its batch where the backbone has no layers."""
         if not self.backbone.plain:
             counted, tables = None, (embeddings.ego_user, embeddings.ego_item)
             if by_counts(self.run):
                 counted = count(batch, *map(len, tables))
             elif decays(self.run) and self.run.l2_on == "ego" and self.run.kernel != "torch":
                 user, item = (table.new_ones(len(table)) for table in tables)
-                counted = Counted(user, item, decayed=True)
-            return Taken(embeddings, batch, counted=counted)
+                counted = RowCounts(user, item, decayed=True)
+            return StepInput(embeddings, batch, counted=counted)
         if self.tables is None:
             self.tables = PlainTables(self.run, embeddings, self.optimizer, self._shape, batch)
         return self.tables.take(batch)
 
-    def _decay(self, taken: Taken) -> tuple[float, dict[str, Tensor]]:
-        """The L2 term that Adam adds to the tables that it moves whole: its strength, and the counts of their rows."""
+    def _decay(self, taken: StepInput) -> tuple[float, dict[str, Tensor]]:
+        """The L2 term that Adam adds to the tables that it updates whole: its strength and the counts of their rows."""
         if taken.counted is None:
             return 0.0, {}
         both = {"user": taken.counted.user, "item": taken.counted.item}
         whole = {name: n for name, n in both.items() if n is not None and self.optimizer.holds(name)}
         return strength(self.run, taken.batch), whole
 
-    def _paths(self, taken: Taken, batch: Batch) -> dict[str, str]:
+    def _selected_kernels(self, taken: StepInput, batch: Batch) -> dict[str, str]:
         """The kernel that each part of the step runs, by the same selection as the calls themselves.
 
         Raises: UsageError if the kernel named by the run cannot serve a part.
@@ -177,12 +177,12 @@ class Step:
             scores = select("catalogue", e.user, e.item, kernel=kernel).name
         else:
             scores = batch.negatives.scored_by(e.user, e.item, kernel, len(batch.user), taken.d_item)
-        late = self.tables is not None and self.tables.ways != ("whole", "whole")
-        tables = "numba" if late else select("adam", *[e.ego_user.detach()] * 4, kernel=kernel).name
+        by_rows = self.tables is not None and self.tables.updates != ("whole", "whole")
+        tables = "numba" if by_rows else select("adam", *[e.ego_user.detach()] * 4, kernel=kernel).name
         return {"scores": scores, "tables": tables, **self.backbone.kernels(self._rows_needed(batch) is not None)}
 
     def _streamed(self, batch: Batch) -> bool:
-        """Whether the scores of the negatives are reduced in tiles, never held."""
+        """Whether the scores of the negatives are reduced in tiles, so that they are never held in full."""
         return (
             self.objective.reduce is not None
             and self.run.kernel != "torch"
@@ -195,7 +195,7 @@ class Step:
         return self.backbone.embed(self._rows_needed(batch))
 
     def _rows_needed(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
-        """The users and items whose final vectors a step looks at, see :func:`_places`; None where they may be any."""
+        """The users and items whose final vectors a step reads, see :func:`_positions`; None for all."""
         run = self.run
         if run.l2 > 0 and run.l2_mode != "adam" and run.l2_on != "ego":
             return None
@@ -219,8 +219,8 @@ class Step:
         )
 
 
-def _places(embeddings: Embeddings, batch: Batch) -> tuple[Tensor, Tensor, Negatives]:
-    """Where the users, the items and the negatives of a batch stand among the vectors that a backbone yields."""
+def _positions(embeddings: Embeddings, batch: Batch) -> tuple[Tensor, Tensor, Negatives]:
+    """The positions of a batch's users, items and negatives among the vectors that a backbone yields."""
     if embeddings.by_row:
         return torch.arange(len(batch.user), device=batch.user.device), batch.item, batch.negatives
     if embeddings.at is None:
@@ -230,7 +230,7 @@ def _places(embeddings: Embeddings, batch: Batch) -> tuple[Tensor, Tensor, Negat
 
 
 def _check_scores(run: Run, wanted: Scores, biased: bool) -> None:
-    """Refuse scores that the backbone or the loss means nothing by."""
+    """Refuse scores for which the backbone or the loss is not defined."""
     given = f"got train_score={run.train_score!r} and rank_score={run.rank_score!r}"
     if biased and not run.train_score == run.rank_score == "dot":
         raise UsageError(

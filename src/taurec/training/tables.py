@@ -1,14 +1,14 @@
-"""Tables that a step reads and moves by the rows it needs, with the result of Adam over the whole table.
+"""Tables of which a step reads and updates only the rows it needs, with the result of Adam over the whole table.
 
-A backbone without layers (matrix factorisation) hands its tables themselves to the scorer. A step then needs the
-rows of its batch alone, however large the table is.
+A backbone without layers (matrix factorisation) is scored from its tables directly. A step then needs only the rows
+of its batch, however large the table is.
 
-:class:`LateTable`
-    The rows of a batch are gathered into a small table, which autograd sees. A row that was not touched for some
-    steps first takes them, one after another, exactly as if Adam had walked the whole table in each.
-:class:`UnitTable`
-    For cosine scores with so many negatives that a step touches most items: unit rows are kept, the gradient with
-    respect to them is written to one buffer, and one pass goes from there through the norm, L2 and Adam.
+:class:`SparseAdamTable`
+    The rows of a batch are gathered into a small table, which autograd sees. A row that was not read for some steps
+    first takes these pending steps, one after another, exactly as if Adam had updated the whole table in each.
+:class:`UnitAdamTable`
+    For cosine scores where the negatives of a step cover most items. Unit rows are kept, the gradient with respect to
+    them is written to one buffer, and one pass applies the gradient of the norm, L2 and Adam.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from taurec.kernels.adam import compiled as kernel
 from taurec.kernels.pool import TASK_FLOATS
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
-#: Length up to which a row counts as zero, as in :func:`taurec.kernels.unit_rows.unit_rows`.
+#: Length below which a row counts as zero, as in :func:`taurec.kernels.unit_rows.unit_rows`.
 SMALL = 1e-12
 #: Rows gathered by one task.
 ROWS = 256
@@ -34,29 +34,29 @@ F1 = NDArray[np.float32]
 
 
 def large_zeros(*shape: int) -> Tensor:
-    """Zeros for a table that stays: through numpy, which asks for large pages where torch does not."""
+    """Zeros for a long-lived table, allocated by numpy, which requests large pages where torch does not."""
     filled = np.empty(shape, np.float32)
     filled.fill(0)
     return torch.from_numpy(filled)
 
 
 def _scales(step: int, lr: float) -> tuple[float, float]:
-    """Adam's step size and inverse root of a step, as :func:`taurec.kernels.adam.adam_step` has them."""
+    """Adam's corrected learning rate and inverse root of a step, as :func:`taurec.kernels.adam.adam_step` has them."""
     return lr / (1 - BETA1**step), 1 / math.sqrt(1 - BETA2**step)
 
 
-class LateTable:
-    """A table of which a step touches few rows; the others take their steps when they are next read.
+class SparseAdamTable:
+    """A table with Adam of which a step reads few rows; the other rows take their steps when they are next read.
 
     Args:
-        weight, m, v: [R, D] contiguous float32, Adam's state included; shared with whoever reads them, but
-            only :meth:`settle` makes all rows what they should be.
-        lr: step size.
+        weight, m, v: [R, D] contiguous float32, the weights and Adam's moments, updated in place; only after
+            :meth:`settle` are all rows up to date.
+        lr: learning rate.
         weight_decay: added to the gradient times the weight, in every step and for every row.
-        step: how many steps it has taken already, every row all of them.
+        step: number of steps that every row has taken already.
 
     >>> w, m, v = torch.ones(3, 2), torch.zeros(3, 2), torch.zeros(3, 2)
-    >>> table = LateTable(w, m, v, lr=0.5)
+    >>> table = SparseAdamTable(w, m, v, lr=0.5)
     >>> rows, place = table.take(torch.tensor([2, 0, 2]))
     >>> rows.shape, place.tolist()
     (torch.Size([2, 2]), [0, 1, 0])
@@ -78,7 +78,7 @@ class LateTable:
         self.leaf = torch.empty(0)
 
     def take(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """The different rows among ``ids`` [n] as a leaf [k, D] of autograd, and the place of each id in it."""
+        """The distinct rows among ``ids`` [n] as a leaf [k, D] of autograd, and the position of each id in it."""
         rows, place = np.empty(len(ids), np.int64), torch.empty(len(ids), dtype=torch.int64)
         self._stamp += 1
         k = kernel("compact")(ids.numpy(), self._mark, self._stamp, rows, place.numpy())
@@ -89,10 +89,10 @@ class LateTable:
         return self.leaf, place
 
     def move(self, l2: float = 0.0, counts: Tensor | None = None) -> bool:
-        """One step of Adam with the gradient of the rows last taken; all other rows owe it.
+        """Take one step of Adam with the gradient of the rows last gathered; it is pending for all other rows.
 
-        With ``counts``, [k] of these rows, the gradient has ``l2 * counts[r] * weight[r]`` more. Returns True, as
-        autograd's gradient was seen to be finite before.
+        With ``counts`` [k], one for each of these rows, ``l2 * counts[r] * weight[r]`` is added to the gradient.
+        Returns True, because the caller has checked that autograd's gradient is finite.
         """
         self.step += 1
         size, root = _scales(self.step, self.lr)
@@ -112,30 +112,30 @@ class LateTable:
         return True
 
     def settle(self) -> None:
-        """Let every row take the steps it owes."""
+        """Take the pending steps of every row."""
         self._catch_up(np.empty(0, np.int64), self.n, max(1, TASK_FLOATS // self.dim), np.empty(0, np.float32))
         self._first = self.step + 1
 
     def _catch_up(self, rows: NDArray[np.int64], n: int, size: int, out: F1) -> None:
         if self.step < self._first and not len(out):
             return
-        (p, m, v), loop, whole = self._state, kernel("adam_late"), not len(rows)
+        (p, m, v), loop, whole = self._state, kernel("adam_catch_up"), not len(rows)
         sizes, roots = self._scales
         fixed = self.dim, self._last, rows, whole, self.step, self._first, self.weight_decay
         fixed2 = sizes, BETA1, BETA2, roots, EPS
         pool.run(lambda t: loop(p, m, v, *fixed, *fixed2, t * size, min((t + 1) * size, n), out), -(-n // size))
 
 
-class UnitTable:
-    """A table scored by cosine of which a step touches most rows.
+class UnitAdamTable:
+    """A table with Adam for cosine scores, of which a step reads most rows.
 
     Args:
-        weight, m, v: [R, D] contiguous float32, Adam's state included; all are moved in place.
-        lr, weight_decay, step: as in :class:`LateTable`.
+        weight, m, v: [R, D] contiguous float32, the weights and Adam's moments; all are updated in place.
+        lr, weight_decay, step: as in :class:`SparseAdamTable`.
 
     Attributes:
-        unit: [R, D] the rows at length 1.
-        gradient: [R, D] where the step writes dL/d unit, every row.
+        unit: [R, D] the rows scaled to length 1.
+        gradient: [R, D] dL/d unit of every row; the step writes it.
         square: [R] squared lengths of the rows.
     """
 
@@ -151,9 +151,9 @@ class UnitTable:
         pool.run(lambda t: loop(*given, *self._span(t), *out), self._tasks)
 
     def move(self, l2: float = 0.0, counts: Tensor | None = None) -> bool:
-        """One step of Adam with :attr:`gradient` plus ``l2 * counts[r] * weight[r]``.
+        """Take one step of Adam with :attr:`gradient` plus ``l2 * counts[r] * weight[r]``.
 
-        Returns: False if a gradient was not finite; such rows stay, all others have moved.
+        Returns: False if a gradient was not finite; such rows are unchanged, all others are updated.
         """
         self.step += 1
         size, root = _scales(self.step, self.lr)
@@ -183,7 +183,7 @@ class UnitTable:
         return math.fsum(parts)
 
     def settle(self) -> None:
-        """Nothing is owed."""
+        """Do nothing: no row has steps pending."""
 
     def _span(self, t: int) -> tuple[int, int]:
         return t * self._size, min((t + 1) * self._size, self.n)

@@ -39,7 +39,7 @@ class Trainer:
         train: the training pairs.
         valid: pairs that choose the epoch; None trains all epochs and keeps the last.
         on_progress: called after each step and each epoch.
-        on_note: called with each remark when it is made, the size of the groups before the first step.
+        on_note: called with each remark, such as the size of the groups before the first step.
     """
 
     def __init__(
@@ -85,15 +85,15 @@ class Trainer:
         """Train until the last epoch, until validation no longer improves, or until a signal asks to stop.
 
         Args:
-            resume: a file that holds where the run stands. It is read if it is there, and the run goes on from it
-                to the same bits; it is written after an epoch, once so many seconds passed, and when training ends.
-            every: seconds between two writes; an epoch is the least.
-            seconds: stop after the epoch in which so many have passed; with ``resume`` the run can go on later.
+            resume: checkpoint of the run. If the file exists, the run continues from it to the same bits; it is written
+                after an epoch once ``every`` seconds have passed, and when training ends.
+            every: minimum seconds between two writes; a file is written only at the end of an epoch.
+            seconds: stop after the epoch in which this time is exceeded; ``resume`` can continue the run later.
         Raises: ArtefactError or UsageError for a file that is broken or of another run.
         """
         run, records = self.run, list[EpochRecord]()
         best: EpochRecord | None = None
-        # Taken now: among the arrays that steps and validation take and free it would leave holes of no use.
+        # Allocated now: later, between arrays that steps and validation free, they would fragment the memory.
         weights = {name: torch.empty_like(value) for name, value in self.backbone.state_dict().items()}
         moments, of_loss = self.step.optimizer.moments, self.step.of_loss()
         state = State(self.backbone, weights, moments, self.step.loss_state, of_loss, self.negatives)
@@ -126,8 +126,8 @@ class Trainer:
                 now = time.perf_counter()
                 leave = bool(stop) or (seconds is not None and now - started >= seconds)
                 if resume is not None and (finished or leave or now - written >= every):
-                    told = [dataclasses.asdict(r) for r in records]
-                    progress = {"records": told, "best": best and best.epoch, "steps": self.step.optimizer.steps}
+                    rows = [dataclasses.asdict(r) for r in records]
+                    progress = {"records": rows, "best": best and best.epoch, "steps": self.step.optimizer.steps}
                     checkpoint.write(resume, who, state.arrays(), progress)
                     written = time.perf_counter()
                 steps = self.order.steps(epoch)
@@ -141,24 +141,24 @@ class Trainer:
         return Trained(*found, stop.signum, self.step.kernels, finished)
 
     def untrained(self, signum: int) -> Trained:
-        """What there is where a signal came before the first step."""
+        """The result where a signal came before the first step."""
         return Trained(self.ranker(), self.backbone, [], None, self.notes, signum, finished=False)
 
     def _at_end(self, epoch: int, best: EpochRecord | None) -> bool:
-        """Whether no epoch follows this one."""
+        """Whether training ends after this epoch."""
         patience = self.run.patience * self.run.eval_every
         waited = self.valid is not None and best is not None and epoch - best.epoch >= patience
         return epoch >= self.run.epochs or waited
 
     def ranker(self) -> EmbeddingRanker:
-        """The present weights as something that ranks, by the run's ranking score."""
+        """A ranker of the current weights, with the run's ranking score."""
         self.step.settle()
         self.backbone.eval()
         with torch.no_grad():
             e = self.backbone.embed()
             user, item = score_vectors(e.user, e.item, self.run.rank_score, self.run.kernel)
             if self.run.rank_score == "dot":
-                user, item = user.clone(), item.clone()  # the tables themselves, which training moves
+                user, item = user.clone(), item.clone()  # the tables themselves, which training updates
         return RANKERS[self.run.rank_score](user.cpu().numpy(), item.cpu().numpy())
 
     def _vectors(self) -> tuple[Tensor, Tensor]:
@@ -187,7 +187,7 @@ class Trainer:
             yield Batch(user.to(self.device), item.to(self.device), row, negatives, weight)
 
     def _lr(self, epoch: int, number: int) -> float:
-        """The step size of a step by the schedule of the run."""
+        """The learning rate of a step by the schedule of the run."""
         done = (epoch - 1 + (number - 1) / self.order.steps(epoch)) / self.run.epochs
         return self.run.lr * share(self.run.lr_schedule, min(done, 1.0), self._waits)
 
@@ -228,7 +228,8 @@ class Trainer:
         self._note(f"{name}: a row shares its batch with {size - 1:.2f} other rows of its user on average")
         if size < 1.5:
             self._note(
-                f"warning: {name} pools the positives of a user, but hardly any row has a partner in its batch; "
+                f"warning: {name} pools the positives of a user, but hardly any row shares its batch with another row "
+                f"of its user; "
                 f"{self.step.objective.loss.without_groups}"
             )
 

@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""Adam on the CPU by compiled loops: whole tables, rows that move late, and tables of unit rows."""
+"""Adam on the CPU by compiled loops: whole tables, rows with pending steps, and tables of unit rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TINY_M, TINY_V = np.float32(1e-30), np.float32(1e-36)
 
 
 TOGETHER = 16
-"""Rows whose gradient :func:`adam_unit` holds at once."""
+"""Number of rows whose gradient :func:`adam_unit` holds at once."""
 
 
 @njit
@@ -89,7 +89,7 @@ def _through(p, d_unit, unit, r, inverse, l2, g, k):
 
 @njit
 def _finite(x):
-    """Whether no entry is infinite or NaN: 0 times such a one is NaN."""
+    """Whether no entry is infinite or NaN: 0 times such an entry is NaN."""
     s = np.float32(0)
     for e in range(len(x)):
         s += x[e] * np.float32(0)
@@ -107,16 +107,16 @@ def adam(p, g, m, v, dim, l2, l2_rows, step_size, beta1, beta2, inverse_root, ep
         _adam(p[a:z], g[a:z], m[a:z], v[a:z], l2 * l2_rows[r], step_size, beta1, beta2, inverse_root, eps)
 
 
-def adam_late(p, m, v, dim, last, rows, whole, now, first, l2, sizes, beta1, beta2, roots, eps, lo, hi, out):
-    """The steps without gradient that rows missed, from ``last[r]`` to ``now``, one after another as the dense walk.
+def adam_catch_up(p, m, v, dim, last, rows, whole, now, first, l2, sizes, beta1, beta2, roots, eps, lo, hi, out):
+    """Take the pending steps of rows, without gradient, from ``last[r]`` to ``now``, one by one as a dense update does.
 
-    Once a step leaves a row's weights as they are, so do all that follow (their size shrinks by beta1), and only
-    the moments go on. With decay (l2 > 0) every step counts.
+    When one step leaves a row's weights unchanged, so do all later ones (their size shrinks by beta1), and only
+    the moments change. With decay (l2 > 0) every step counts.
 
     Args:
-        last: [R] int32, the step a row has come to; written.
-        rows: [n] int64; with ``whole`` not read, all rows stand for themselves.
-        sizes, roots: step size and inverse root of the steps ``first``, ``first + 1``, ...
+        last: [R] int32, the last step of each row; written.
+        rows: [n] int64; with ``whole`` it is not read, and all rows are updated.
+        sizes, roots: corrected learning rate and inverse root of the steps ``first``, ``first + 1``, ...
         lo, hi: part of ``rows``.
         out: flat [n * dim], written with the weights; or empty.
     """
@@ -150,7 +150,7 @@ def adam_late(p, m, v, dim, last, rows, whole, now, first, l2, sizes, beta1, bet
 
 
 def adam_rows(p, g, m, v, dim, last, rows, now, l2, l2_rows, step_size, beta1, beta2, inverse_root, eps, lo, hi):
-    """One Adam step of the rows ``rows[lo:hi]``, all different; row k of the flat g belongs to ``rows[k]``.
+    """One Adam step of the distinct rows ``rows[lo:hi]``; row k of the flat g belongs to ``rows[k]``.
 
     ``l2_rows`` [len(rows)], or empty, scales l2.
     """
@@ -171,7 +171,7 @@ def adam_unit(
         unit: flat [R * dim], ``p`` at length 1 (0 where its length is at most ``small``); read and written.
         square: [R] squared lengths of the rows of ``p``; read and written.
         l2_rows: [R], or empty: factor of l2 by row.
-    Returns: False if a gradient is not finite; the rows around it stay as they are.
+    Returns: False if a gradient is not finite; the rows of its block are unchanged.
     """
     g, one, fine = np.empty(TOGETHER * dim, np.float32), np.float32(1), True
     rows, d_rows, units = p.reshape(-1, dim), d_unit.reshape(-1, dim), unit.reshape(-1, dim)
@@ -201,7 +201,7 @@ def unit_square(p, dim, small, lo, hi, unit, square):
 
 
 def unit_norm(d_unit, unit, square, dim, small, lo, hi):
-    """Rows lo..hi-1: the squared length of the gradient of w that a gradient of w / |w| stands for.
+    """Rows lo..hi-1: the squared length of the gradient of w, given the gradient of w / |w|.
 
     It is (|g|^2 - <u, g>^2) / |w|^2 by row, 0 where |w| <= small; not finite where a gradient is not.
     """
@@ -218,16 +218,16 @@ def unit_norm(d_unit, unit, square, dim, small, lo, hi):
     return total
 
 
-def compact(ids, mark, stamp, rows, place):
-    """The different ids in the order they first occur, and where in it each stands.
+def compact(ids, mark, stamp, rows, position):
+    """The distinct ids in the order of first occurrence, and the position of each id among them.
 
     Args:
         ids: [n] in 0..R-1.
         mark: [2, R] int32 scratch, kept from call to call.
         stamp: a number that no earlier call with this ``mark`` has used.
-        rows: [n] written: the different ids.
-        place: [n] written: ``rows[place[j]] == ids[j]``.
-    Returns: how many are different.
+        rows: [n] written: the distinct ids.
+        position: [n] written: ``rows[position[j]] == ids[j]``.
+    Returns: the number of distinct ids.
     """
     n = 0
     for j in range(len(ids)):
@@ -237,7 +237,7 @@ def compact(ids, mark, stamp, rows, place):
             mark[1, i] = n
             rows[n] = i
             n += 1
-        place[j] = mark[1, i]
+        position[j] = mark[1, i]
     return n
 
 
@@ -246,7 +246,7 @@ _I1, _I2, _L1, _B = types.int32[::1], types.int32[:, ::1], types.int64[::1], typ
 
 SIGNATURES = {
     adam: types.void(_F1, _F1, _F1, _F1, _N, _F, _F1, _F, _F, _F, _F, _F, _N, _N),
-    adam_late: types.void(_F1, _F1, _F1, _N, _I1, _L1, _B, _N, _N, _F, _F1, _F, _F, _F1, _F, _N, _N, _F1),
+    adam_catch_up: types.void(_F1, _F1, _F1, _N, _I1, _L1, _B, _N, _N, _F, _F1, _F, _F, _F1, _F, _N, _N, _F1),
     adam_rows: types.void(_F1, _F1, _F1, _F1, _N, _I1, _L1, _N, _F, _F1, _F, _F, _F, _F, _F, _N, _N),
     adam_unit: types.boolean(_F1, _F1, _F1, _F1, _F1, _F1, _N, _F, _F1, _F, _F, _F, _F, _F, _F, _N, _N),
     unit_norm: types.float64(_F1, _F1, _F1, _N, _F, _N, _N),

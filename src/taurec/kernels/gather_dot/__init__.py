@@ -58,7 +58,7 @@ def _misfit(kernel: str, user: Tensor, item: Tensor, ids: Tensor, d_item: Tensor
 
 
 def _small(user: Tensor, item: Tensor, ids: Tensor, d_item: Tensor | None = None) -> bool:
-    """Never where the gradient has a place of its own: all batches of such a run take one kernel."""
+    """Whether the call is small. Never with ``d_item``: all batches of such a run take one kernel."""
     return d_item is None and ids.numel() * user.shape[1] < kernels.WORTH
 
 

@@ -31,7 +31,7 @@ class Csr(NamedTuple):
 
 @functools.cache
 def _silence_beta() -> None:
-    """Raise torch's warning that sparse CSR is in beta, which comes once per process, where nobody sees it."""
+    """Trigger and suppress torch's warning, once per process, that sparse CSR is in beta."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
         torch.sparse_csr_tensor(torch.tensor([0]), torch.tensor([]), torch.tensor([]), (0, 0), check_invariants=False)

@@ -38,7 +38,7 @@ def solve_rows(rows, indptr, indices, factors, spread, axes, ridge, out):
         rows: the rows to solve, in any order.
         indptr, indices: items of each row, CSR.
         factors: [n, d] contiguous, along ``axes``; ``spread`` [d] and ``axes`` [d, d]: the eigenvalues of base
-            and its eigenvectors, one a row; ridge: [rows]; out: [rows, d], written.
+            and its eigenvectors, as rows; ridge: [rows]; out: [rows, d], written.
     """
     d = factors.shape[1]
     a, scaled = np.empty((d, d)), np.empty((d, d))

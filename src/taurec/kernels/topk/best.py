@@ -12,7 +12,7 @@ from torch import Tensor
 Index = NDArray[np.int64]
 Marks = NDArray[np.bool_]
 Ranks = Callable[[], Tensor]
-"""[I] int64 on the CPU: the place of each item in the order that settles ties; called only where a tie matters."""
+"""[I] int64 on the CPU: the position of each item in the order that breaks ties; called only where a tie matters."""
 
 
 class Best(NamedTuple):

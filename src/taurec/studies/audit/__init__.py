@@ -1,1 +1,1 @@
-"""Audits: what is wrong with a log, who a model serves badly, what its temperature does."""
+"""Audits of a log, of the fairness of models, of their robustness to noise, and of their temperature."""

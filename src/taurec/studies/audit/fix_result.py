@@ -72,10 +72,10 @@ class Fix(Result):
         audit: of the training part, from which the rows were chosen.
         removed: [P] bool over the rows of the training part; none where the log is clean enough.
         clean: whether the log was found clean enough, so that nothing should be removed.
-        asked: the share that was asked for, None where the estimate decided.
+        asked: the requested share; None where the estimate decided.
         metric: chooses epochs and decides, on validation.
         seeds: fits of each arm, each with different rows removed at random.
-        tried: (rows left out, the first model's gain by ``metric`` on validation), one of each amount.
+        tried: (rows left out, the first model's gain by ``metric`` on validation), one per amount.
         n_users: evaluated on the test part.
         gains: one a model.
         split: the parts.

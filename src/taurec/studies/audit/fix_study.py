@@ -40,7 +40,7 @@ def fix(
 
     The number of rows is estimated from the training part, and validation decides whether they are removed at all.
     The gain is measured on the test part and compared with removing the same number of rows at random. Rows of the
-    validation and test parts stay in the cleaned log, because they were not examined; of data that come divided, the
+    validation and test parts stay in the cleaned log, because they were not examined; of data with given parts, the
     training part is written. --report writes the figures to a JSON file, as --out does in the other commands.
     """
     from taurec.data.source import open_source
@@ -51,7 +51,7 @@ def fix(
 
     shown = [str(m) for m in parse_all(list(metrics))]
     if out.exists() and not overwrite:
-        raise UsageError(f"{out} exists already and is not touched; give another --out, or --overwrite")
+        raise UsageError(f"{out} exists already and is not replaced; give another --out, or --overwrite")
     use_threads(int(fields.get("threads", 0)))
     opened = open_source(source, **reading)
     for note in opened.notes:

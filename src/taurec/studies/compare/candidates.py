@@ -1,4 +1,4 @@
-"""From the models of a comparison to the runs that validation chooses from."""
+"""The runs from which validation chooses, for each model of a comparison."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def candidates(model: object, tune: Tune, fields: Mapping[str, Any], tries: int 
 
     Args:
         model: as for :func:`parts_of`.
-        tune: whose grids are tried.
+        tune: the models whose grids are used.
         fields: run fields common to all models; those of trained models alone are left out for baselines.
         tries: maximum number of points of a grid, spread evenly over it; None takes all.
     Raises: UsageError for an unknown name.
@@ -104,14 +104,14 @@ def _choices(run: Run) -> list[Choice]:
 
 
 def baseline_grid(name: str) -> Sequence[Mapping[str, Any]]:
-    """The settings of a baseline that are tried on validation."""
+    """The grid of a baseline's settings, from which validation chooses."""
     declared: Any = BASELINES[name]
     grid: Sequence[Mapping[str, Any]] = declared.GRID
     return grid
 
 
 def untuned(label: str, runs: Sequence[Run], tune: Tune, tries: int | None) -> str:
-    """The remark on a trained model of which nothing was varied although all grids were asked for, or no text."""
+    """A remark on a trained model without variation although all grids were requested, or an empty text."""
     if tune != "all" or len(runs) > 1 or runs[0].model is not None or tries == 1:
         return ""
     return f"{label} was compared with one setting: its loss declares no grid, or every value of it was given."

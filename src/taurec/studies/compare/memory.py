@@ -1,4 +1,4 @@
-"""How much memory a block of work took."""
+"""The peak memory of a block of work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class Memory:
-    """What :func:`peak_memory` found; None until the block has ended, and where it cannot be read."""
+    """The result of :func:`peak_memory`; None until the block has ended, and where it cannot be read."""
 
     def __init__(self) -> None:
         self.peak_mb: float | None = None
@@ -19,7 +19,7 @@ class Memory:
 
 @contextlib.contextmanager
 def peak_memory(interval: float = 0.02) -> Iterator[Memory]:
-    """How far the process's resident memory grows within the block, sampled by a thread (Linux).
+    """The growth of the process's resident memory within the block, sampled by a thread (Linux).
 
     Freed memory is handed back to the system first; else a fit that reuses it would seem to need none.
     """

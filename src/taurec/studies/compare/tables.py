@@ -17,7 +17,7 @@ PROTOCOL = "How it was evaluated"
 
 
 def ranking(found: Comparison, metrics: Sequence[str]) -> Table:
-    """One row a model; ``*`` marks the best and ``=`` what the test does not separate from it.
+    """One row per model; ``*`` marks the best, ``=`` those that do not differ significantly from it.
 
     With several seeds a column has the standard deviation of the choosing metric over them. In a narrow terminal the
     intervals of the other metrics go first, then memory and epochs, then the last interval, then that column.

@@ -1,4 +1,4 @@
-"""Published results, each as a function that says everything it takes to make it again."""
+"""Published results, each as a function with all settings to reproduce it."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from taurec.training.device import use_threads
 
 
 def grid_of(run: Run) -> tuple[dict[str, Any], ...]:
-    """The settings that are tried on validation."""
+    """The settings from which validation chooses."""
     assert run.model is not None
     return tuple(dict(point) for point in baseline_grid(run.model.name))
 

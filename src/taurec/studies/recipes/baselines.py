@@ -5,7 +5,7 @@ from __future__ import annotations
 from taurec.studies.recipes.recipe import Published, Recipe
 
 BARS = "BARS leaderboard (repository reczoo/BARS)"
-CLAIM = "stands beside every row of its set, at its best setting on validation"
+CLAIM = "compared with every row of its set, at its best setting on validation"
 
 
 def _row(data: str, model: str, published: Published | None = None) -> Recipe:

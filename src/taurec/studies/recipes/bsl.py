@@ -104,34 +104,34 @@ def movielens_1m_lightgcn_bsl() -> Recipe:
 def _ngcf(lightgcn: Recipe) -> Recipe:
     """NGCF with the settings of the BSL authors' LightGCN row; their NGCF is not in the code they published."""
     fields = dict(lightgcn.fields) | {"backbone": "ngcf"}
-    return Recipe(lightgcn.data, fields, claim="NGCF beside MF and LightGCN; a row of our own", usual_epochs=100)
+    return Recipe(lightgcn.data, fields, claim="NGCF beside MF and LightGCN; an unpublished row", usual_epochs=100)
 
 
 def yelp2018_ngcf_sl() -> Recipe:
-    """NGCF + SL on Yelp2018, a row of our own."""
+    """NGCF + SL on Yelp2018, an unpublished row."""
     return _ngcf(yelp2018_lightgcn_sl())
 
 
 def yelp2018_ngcf_bsl() -> Recipe:
-    """NGCF + BSL on Yelp2018, a row of our own."""
+    """NGCF + BSL on Yelp2018, an unpublished row."""
     return _ngcf(yelp2018_lightgcn_bsl())
 
 
 def gowalla_ngcf_sl() -> Recipe:
-    """NGCF + SL on Gowalla, a row of our own."""
+    """NGCF + SL on Gowalla, an unpublished row."""
     return _ngcf(gowalla_lightgcn_sl())
 
 
 def gowalla_ngcf_bsl() -> Recipe:
-    """NGCF + BSL on Gowalla, a row of our own."""
+    """NGCF + BSL on Gowalla, an unpublished row."""
     return _ngcf(gowalla_lightgcn_bsl())
 
 
 def movielens_1m_ngcf_sl() -> Recipe:
-    """NGCF + SL on MovieLens-1M, a row of our own."""
+    """NGCF + SL on MovieLens-1M, an unpublished row."""
     return _ngcf(movielens_1m_lightgcn_sl())
 
 
 def movielens_1m_ngcf_bsl() -> Recipe:
-    """NGCF + BSL on MovieLens-1M, a row of our own."""
+    """NGCF + BSL on MovieLens-1M, an unpublished row."""
     return _ngcf(movielens_1m_lightgcn_bsl())

@@ -1,7 +1,7 @@
 """MML against CCL with few negatives (Ozsoy, arXiv 2405.04614), on MF.
 
 The paper's tables could not be had, so its claim is the row: up to 20 % better than CCL at 10 and 100 negatives, on
-a par at 800. Settings are those of the author's repository mgulcin/mmcl. At 800 MML is held against the CCL authors'
+a par at 800. Settings are those of the author's repository mgulcin/mmcl. At 800 MML is compared with the CCL authors'
 own rows (:mod:`taurec.studies.recipes.simplex`), whose rate falls on a plateau, where that study keeps it.
 """
 

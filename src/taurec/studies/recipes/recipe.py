@@ -14,7 +14,7 @@ PROTOCOLS: tuple[Protocol, ...] = ("paper", "honest")
 METRICS = ("recall@20", "ndcg@20")
 """What every published figure here is given in."""
 NEVER_SAME = "draws of another generator"
-"""How each of our runs differs from the one it is held against."""
+"""How each run differs from the published one with which it is compared."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Recipe:
     """One row of a table of results.
 
     Attributes:
-        data: a named set that comes divided into training and test.
+        data: a named set with given training and test parts.
         fields: of the run, as :func:`taurec.training.presets.resolve` takes them; a baseline has ``model``.
-        published: the figure to be met; None where there is none to be had.
-        differs: what is not as in the source, in words; empty where nothing is known.
+        published: the published value; None where none is available.
+        differs: known differences from the source, as text; empty where there are none.
         claim: what the row is there to show, where it is not a published figure.
-        beside: the published row that a row of our own is held against; empty for none.
-        usual_epochs: how many epochs a run takes as a rule, for a forecast: the authors' last one, where known.
+        beside: the published row with which an unpublished row is compared; empty for none.
+        usual_epochs: usual number of epochs of a run, for a forecast; the authors' last epoch, where known.
         select: the metric that chooses the epoch.
     """
 

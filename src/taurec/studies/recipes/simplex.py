@@ -11,7 +11,7 @@ COMMON: dict[str, Any] = {
     "order": "shuffled", "epochs": 100, "patience": 3, "lr": 1e-4, "lr_schedule": "plateau", "l2_mode": "tables",
     "user_dropout": 0.1, "user_dropout_on": "unit", "clip_norm": 10.0,
 }  # fmt: skip
-PLATEAU = "where validation brings nothing better the run goes on from where it is, theirs from its best weights"
+PLATEAU = "where validation does not improve, the run continues from its current weights, theirs from its best weights"
 INIT = {"backbone": {"init": "normal:0.0001"}}
 
 
@@ -37,7 +37,7 @@ def yelp2018_simplex() -> Recipe:
 
 
 def gowalla_simplex() -> Recipe:
-    """SimpleX on Gowalla: histories of a table of their own, weighed by the user's vector in a padded softmax."""
+    """SimpleX on Gowalla: histories from a separate table, weighted by the user's vector in a padded softmax."""
     fields = COMMON | {"loss": "ccl:0.9:250", "negatives": "uniform:2000", "batch_size": 256, "l2": 1e-7}
     published = Published(0.187213, 0.155688, LOG, 38)
     return _history("gowalla", fields, published, 41, aggregator="user_attention", shared=False, padded=True)

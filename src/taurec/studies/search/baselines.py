@@ -1,4 +1,4 @@
-"""Baselines within a given time: the defaults of all first, then their grids in turn, while there is time."""
+"""Baselines within a given time: first the defaults of all, then the points of their grids while time is left."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FEW_USERS = 1000
 
 @dataclass
 class Baselines:
-    """The best model of each baseline, and what was tried on the way."""
+    """The best model of each baseline, and all settings that were fitted."""
 
     best: dict[str, Recommender] = field(default_factory=dict)
     tries: list[Trial] = field(default_factory=list)

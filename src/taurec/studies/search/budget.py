@@ -56,13 +56,13 @@ def search(
 
     First the baselines are fitted: their defaults, then as much of their grids as a quarter of the time allows. Then
     every grid point of the trained models enters :mod:`taurec.studies.search.halving`, after a forecast of the time of
-    an epoch. Where the first round would not fit, a drawn half or quarter of the users takes part, then fewer settings
-    are tried, then the slowest models are left out; ``notes`` says so. The winner is trained on the whole log in the
-    time that is left, and the runner-up after it if the winner came to its end. The model with the highest validation
-    value is chosen; then the models are evaluated once on the test part.
+    an epoch. If the first round would take too long, it uses a random half or quarter of the users, then fewer
+    settings, then fewer models; ``notes`` says so. The winner is trained on the whole log in the
+    remaining time, and the runner-up after it if the winner's training finished. The model with the highest
+    validation value is chosen; then the models are evaluated once on the test part.
 
     The choice depends on the speed of the machine, so it may differ between two searches. The chosen run
-    (``chosen.run``) can be repeated to the same bits if its training came to its end.
+    (``chosen.run``) can be repeated to the same bits if its training finished.
 
     Args:
         source: as for :meth:`taurec.recommender.Recommender.fit`; it needs a validation part.
@@ -149,7 +149,7 @@ class _Search:
         )
 
     def _whole(self, contest: _Contest, contestant: Contestant, another: bool) -> Recommender | None:
-        """A contestant trained on the whole log in the time that is left; None where that is too short."""
+        """A setting trained on the whole log in the remaining time; None where that is too short."""
         i, run = contestant.number, contest.pool.runs[contestant.number]
         if not np.isfinite(contestant.value):
             return None

@@ -1,4 +1,4 @@
-"""What takes part in the rounds of a search, so that the first round fits into its time."""
+"""The settings that take part in the rounds of a search, so that the first round fits into its time."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from taurec.training.calibrate import cost
 from taurec.training.forecast import Sizes, check_memory
 
 MODELS = ("mf:sl", "mf:bsl", "mf:mml", "mf:bpr", "lightgcn:sl")
-"""Tried if nothing else is asked for: the losses of the family and the pairwise one, and a graph."""
+"""The default models: the losses of the family, the pairwise one, and a graph model."""
 FIRST_EPOCHS = 2
-"""Every contestant of the first round must be able to make so many."""
+"""Every setting must be able to train this many epochs in the first round."""
 SHARES = (1.0, 0.5, 0.25)
-"""Of the users; the first that makes the first round fit is taken."""
+"""Shares of the users; the first one with which the first round fits is taken."""
 TRIES = (None, 3, 2)
-"""Settings of each model, where no share of users is small enough."""
+"""Maximum settings of each model, where no share of users is small enough."""
 SLOW = 2.0
-"""A model that takes so many times as long as the fastest goes first where some must go, else the one named last."""
+"""A model is left out first if it takes this many times as long as the fastest; otherwise the one named last."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The contestants.
+    """The settings that take part.
 
     Attributes:
-        runs: one a setting.
+        runs: one per setting.
         epoch: label -> seconds of an epoch with its validation on all users, by forecast; 0 where there is none.
-        share: of the users that take part.
+        share: share of the users that take part.
         notes: what was left out, and why.
     """
 
@@ -51,21 +51,21 @@ def make_pool(
     clock: Callable[[], float],
     say: Callable[[str], None],
 ) -> Pool:
-    """Choose contestants, and a share of the users if all of them are too many for the time.
+    """Choose settings, and a share of the users if all of them take too long.
 
     Args:
         models: as ``backbone:loss``, those of most interest first.
         fields: run fields common to all.
         sizes: of the log.
         rounds: seconds for all rounds.
-        until: when the clock says so no further model is measured; the first is in any case.
+        until: time of the clock after which no further model is measured, except the first.
     """
     grids = {label: candidates(label, "all", fields) for label in models}
     epoch = dict[str, float]()
     notes = [note for label, runs in grids.items() if (note := untuned(label, runs, "all", None))]
     for label, runs in grids.items():
         if epoch and clock() > until:
-            notes.append(f"{label} left out: no time to measure what it takes")
+            notes.append(f"{label} left out: no time to measure its cost")
             continue
         try:
             check_memory(runs[0], sizes)
@@ -74,7 +74,7 @@ def make_pool(
             continue
         epoch[label] = 0.0
         if runs[0].device == "cpu":
-            say(f"measuring what {label} takes")
+            say(f"measuring the time of {label}")
             found = cost(runs[0], sizes)
             epoch[label] = found.epoch + found.validation
     labels = list(epoch)

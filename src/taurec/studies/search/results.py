@@ -1,4 +1,4 @@
-"""What a search within a given time finds."""
+"""The result of a search within a given time."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from taurec.studies.search.verdict import verdict
 from taurec.studies.train_command import train_command
 
 Stage = Literal["baseline", "probe", "whole"]
-"""A baseline; one or more turns in the rounds; trained with the time that was left after them."""
+"""A baseline; a setting in the rounds; a model trained in the time left after the rounds."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting of one model that was tried.
+    """One setting of one model in a search.
 
     Attributes:
         label: ``ease`` or ``mf:sl``.
-        setting: what was varied, such as ``tau=0.1``.
+        setting: the varied settings, such as ``tau=0.1``.
         run: all settings.
-        stage: the part of the search that its value is from; values of ``probe`` are those of some of the users
-            where ``share`` is below 1.
+        stage: the part of the search; values of ``probe`` are over some of the users only where ``share`` is
+            below 1.
         valid: the best value of the selection metric on validation; None where training failed.
         epochs: number of epochs; 0 for a baseline.
         seconds: the time it took.
-        ended: whether more time would not have changed it.
+        ended: whether training finished; more time would not change the value.
     """
 
     label: str
@@ -53,14 +53,14 @@ class SearchResult(Result):
     Attributes:
         source: the name of the data.
         budget, seconds: the time given and the time taken.
-        metric: chooses on validation.
-        trials: everything that was tried, in the order of the work.
+        metric: the validation metric that chooses.
+        trials: all settings that were fitted, in the order of the work.
         share: of the users that took part in the rounds; 1 for all.
         chosen: the fitted model with the highest validation value.
-        ended: whether its training came to its end within the time.
+        ended: whether its training finished within the time.
         second: the label of the best other model among those fitted on the whole log; None if there is none.
         paired: chosen minus second on validation; the same pairs chose the model, which favours it.
-        chance: label -> how often it is the best on validation when users are drawn with replacement.
+        chance: label -> share of bootstrap resamples of the users in which it is the best on validation.
         settings_tested: the two best trained settings of the rounds, first and second, as texts.
         settings_paired: their difference on validation after equal times; None for fewer than two.
         test: label -> test metric -> value with its interval, of chosen and second: computed once, at the end.
@@ -156,7 +156,7 @@ def _paired(found: Paired | None) -> dict[str, Any] | None:
 
 
 def setting_text(run: Run) -> str:
-    """What a search varies in a run, in words.
+    """The settings of a run that a search varies, as text.
 
     >>> from taurec.training.presets import resolve
     >>> setting_text(resolve(loss="bsl")), setting_text(resolve(model="ease")), setting_text(resolve(loss="bpr"))

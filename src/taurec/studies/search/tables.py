@@ -67,7 +67,7 @@ def _trials(
         ]
         for t in trials
     ]  # fmt: skip
-    more = [Column("came to its end")] if folded else []
+    more = [Column("finished")] if folded else []
     columns += [Column("time", "s"), *more]
     return Table(title, columns, rows, note, strong or (), TRIED, folded)
 

@@ -207,7 +207,7 @@ def test_a_baseline_too_large_for_memory_is_left_out_and_said(
         ({"losses": []}, "no losses"),
         ({"losses": ["sll"]}, "did you mean 'sl'"),
         ({"baselines": ["eas"]}, "did you mean 'ease'"),
-        ({"kind": "negatives", "fields": {"negatives": "in-batch"}}, "takes the place of uniform negatives"),
+        ({"kind": "negatives", "fields": {"negatives": "in-batch"}}, "replaces uniform negatives"),
         ({"fields": {"split": "none"}}, "need a validation and a test part"),
     ],
 )

@@ -15,7 +15,7 @@ from taurec.data.planted import planted
 from taurec.data.split import split
 from taurec.errors import UsageError
 from taurec.studies.audit.temperature.audit import (
-    _Look,
+    _TrainingScores,
     audit_saved,
     audit_training,
     sample_users,
@@ -76,7 +76,7 @@ def test_a_small_block_changes_nothing(model: Recommender, monkeypatch: pytest.M
 
 def test_what_negatives_are_drawn_from_is_what_weights_are_compared_with(model: Recommender) -> None:
     def base(negatives: str, **fields: object) -> tuple[str, list[float] | None, bool]:
-        found = _Look(resolve(loss="sl", negatives=negatives, **fields), log).base
+        found = _TrainingScores(resolve(loss="sl", negatives=negatives, **fields), log).base
         return found.words, None if found.item is None else found.item.tolist(), found.own == 0
 
     log = Interactions.from_pairs([0, 1, 2, 2], [0, 0, 0, 1])
@@ -113,7 +113,7 @@ def test_noisy_negatives_are_compared_with_their_own_distribution(negatives: str
 def test_a_sampler_that_states_no_distribution_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("taurec.sampling.per_row.BoundPerRow.base_distribution", lambda self: None)
     with pytest.raises(UsageError, match="state no distribution"):
-        _Look(resolve(loss="sl"), PARTS.train)
+        _TrainingScores(resolve(loss="sl"), PARTS.train)
 
 
 def test_along_training_and_then_the_best_epoch() -> None:

@@ -1,1 +1,1 @@
-"""Who is served how well, and what gets shown."""
+"""Fairness: accuracy by group of users, and exposure of items."""

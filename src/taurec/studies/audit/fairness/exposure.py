@@ -1,4 +1,4 @@
-"""How recommendations are spread over the catalogue: pure functions of counts, each with its definition."""
+"""Measures of the exposure of items in recommendations: pure functions of counts, each with its definition."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ MOST_VALUES = 20
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """A division of all items, or of all users, into groups.
+    """Groups of all items, or of all users.
 
     Attributes:
         what: what divides them, such as ``popularity``, ``activity`` or the name of an attribute.
@@ -42,7 +42,7 @@ class Groups:
 
     @property
     def n_without(self) -> int:
-        """How many belong to no group."""
+        """The number of items or users in no group."""
         return int((self.of < 0).sum())
 
     @property

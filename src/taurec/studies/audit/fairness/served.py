@@ -50,7 +50,7 @@ class UserGroup:
 
 @dataclass(frozen=True)
 class UserDivision:
-    """All groups of one division of the users.
+    """The groups of users by one property.
 
     Attributes:
         what: what divides them.
@@ -83,7 +83,7 @@ class UserDivision:
 
     @property
     def apart(self) -> bool:
-        """Whether the intervals of the worst and the best group do not meet: a cautious sign of a real gap."""
+        """Whether the intervals of the worst and the best group do not overlap: a conservative sign of a real gap."""
         if not (self.best and self.worst) or self.best.ndcg.low is None or self.worst.ndcg.high is None:
             return False
         return self.worst.ndcg.high < self.best.ndcg.low

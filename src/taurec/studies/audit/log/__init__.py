@@ -1,1 +1,1 @@
-"""What in a log looks wrong, and how much of it."""
+"""The audit of a log: suspicious rows, users and ids, and the share of random rows."""

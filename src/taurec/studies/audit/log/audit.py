@@ -36,7 +36,7 @@ SHOWN = 20
 
 @dataclass(frozen=True, eq=False)
 class LogAudit(Result):
-    """What was found in a log.
+    """The result of the audit of a log.
 
     Attributes:
         name: of the log.
@@ -45,11 +45,11 @@ class LogAudit(Result):
         shares: the estimates; None where there are none, and ``no_shares`` says why.
         alike_users, alike_items: groups of ids that differ only in spelling: (kind of difference, raw ids).
         suspects: the rows, ranked.
-        weights: [P] BSL's weight of each row, if it was asked for.
+        weights: [P] BSL's weight of each row, if requested.
         recovery: how well injected rows are found, if it was measured.
         names: what to write for ids.
         config: the settings.
-        next: command lines to go on with.
+        next: command lines to continue with.
     """
 
     schema: ClassVar[str] = "taurec.audit.log/1"
@@ -111,7 +111,7 @@ class LogAudit(Result):
         return [f"Clean enough: at most {upper.mean:.1%} of the rows look like chance, and nothing else stands out."]
 
     def suspect_rows(self, n: int | None = None) -> pl.DataFrame:
-        """The first n suspects, all by default, with BSL's weights where they were asked for."""
+        """The first n suspects, all by default, with BSL's weights if requested."""
         more = {} if self.weights is None else {"bsl_weight": self.weights}
         return self.suspects.frame(n, self.names, more)
 
@@ -156,7 +156,7 @@ def audit_log(
     names: Names | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> LogAudit:
-    """Look for duplicates, bursts, bot-like users and ids that look alike; estimate how many rows mean nothing.
+    """Find duplicates, bursts, bot-like users and ids that look alike, and estimate the share of random rows.
 
     Args:
         name: of the log.

@@ -68,11 +68,11 @@ def bots(log: Interactions, fit: CrossFit | None = None) -> Bots:
     - ``catalogue``: the user has more than half of all items (in catalogues of at least 40).
     - ``uniform``: at least 20 rows whose items are no more popular than items drawn uniformly: the mean of log(1 +
       other users) lies less than two standard errors above that of the catalogue, and below the users' median by
-      more than 3.5 robust deviations. So no user stands out in a log without popularity.
+      more than 3.5 robust deviations. So no user is flagged in a log without popularity.
     - ``regular``: at least 20 rows at different times, and the gaps between them vary by less than a tenth of
-      their mean. Rows of people come in sittings, with a variation above 1.
+      their mean. Rows of human users come in sessions, with a variation above 1.
     - ``chance``: at least 20 scored rows whose mean position is not below 1/2 by two standard errors
-      (``fit``): a model of everybody else cannot tell this user's rows from random ones.
+      (``fit``): a model of all other users cannot distinguish this user's rows from random ones.
 
     A user is bot-like with ``regular`` or ``chance``, or with two of the others: an avid user has many rows or
     unpopular items too.

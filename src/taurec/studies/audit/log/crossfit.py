@@ -1,4 +1,4 @@
-"""How plausible each row of a log is to a model that has not seen it."""
+"""Cross-fitting: the plausibility of each row of a log by a model fitted without it."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _USERS_AT_ONCE = 256
 
 @dataclass(frozen=True, eq=False)
 class CrossFit:
-    """The places of the rows of a log in the lists of models that have not seen them.
+    """The percentiles of the rows of a log in the lists of models fitted without them.
 
     Attributes:
         place: [P] the share of the user's unseen items that the model ranks above the row's item: near 0 for
             an expected item, uniform over 0..1 for an item drawn at random; nan where it was not scored.
         among_peers: [P] the same among the user's unseen items of the row's own popularity group alone.
         group: [I] the popularity group of each item (:func:`taurec.studies.audit.fairness.groups.popularity_groups`).
-        middle: [P] as ``place``, with half of the items that score alike above, and nothing drawn: for ranking rows.
+        middle: [P] as ``place``, with half of the items with equal scores above and no random draw: for ranking rows.
         judge: the model, with its settings.
         folds: number of folds.
     """
@@ -68,15 +68,15 @@ def cross_fit(
 
         place = (#{j in N_u: s_uj > s_ui} + V (#{j in N_u: s_uj = s_ui} + 1)) / (|N_u| + 1),  V uniform on (0, 1)
 
-    An item drawn uniformly from N_u and i together has each position with equal probability, whatever the scores
-    are, so its position is uniform. A row is not scored (nan) if its item or its user has no row outside
-    the fold, or N_u is empty: no model could say anything about it.
+    An item drawn uniformly from N_u and i together has each position with equal probability, for any scores,
+    so its position is uniform. A row is not scored (nan) if its item or its user has no row outside
+    the fold, or N_u is empty: no model has information about it.
 
     Args:
         judge: a baseline by name, with settings if wanted: ``ease:100``. None takes ``ease`` below
-            :data:`LARGE` items, else ``itemknn``. ``popularity`` is the control: it knows no tastes.
-        folds: 2 or more; each model learns from the other ``folds - 1`` parts.
-        seed: of the deal and of V.
+            :data:`LARGE` items, else ``itemknn``. ``popularity`` is the control: it is not personalised.
+        folds: 2 or more; each model is fitted to the other ``folds - 1`` parts.
+        seed: of the folds and of V.
     Raises: UsageError for fewer than two folds, an empty log, or an unknown judge.
 
     >>> from taurec.data.planted import planted

@@ -1,4 +1,4 @@
-"""How well injected false positives are found: by cross-fitted places, by BSL's weights, by popularity alone."""
+"""Recovery of injected false positives by cross-fitted percentiles, by BSL's weights, and by popularity alone."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ TAU_POS = (0.2, 1.0)
 
 
 @dataclass(frozen=True)
-class Found:
-    """How well one score finds the injected rows.
+class MethodRecovery:
+    """Accuracy of one method that ranks rows, in finding the injected ones.
 
     Attributes:
-        method: what ranks the rows.
+        method: the score that ranks the rows.
         auc: the probability that an injected row ranks before another, ties half; .5 is chance. Interval over seeds.
         precision: share of injected rows among the first n rows, n the number injected; recall at n is the same.
     """
@@ -45,16 +45,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Recovery:
-    """Injected noise found again.
+    """The recovery of injected noise.
 
     Attributes:
         source: the log.
         rate: injected rows for each row of a user.
-        seeds: how many injections.
+        seeds: number of injections.
         share: injected rows among all rows of the noisy log, mean over seeds: the precision of a random order.
         before: estimated share of false positives before any injection.
         estimated: the same after it, mean and interval over seeds.
-        methods: one row a method.
+        methods: one row per method.
     """
 
     source: str
@@ -63,7 +63,7 @@ class Recovery:
     share: float
     before: float
     estimated: Interval
-    methods: tuple[Found, ...]
+    methods: tuple[MethodRecovery, ...]
 
     def document(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -136,7 +136,7 @@ def recovery(
             )
         for method, score in ranked.items():
             scores.setdefault(method, []).append((auc(score, injected), precision_at_count(score, injected)))
-    methods = tuple(Found(m, over([a for a, _ in v]), over([p for _, p in v])) for m, v in scores.items())
+    methods = tuple(MethodRecovery(m, over([a for a, _ in v]), over([p for _, p in v])) for m, v in scores.items())
     return Recovery(name, rate, seeds, float(np.mean(injected_shares)), before, over(estimates), methods)
 
 

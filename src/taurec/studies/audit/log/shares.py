@@ -1,4 +1,4 @@
-"""How many rows of a log look like chance, and how many sampled negatives are probably positives.
+"""Estimates of the share of random rows in a log, and of the share of sampled negatives that are probably positives.
 
 Both follow from the places of :mod:`taurec.studies.audit.log.crossfit`: rows and unseen pairs are two mixtures
 of the same two kinds of pairs, those that a user likes and those that mean nothing, in different shares.
@@ -19,27 +19,27 @@ from taurec.evaluation.significance import Interval
 from taurec.studies.audit.log.crossfit import CrossFit
 
 HEAD = 0.05
-"""The head of the lists: the places in which nearly all unseen pairs are taken to be liked."""
+"""The head of the lists: the percentiles in which nearly all unseen pairs are assumed to be liked."""
 
 BLIND = 1.2
-"""Density in the head, 1 being chance, up to which a model says nothing about a group."""
+"""Density in the head, 1 being chance, up to which a model is uninformative about a group."""
 
 WINDOW = 0.2
 """The width of the windows beyond the middle of the lists, of which the emptiest shows the rows that mean nothing."""
 
 LEAST = 200
-"""With fewer judged rows there is no estimate: a window would hold too few of them."""
+"""Minimum number of scored rows for an estimate; with fewer, a window would hold too few of them."""
 
 _BINS = 100
 
 
 @dataclass(frozen=True)
 class Shares:
-    """The two estimates and what they rest on.
+    """The two estimates and their basis.
 
     Attributes:
         false_positives: share of the scored rows that cannot be distinguished from random items: an upper bound.
-        hidden: share of a user's unseen pairs that are probably liked, each row's user counted once a row as in
+        hidden: share of a user's unseen pairs that are probably liked, each user weighted by their rows as in
             uniform sampling of negatives: an upper bound.
         known: share of negatives drawn uniformly from the whole catalogue that are rows of the log, exact.
         head, least: density of the rows' places in the head and in the emptiest window; 1 is that of unseen pairs.
@@ -109,7 +109,7 @@ def shares(log: Interactions, fit: CrossFit, *, resamples: int = 500, seed: int 
     judged = np.flatnonzero(fit.judged)
     if len(judged) < LEAST:
         raise UsageError(
-            f"{len(judged)} of {len(log)} rows could be judged, and an estimate needs {LEAST}; the others' item or "
+            f"{len(judged)} of {len(log)} rows could be scored, and an estimate needs {LEAST}; the others' item or "
             "user occurs once"
         )
     edge = _emptiest(fit.among_peers[judged])
@@ -125,8 +125,8 @@ def shares(log: Interactions, fit: CrossFit, *, resamples: int = 500, seed: int 
     density = (total[:, :2] / rows_of[:, None] * (rows_of / rows_of.sum())[:, None]).sum(axis=0)
     if density[0] <= BLIND or density[1] >= density[0]:
         raise UsageError(
-            f"{fit.judge} places the log's own rows no better than chance (density {density[0]:.2f} in the head of the "
-            "lists, 1 is chance), so nothing can be estimated; try another judge or a log with more rows a user"
+            f"{fit.judge} ranks the log's own rows no better than chance (density {density[0]:.2f} in the head of the "
+            "lists, 1 is chance), so nothing can be estimated; try another judge or a log with more rows per user"
         )
     unseen = _unseen(log, fit.group)[groups]
     a, b = _solve_all(total[None], unseen)
@@ -178,7 +178,7 @@ def _emptiest(place: NDArray[np.float64]) -> float:
 
 
 def _unseen(log: Interactions, group: Index) -> NDArray[np.float64]:
-    """[G] how often a uniform negative is an unseen item of each group, users counted once a row."""
+    """[G] how often a uniform negative is an unseen item of each group, users weighted by their rows."""
     n_groups = int(group.max()) + 1
     weight = log.user_counts / np.maximum(log.n_items - log.user_counts, 1)
     seen = np.bincount(group[log.indices], weights=weight[log.user_of], minlength=n_groups)
@@ -191,7 +191,7 @@ def _inside(place: NDArray[np.float64], edge: float) -> NDArray[np.bool_]:
 
 
 def _solve(head: NDArray[np.float64], least: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both shares from both densities, within [0, 1]; (1, nan) where the judge is blind."""
+    """Both shares from both densities, within [0, 1]; (1, nan) where the model is uninformative."""
     least = np.clip(least, 0.0, 1.0)
     gap = np.maximum(head - least, 1e-12)
     seeing = head > BLIND

@@ -29,7 +29,7 @@ PLACE = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Suspects:
-    """How suspicious each row is, and why.
+    """The suspicion of each row, with its reasons.
 
     Attributes:
         suspicion: [P] in [0, 1].
@@ -84,7 +84,7 @@ class Suspects:
 def suspects(
     log: Interactions, fit: CrossFit, chance: NDArray[np.float64] | None, found_bursts: Bursts, found_bots: Bots
 ) -> Suspects:
-    """Join what a model and what the flags say of each row.
+    """Combine the score of a model and the flags of each row.
 
         suspicion = 1 - (1 - chance) prod_{flags f of the row} (1 - weight_f)
 

@@ -1,4 +1,4 @@
-"""How accuracy falls as noise is put into training."""
+"""The audit of robustness: accuracy as a function of noise in training."""
 
 from typing import Literal
 

@@ -41,7 +41,7 @@ class FitsEnded(Interrupted):
 
 @dataclass(frozen=True)
 class Step:
-    """Where the experiment is.
+    """The progress of the experiment.
 
     Attributes:
         done, total: fits, those found in the journal among them.
@@ -86,7 +86,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Fit:
-    """What is kept of a fit.
+    """The saved values of a fit.
 
     Attributes:
         values: test metrics.
@@ -135,7 +135,7 @@ class FitQueue:
         self._known: dict[str, Fit] = {}
 
     def expect(self, works: Iterable[Work]) -> None:
-        """Say which fits are to come, each once; those that are done are left out."""
+        """Announce the fits to come, each once, without those that are done."""
         once = {work.identity: work for work in works}
         self._pending = [work for identity, work in once.items() if identity not in self._known]
         self.total = self.done + len(self._pending)
@@ -209,7 +209,7 @@ def with_noise(run: Run, kind: Kind, level: float | None) -> Run:
         return run
     if run.negatives.name != "uniform":
         raise UsageError(
-            f"noise of kind {kind!r} takes the place of uniform negatives, got {run.negatives.name!r}; "
+            f"noise of kind {kind!r} replaces uniform negatives, got {run.negatives.name!r}; "
             f"leave the negatives to the presets, or give uniform with a number, such as uniform:256"
         )
     n = run.negatives.settings["n"]

@@ -1,4 +1,4 @@
-"""A journal of finished work: one JSON line an entry, so that a long experiment goes on where it was cut off."""
+"""A journal of finished work, one JSON line per entry, from which an interrupted experiment continues."""
 
 from __future__ import annotations
 

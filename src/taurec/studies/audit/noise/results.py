@@ -1,4 +1,4 @@
-"""What an experiment with noise finds, as data, tables and figures."""
+"""The result of an experiment with noise: data, tables and figures."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class NoiseCurves(Result):
         curves = [c for c in self.of() if c.points[0].estimate.mean > 0]
         shares = {c.label: [100 * p.estimate.mean / c.points[0].estimate.mean for p in c.points] for c in curves}
         series = [Series(label, self._axis_values(), values) for label, values in shares.items()]
-        caption = f"{metric} as a share of the same model's at {first}: how much it loses, whatever it began with."
+        caption = f"{metric} as a share of the same model's at {first}: its relative loss."
         alt = "; ".join(f"{label} keeps {values[-1]:.1f} %" for label, values in shares.items())
         return Figure("line", series, self._axis(), f"% of {metric} at {first}", caption, alt, section=ACCURACY)
 

@@ -1,6 +1,6 @@
-"""How accuracy falls as noise is put into training: every loss and the baselines, level by level, over seeds.
+"""Accuracy as a function of noise in training: every loss and the baselines, at each level, over seeds.
 
-The validation and test parts are cut first and stay clean. What is disturbed is the training part alone, and the
+The validation and test parts are split off first and stay clean. Noise is added to the training part only, and the
 graph of a graph backbone is built from it. Each model has the same settings at every level.
 """
 
@@ -61,17 +61,17 @@ def noise_curves(
 
             ``negatives-held-out``: the probability that a negative is a held-out positive, see
             :class:`taurec.sampling.NoisyHeldOut`.
-        seeds: runs of initial values, draws and injected noise; the division stays that of the first seed.
+        seeds: runs of initial values, draws and injected noise; the split stays that of the first seed.
         backbone: of the losses.
         baselines: fitted too; noise in the negatives has no effect on them.
         tune: settings chosen once, on clean training data and validation: for ``all`` models, for ``baselines``,
             or for ``none``, which then have their presets.
-        metrics: test metrics beside the run's selection metric, which comes first; recall@20 and ndcg@20 if none.
+        metrics: test metrics after the run's selection metric; recall@20 and ndcg@20 if none.
         fields: run fields common to all models, such as ``epochs``, ``seed`` or ``split``.
-        journal: a file of finished fits; with the same file an interrupted experiment goes on.
+        journal: a file of finished fits; with the same file an interrupted experiment continues.
         on_progress: called before each fit and within it.
         on_note: called with each remark.
-    Raises: UsageError for levels, names or settings that are not accepted, or a journal of something else;
+    Raises: UsageError for levels, names or settings that are not accepted, or a journal of another experiment;
         FitsEnded where a signal stopped a fit.
 
     Items that were injected are filtered from the lists as a user's own are, as the papers' code does.

@@ -34,7 +34,7 @@ def noise(
     metrics: Metrics = ("ndcg@20", "recall@20"),
     journal: Annotated[
         Path | None,
-        Option("Keep finished fits in FILE.jsonl, and go on from there.", metavar="FILE", endings=(".jsonl",)),
+        Option("Keep finished fits in FILE.jsonl, and continue from it.", metavar="FILE", endings=(".jsonl",)),
     ] = None,
     *,
     fields: Annotated[Fields, _FIELDS],
@@ -42,9 +42,9 @@ def noise(
     on_progress: Callable[[str], None] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> NoiseCurves:
-    """Put noise into training, level by level, and show what each loss and each baseline loses by it.
+    """Add noise to training, level by level, and show the loss in accuracy of each loss and baseline.
 
-    Validation and test are cut first and stay clean. With --journal an interrupted command goes on where it was.
+    Validation and test are split off first and stay clean. With --journal an interrupted command can be continued.
     """
     from taurec.studies.audit.noise.fits import FitsEnded, Step
     from taurec.studies.audit.noise.robustness import noise_curves
@@ -65,5 +65,5 @@ def noise(
             metrics=metrics, fields=given, journal=journal, on_progress=on_step, on_note=on_note,
         )  # fmt: skip
     except FitsEnded as ended:
-        kept = f"they are in {journal}; the same command goes on from there" if journal else "there is no --journal"
+        kept = f"they are in {journal}; the same command continues from there" if journal else "there is no --journal"
         raise Interrupted(ended.signum, f"{ended}; {kept}") from None

@@ -1,1 +1,1 @@
-"""What the temperature of a model does to its negatives."""
+"""The audit of a model's temperature: its effect on the weights of negatives."""

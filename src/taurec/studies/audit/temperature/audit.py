@@ -90,7 +90,7 @@ class Watch:
     One audit computes ``users`` x items scores: 3 to 4 % of an epoch's time on ml-100k and debian.
 
     Args:
-        trainer: whose hook it is (``on_progress``); its loss must have a temperature.
+        trainer: the trainer that calls this hook (``on_progress``); its loss must have a temperature.
         users: maximum number of users.
     """
 
@@ -98,7 +98,7 @@ class Watch:
         self.trainer = trainer
         self.users = sample_users(trainer.train, users, trainer.run.seed)
         self.views: list[EpochView] = []
-        self._look = _Look(trainer.run, trainer.train, trainer.negatives.base_distribution())
+        self._scores = _TrainingScores(trainer.run, trainer.train, trainer.negatives.base_distribution())
 
     def __call__(self, progress: Progress) -> None:
         if progress.record is None or tau_of(self.trainer.run) is None:
@@ -106,12 +106,12 @@ class Watch:
         vectors = self.vectors()
         tau = tau_of(self.trainer.run)
         assert tau is not None
-        negatives = self._look.negatives(vectors, self.users, [tau])[0]
-        positives = self._look.positives(vectors, self.users)
+        negatives = self._scores.negatives(vectors, self.users, [tau])[0]
+        positives = self._scores.positives(vectors, self.users)
         self.views.append(EpochView(progress.epoch, dict(progress.record.metrics), negatives, positives))
 
     def vectors(self) -> tuple[Array, Array]:
-        """All final vectors of the trainer's present weights, as training scores see them."""
+        """All final vectors of the trainer's current weights, as training scores use them."""
         trainer = self.trainer
         trainer.step.settle()
         trainer.backbone.eval()
@@ -138,7 +138,7 @@ def sample_users(train: Interactions, users: int, seed: int) -> Index:
 
 
 def tau_of(run: Run, taus: Sequence[float] = ()) -> float | None:
-    """The temperature by which a run's loss weighs negatives; None where it has none and ``taus`` are given.
+    """The temperature of the weights of negatives in a run's loss; None where it has none and ``taus`` are given.
 
     Raises: UsageError where there is nothing to audit.
 
@@ -153,12 +153,12 @@ def tau_of(run: Run, taus: Sequence[float] = ()) -> float | None:
     name = loss_class(run.loss.name).temperature
     tau = None if name is None else run.loss.settings[name]
     if tau is None and not taus:
-        raise UsageError(f"loss {run.loss.name!r} has no temperature; say which to look at (--taus 0.1,0.2)")
+        raise UsageError(f"loss {run.loss.name!r} has no temperature; name those to audit (--taus 0.1,0.2)")
     return tau if isinstance(tau, int | float) else None
 
 
 def base_of(run: Run, train: Interactions) -> BaseDistribution:
-    """What a run's negatives are drawn from, as its sampler states it.
+    """The distribution from which a run's negatives are drawn, as its sampler states it.
 
     Raises: UsageError for a sampler that draws from no fixed distribution.
     """
@@ -172,8 +172,8 @@ def base_of(run: Run, train: Interactions) -> BaseDistribution:
     return base
 
 
-class _Look:
-    """The scores of a model as its loss sees them. A loss corrected by ``logq`` sees the uniform distribution."""
+class _TrainingScores:
+    """The scores of a model as its loss uses them. A loss corrected by ``logq`` sees the uniform distribution."""
 
     def __init__(self, run: Run, train: Interactions, base: BaseDistribution | None = None):
         self.run, self.train = run, train
@@ -231,15 +231,15 @@ def _audit(
     run: Run, train: Interactions, vectors: tuple[Array, Array], taus: Sequence[float], users: int
 ) -> TemperatureAudit:
     own = tau_of(run, taus)
-    look, chosen = _Look(run, train), sample_users(train, users, run.seed)
+    scores, chosen = _TrainingScores(run, train), sample_users(train, users, run.seed)
     others = list(taus) or [float(f"{own * times:.4g}") for times in OTHERS if own is not None]
-    views = look.negatives(vectors, chosen, [*([] if own is None else [own]), *others])
+    views = scores.negatives(vectors, chosen, [*([] if own is None else [own]), *others])
     mine = None if own is None else views[0]
     rest = tuple(views if own is None else views[1:])
     there = int((train.user_counts > 0).sum())
     notes = () if own is not None else (f"loss {run.loss.name} has no temperature; the scores are its model's",)
     return TemperatureAudit(
-        run.source, run, look.words, len(chosen), there, mine, look.positives(vectors, chosen), rest, (), notes
+        run.source, run, scores.words, len(chosen), there, mine, scores.positives(vectors, chosen), rest, (), notes
     )
 
 
@@ -254,7 +254,7 @@ def _trained_on(model: Recommender) -> tuple[Array, Array]:
         user, item = unit_rows(user), unit_rows(item)
     elif run.train_score == "dot" and run.rank_score == "cosine":
         raise UsageError(
-            f"{run.label} was trained on dot products and saved for cosines, so that its training scores are gone; "
+            f"{run.label} was trained on dot products and saved for cosines, so its training scores are not available; "
             f"audit it while it is trained, or train with rank_score=dot"
         )
     return user.astype(np.float64), item.astype(np.float64)

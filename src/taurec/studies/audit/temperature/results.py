@@ -1,4 +1,4 @@
-"""What the temperature audit finds, as data, tables and sentences."""
+"""The result of the temperature audit: data, tables and sentences."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class OverUsers:
 
 @dataclass(frozen=True)
 class View:
-    """What one temperature does to one side's scores, over the users of the audit.
+    """The effect of one temperature on the scores of positives or negatives, over the users of the audit.
 
     The quantities are those of :class:`taurec.studies.audit.temperature.reweighting.Reweighting`, and
 
@@ -83,7 +83,7 @@ class EpochView:
 
 @dataclass(frozen=True)
 class TemperatureAudit(Result):
-    """What a model's temperature means.
+    """The result of the audit of a model's temperature.
 
     Attributes:
         source, run: the data and the settings.

@@ -1,4 +1,4 @@
-"""What a temperature stands for: the weights, the effective number and the radius behind a log-mean-exp.
+"""What a temperature means: the weights, the effective number and the radius behind a log-mean-exp.
 
 With P the distribution that negatives are drawn from (uniform unless said otherwise), the negative side of SL,
 SSM and BSL is, up to its scale, a worst case over distributions Q near P:
@@ -9,7 +9,7 @@ and, with a limit on the distance instead of its price,
 
     sup { E_Q f : KL(Q || P) <= eta } = min_tau { tau log E_P exp(f / tau) + tau eta }
 
-so that a tau stands for the radius eta = KL(Q || P) of its own maximiser. The positive side of BSL is the same
+so that a tau corresponds to the radius eta = KL(Q || P) of its maximiser. The positive side of BSL is the same
 expression with a minus: min_Q { -E_Q f + tau KL(Q || P) }, which puts weight on the positives that score high.
 
 Source: the identities are standard (Donsker and Varadhan); for the softmax loss Wu et al., arXiv 2201.02327 and
@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Reweighting:
-    """What the log-mean-exp at one temperature does to the scores of each row (a user).
+    """The weights that the log-mean-exp at one temperature gives to the scores of each row (a user).
 
     Attributes:
         tau: the temperature, in score units.
