@@ -12,12 +12,11 @@ from taurec.cli.listing import entries
 from taurec.losses import LOSSES
 
 MODULE = '''
-class Offered:
-    """A loss of a package."""
+from taurec import ScoreLoss
 
-    needs = frozenset()
-    takes = frozenset()
-    scores = "any"
+
+class Offered(ScoreLoss):
+    """A loss of a package."""
 
     def __init__(self, gap: float = 0.5):
         self.gap = gap

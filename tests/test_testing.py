@@ -14,6 +14,7 @@ from torch import Tensor
 import taurec
 from taurec.errors import UsageError
 from taurec.losses.protocol import checked
+from taurec.sampling import PerRowNegatives, Sampler
 from taurec.testing import check_loss, check_order, check_recommender, check_sampler
 from taurec.testing.laws import Laws, NotApplicable, require
 
@@ -86,7 +87,7 @@ def test_a_law_that_does_not_apply() -> None:
 
 
 @dataclass(frozen=True)
-class GlobalUniform:
+class GlobalUniform(Sampler):
     """A sampler that draws from torch's global generator."""
 
     n: int = 6
@@ -95,10 +96,11 @@ class GlobalUniform:
         object.__setattr__(self, "n_items", train.n_items)
         return self
 
-    def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> Any:
-        from taurec.types import NegativeIds
+    def shape(self, batch_size: int, n_items: int) -> Any:
+        return PerRowNegatives.shape(batch_size, self.n, n_items)
 
-        return NegativeIds("per_row", torch.randint(0, self.n_items, (len(user), self.n)))  # type: ignore[attr-defined]
+    def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> Any:
+        return PerRowNegatives(ids=torch.randint(0, self.n_items, (len(user), self.n)))  # type: ignore[attr-defined]
 
 
 def test_a_sampler_with_global_state_is_named() -> None:

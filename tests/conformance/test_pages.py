@@ -9,8 +9,8 @@ import pytest
 from taurec import compare, planted
 from taurec.backbones import BACKBONES
 from taurec.baselines import BASELINES
-from taurec.report.compare_pages import compare_page
 from taurec.report.page import render
+from taurec.report.result_page import result_page
 
 LOG = planted(n_users=60, n_items=40, seed=1, noise=0.2).log
 FIELDS = {"epochs": 1, "batch_size": 256, "negatives": "uniform:8", "kernel": "torch"}
@@ -23,5 +23,5 @@ def found():
 
 @pytest.mark.parametrize("label", [*BASELINES, *(f"{name}:sl" for name in BACKBONES)])
 def test_a_page_shows_it(found, label: str) -> None:
-    html = render(compare_page(replace(found, chosen=found.models[label])))
+    html = render(result_page(replace(found, chosen=found.models[label])))
     assert f'"label": "{label}"' in html
