@@ -12,7 +12,7 @@ from taurec.cli.listing import entries
 from taurec.losses import LOSSES
 
 MODULE = '''
-from taurec.losses import ScoreLoss
+from taurec import ScoreLoss
 
 
 class Offered(ScoreLoss):

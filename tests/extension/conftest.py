@@ -1,23 +1,10 @@
-"""What an outsider's test needs: a small world, and a registry line that lasts for one test."""
+"""A small log for parts written by an outsider."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import pytest
 
 import taurec
-from taurec.losses import LOSSES, Loss
-
-
-@pytest.fixture
-def add_loss(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, type[Loss]], None]:
-    """Registers a loss under a name until the test ends."""
-
-    def add(name: str, loss: type[Loss]) -> None:
-        monkeypatch.setitem(LOSSES._entries, name, loss)
-
-    return add
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
 from taurec import Interactions, Recommender, planted
-from taurec.backbones import BACKBONES, Backbone
+from taurec.backbones import Backbone
 from taurec.backbones.cost import StepBytes, StepSize
 from taurec.backbones.protocol import Rows
 from taurec.training.forecast import Sizes, memory
@@ -34,14 +33,9 @@ class ScaledMF(Backbone):
         return Embeddings(self.user, self.item * self.weight, self.user, self.item)
 
 
-@pytest.fixture(autouse=True)
-def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BACKBONES._entries, "scaled-mf", ScaledMF)
-
-
 def test_it_trains_its_parameter_and_ranks_after_loading(tmp_path: Path) -> None:
     log = planted(n_users=60, n_items=40, seed=1).log
-    model = Recommender("scaled-mf", "sl", negatives="uniform:8", epochs=3).fit(log)
+    model = Recommender(ScaledMF, "sl", negatives="uniform:8", epochs=3).fit(log)
     weights = model.ranker.item  # unit rows of item * weight
     again = Recommender.load(model.save(tmp_path / "model"))
     assert np.array_equal(again.ranker.item, weights)
@@ -50,13 +44,13 @@ def test_it_trains_its_parameter_and_ranks_after_loading(tmp_path: Path) -> None
 
 def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path: Path) -> None:
     log, given = planted(n_users=60, n_items=40, seed=1).log, {"negatives": "uniform:8", "epochs": 4, "l2": 0.01}
-    whole = Recommender("scaled-mf", "sl", **given).fit(log)
+    whole = Recommender(ScaledMF, "sl", **given).fit(log)
     for _ in range(4):
-        resumed = Recommender("scaled-mf", "sl", **given).fit(log, resume=tmp_path / "state", seconds=0.0)
+        resumed = Recommender(ScaledMF, "sl", **given).fit(log, resume=tmp_path / "state", seconds=0.0)
     assert np.array_equal(resumed.ranker.user, whole.ranker.user)
 
 
 def test_its_memory_is_what_it_declares() -> None:
-    run = Recommender("scaled-mf", "sl").run
+    run = Recommender(ScaledMF, "sl").run
     sizes = Sizes(10_000, 5_000, 100_000)
     assert memory(run, sizes)["layers"] == 3 * 4 * 8 * 15_000

@@ -10,8 +10,8 @@ import pytest
 import taurec
 from taurec.baselines import Baseline
 from taurec.errors import ArtefactError
-from taurec.report.compare_pages import compare_page
 from taurec.report.page import render
+from taurec.report.result_page import result_page
 
 
 class Recent(Baseline):
@@ -77,11 +77,11 @@ def test_it_is_compared_with_its_grid_and_the_page_leaves_the_panel_out() -> Non
     found = taurec.compare(LOG, [Recent, "popularity"])
     assert found.row("Recent").tried == 2
     found = type(found)(**{**vars(found), "chosen": found.models["Recent"], "versus": None})
-    html = render(compare_page(found))
+    html = render(result_page(found))
     assert "Recent" in html
     assert "popularity" in html
     alone = {label: m for label, m in found.models.items() if label == "Recent"}
-    html = render(compare_page(type(found)(**{**vars(found), "models": alone})))
+    html = render(result_page(type(found)(**{**vars(found), "models": alone})))
     assert "Recent is not shown here" in html
     assert "tryit-data" not in html
 

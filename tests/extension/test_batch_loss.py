@@ -46,37 +46,32 @@ class PerRow(WorstRows):
 
 
 @pytest.mark.parametrize("negatives", ["uniform:8", "in-batch", "full"])
-def test_it_trains(negatives: str, add_loss, log) -> None:
-    add_loss("worst-rows", WorstRows)
-    model = Recommender("mf", "worst-rows", **{**FAST, "negatives": negatives}).fit(log)
+def test_it_trains(negatives: str, log) -> None:
+    model = Recommender("mf", WorstRows, **{**FAST, "negatives": negatives}).fit(log)
     assert model.records[-1].loss < model.records[0].loss
 
 
-def test_with_a_high_temperature_of_rows_it_is_the_mean(add_loss, log) -> None:
-    add_loss("worst-rows", WorstRows)
+def test_with_a_high_temperature_of_rows_it_is_the_mean(log) -> None:
     settings = {"loss": {"tau": 0.2, "tau_rows": 1e4}}
-    one = Recommender("mf", "worst-rows", **FAST, settings=settings).fit(log)
+    one = Recommender("mf", WorstRows, **FAST, settings=settings).fit(log)
     two = Recommender("mf", "sl", **FAST, settings={"loss": {"tau": 0.2}}).fit(log)
     assert one.records[0].loss == pytest.approx(two.records[0].loss, abs=2e-3)
 
 
-def test_its_temperature_can_be_found(add_loss, log) -> None:
-    add_loss("worst-rows", WorstRows)
-    model = Recommender("mf", "worst-rows", **FAST, settings={"loss": {"tau": "auto"}}).fit(log)
+def test_its_temperature_can_be_found(log) -> None:
+    model = Recommender("mf", WorstRows, **FAST, settings={"loss": {"tau": "auto"}}).fit(log)
     assert model.run.loss.settings["tau"] > 0
 
 
-def test_weights_are_refused_with_the_reason(add_loss, log) -> None:
-    add_loss("worst-rows", WorstRows)
+def test_weights_are_refused_with_the_reason(log) -> None:
     weighted = Interactions.from_pairs(log.user_of, log.indices, weight=np.ones(len(log), np.float32))
     with pytest.raises(UsageError, match="WorstRows has one value per batch, so the weights of the training rows"):
-        Recommender("mf", "worst-rows", **FAST).fit(weighted)
+        Recommender("mf", WorstRows, **FAST).fit(weighted)
 
 
 @pytest.mark.parametrize(
     ("loss", "message"), [(Mean, "declare rows = False for one value per batch"), (PerRow, r"a tensor of shape \[\]")]
 )
-def test_a_declaration_that_does_not_hold_is_refused(loss: type, message: str, add_loss, log) -> None:
-    add_loss("wrong", loss)
+def test_a_declaration_that_does_not_hold_is_refused(loss: type, message: str, log) -> None:
     with pytest.raises(UsageError, match=message):
-        Recommender("mf", "wrong", **FAST).fit(log)
+        Recommender("mf", loss, **FAST).fit(log)

@@ -51,41 +51,35 @@ def test_the_call_follows_from_the_reduction() -> None:
 
 
 @pytest.mark.parametrize("negatives", ["uniform:8", "shared:8", "in-batch"])
-def test_it_trains(negatives: str, add_loss, log) -> None:
-    add_loss("mean-gap", MeanGap)
-    model = Recommender("mf", "mean-gap", negatives=negatives, **FAST).fit(log)
+def test_it_trains(negatives: str, log) -> None:
+    model = Recommender("mf", MeanGap, negatives=negatives, **FAST).fit(log)
     assert model.records[-1].loss < model.records[0].loss
 
 
-def test_the_catalogue_is_streamed_with_the_same_result(add_loss, log) -> None:
-    add_loss("mean-gap", MeanGap)
+def test_the_catalogue_is_streamed_with_the_same_result(log) -> None:
     streamed, held = (
-        Recommender("mf", "mean-gap", negatives="full", kernel=kernel, **FAST).fit(log) for kernel in ("auto", "torch")
+        Recommender("mf", MeanGap, negatives="full", kernel=kernel, **FAST).fit(log) for kernel in ("auto", "torch")
     )
     assert streamed.kernels["scores"] == "numba"
     for a, b in zip(streamed.embeddings(), held.embeddings(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
-def test_it_is_saved_and_loaded(add_loss, log, tmp_path) -> None:
-    add_loss("mean-gap", MeanGap)
-    model = Recommender("mf", "mean-gap", **FAST).fit(log)
+def test_it_is_saved_and_loaded(log, tmp_path) -> None:
+    model = Recommender("mf", MeanGap, **FAST).fit(log)
     again = Recommender.load(model.save(tmp_path / "model"))
     assert again.run.loss.settings == {"margin": 0.5}
     assert again.recommend("0", k=5).item == model.recommend("0", k=5).item
 
 
-def test_what_it_declares_is_used(add_loss) -> None:
-    add_loss("tuned-gap", TunedMeanGap)
-    assert [run.loss.settings["margin"] for run in candidates("mf:tuned-gap", "all", {})] == [0.1, 0.5]
-    (preset,) = candidates("mf:tuned-gap", "none", {})
+def test_what_it_declares_is_used() -> None:
+    assert [run.loss.settings["margin"] for run in candidates(TunedMeanGap, "all", {})] == [0.1, 0.5]
+    (preset,) = candidates(TunedMeanGap, "none", {})
     assert (preset.negatives.name, preset.loss.settings) == ("full", {"margin": 0.25})
 
 
-def test_a_loss_without_a_grid_is_said_to_have_none(add_loss) -> None:
-    add_loss("mean-gap", MeanGap)
-    assert len(candidates("mf:mean-gap", "all", {})) == 1
-    assert untuned(["mf:mean-gap"], "all") == [
-        "mf:mean-gap: loss mean-gap declares no grid, so its preset alone is fitted"
-    ]
-    assert untuned(["mf:mean-gap"], "none") == []
+def test_a_loss_without_a_grid_is_said_to_have_none() -> None:
+    runs = candidates(MeanGap, "all", {})
+    assert len(runs) == 1
+    assert untuned("mf:MeanGap", runs, "all", None).startswith("mf:MeanGap was compared with one setting")
+    assert untuned("mf:MeanGap", runs, "none", None) == ""

@@ -39,22 +39,20 @@ def uniform(x: torch.Tensor) -> torch.Tensor:
 
 
 def fit(log, backbone: str = "mf", **fields) -> Recommender:
-    return Recommender(backbone, "align-uniform", **{**FAST, **fields}).fit(log)
+    return Recommender(backbone, AlignUniform, **{**FAST, **fields}).fit(log)
 
 
 @pytest.mark.parametrize("backbone", ["mf", "lightgcn", "simplex"])
 @pytest.mark.parametrize("kernel", ["auto", "torch"])
-def test_it_trains_without_negatives(backbone: str, kernel: str, add_loss, log) -> None:
-    add_loss("align-uniform", AlignUniform)
+def test_it_trains_without_negatives(backbone: str, kernel: str, log) -> None:
     model = fit(log, backbone, kernel=kernel)
     assert model.run.negatives.name == "none"
     assert model.records[-1].loss < model.records[0].loss
     assert model.records[-1].rows_without_negatives == 0
 
 
-def test_a_step_is_the_formula(add_loss, log) -> None:
+def test_a_step_is_the_formula(log) -> None:
     """The loss of the first step is that of the initial vectors of its pairs, of length 1."""
-    add_loss("align-uniform", AlignUniform)
     model = fit(log, epochs=1, batch_size=10_000, lr=1e-9, split="none")
     user, item = (F.normalize(torch.from_numpy(x), dim=1) for x in model.embeddings())
     train = model.split.train
@@ -63,26 +61,23 @@ def test_a_step_is_the_formula(add_loss, log) -> None:
 
 
 @pytest.mark.parametrize("mode", ["gathered", "sum", "tables", "unsquared", "adam"])
-def test_every_form_of_l2_applies(mode: str, add_loss, log) -> None:
-    add_loss("align-uniform", AlignUniform)
+def test_every_form_of_l2_applies(mode: str, log) -> None:
     with_l2, without = fit(log, l2=0.1, l2_mode=mode), fit(log)
     assert np.isfinite(with_l2.embeddings()[0]).all()
     assert not np.array_equal(with_l2.embeddings()[0], without.embeddings()[0])
 
 
-def test_stopped_after_any_epoch_it_ends_with_the_same_bits(add_loss, log, tmp_path) -> None:
-    add_loss("align-uniform", AlignUniform)
+def test_stopped_after_any_epoch_it_ends_with_the_same_bits(log, tmp_path) -> None:
     whole, path = fit(log), tmp_path / "checkpoint"
     for _ in range(3):
-        found = Recommender("mf", "align-uniform", **FAST).fit(log, resume=path, seconds=0.0)
+        found = Recommender("mf", AlignUniform, **FAST).fit(log, resume=path, seconds=0.0)
     assert found.finished
     assert np.array_equal(found.embeddings()[0], whole.embeddings()[0])
 
 
-def test_negatives_and_weights_are_refused(add_loss, log) -> None:
-    add_loss("align-uniform", AlignUniform)
-    with pytest.raises(UsageError, match=r"loss 'align-uniform' uses no negatives, got uniform\("):
-        Recommender("mf", "align-uniform", negatives="uniform:8")
+def test_negatives_and_weights_are_refused(log) -> None:
+    with pytest.raises(UsageError, match=r"AlignUniform' uses no negatives, got uniform\("):
+        Recommender("mf", AlignUniform, negatives="uniform:8")
     user, item = log.user_of, log.indices
     weighted = Interactions.from_pairs(user, item, weight=np.ones(len(user), np.float32))
     with pytest.raises(UsageError, match="AlignUniform has one value per batch, so the weights"):

@@ -72,11 +72,8 @@ PARTS = split(planted(n_users=60, n_items=40, seed=1).log, "ratio", seed=0)
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    from taurec.sampling import NEGATIVES
-
-    monkeypatch.setitem(NEGATIVES._entries, "hardest", HardestOfPool)
-    return resolve(backbone="mf:8", loss="sl", negatives="hardest:4", epochs=4, batch_size=32)
+def run() -> Run:
+    return resolve(backbone="mf:8", loss="sl", negatives=HardestOfPool(4), epochs=4, batch_size=32)
 
 
 def test_it_trains_and_sees_every_step(run: Run) -> None:

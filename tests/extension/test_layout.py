@@ -73,13 +73,10 @@ def test_scores_are_those_of_the_items_it_points_to() -> None:
 @pytest.mark.parametrize("kernel", ["auto", "torch"])
 @pytest.mark.parametrize("score", ["cosine", "dot"])
 @pytest.mark.parametrize("l2", [0.0, 0.01])
-def test_it_trains(backbone: str, kernel: str, score: str, l2: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    from taurec.sampling import NEGATIVES
-
-    monkeypatch.setitem(NEGATIVES._entries, "pooled", Pooled)
+def test_it_trains(backbone: str, kernel: str, score: str, l2: float) -> None:
     parts = split(planted(n_users=60, n_items=600, seed=1).log, "ratio", seed=0)
     fields = {"train_score": score, "rank_score": score, "l2": l2, "kernel": kernel, "batch_size": 16, "epochs": 3}
-    run = resolve(backbone=backbone, loss="sl", negatives="pooled:4", **fields)
+    run = resolve(backbone=backbone, loss="sl", negatives=Pooled(4), **fields)
     trained = Trainer(run, parts.train, parts.valid).fit()
     losses = [r.loss for r in trained.records]
     assert np.isfinite(losses).all()

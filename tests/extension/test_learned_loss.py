@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from taurec import planted, split
-from taurec.losses import LOSSES, SL, LossState, ScoreLoss, checked, checked_row_input
+from taurec.losses import SL, LossState, ScoreLoss, checked, checked_row_input
 from taurec.training.presets import resolve
 from taurec.training.trainer import Trainer
 
@@ -69,13 +69,8 @@ class Margins(LossState):
         self.seen[:] = state["seen"]
 
 
-@pytest.fixture(autouse=True)
-def _registered(add_loss) -> None:
-    add_loss("user-margin", UserMargin)
-
-
 def trainer(**fields) -> Trainer:
-    return Trainer(resolve(**{**SMALL, "loss": "user-margin", **fields}), PARTS.train, PARTS.valid)
+    return Trainer(resolve(**{**SMALL, "loss": UserMargin, **fields}), PARTS.train, PARTS.valid)
 
 
 def margins(found: Trainer) -> np.ndarray:
@@ -123,7 +118,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bits(tmp_path) -> None:
     path, kills = tmp_path / "run.safetensors", 0
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     for _ in range(3):
-        command = [sys.executable, str(Path(__file__)), str(path)]
+        command = [sys.executable, "-c", f"from {__name__} import train; train({str(path)!r})"]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert child.stdout is not None
         first = child.stdout.readline()
@@ -141,7 +136,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bits(tmp_path) -> None:
     assert np.array_equal(margins(resumed), margins(whole))
 
 
-if __name__ == "__main__":  # the process that the last test kills
-    LOSSES._entries["user-margin"] = UserMargin  # type: ignore[attr-defined]
-    run = resolve(**{**SMALL, "loss": "user-margin", "epochs": 40})
-    Trainer(run, PARTS.train, PARTS.valid, lambda p: print(p.epoch, flush=True)).fit(Path(sys.argv[1]), every=0.0)
+def train(path: str) -> None:
+    """What the process does that the last test kills."""
+    run = resolve(**{**SMALL, "loss": UserMargin, "epochs": 40})
+    Trainer(run, PARTS.train, PARTS.valid, lambda p: print(p.epoch, flush=True)).fit(Path(path), every=0.0)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -18,28 +17,25 @@ import taurec
 from taurec.baselines import EASE
 from taurec.cli.app import app
 from taurec.losses import SL
-from taurec.report.compare_pages import compare_page
 from taurec.report.page import render
+from taurec.report.result_page import result_page
 from taurec.run import Run
+from taurec.sampling import BoundSampler, PerRowNegatives, Sampler
 from taurec.studies.recipes import Recipe
-from taurec.types import NegativeIds
 
 LOSS = '''
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
+from taurec import ScoreLoss
+
 
 @dataclass(frozen=True)
-class MeanGap:
+class MeanGap(ScoreLoss):
     """Margin to the mean of the negatives."""
 
     margin: float = 0.5
-
-    needs: ClassVar[frozenset[str]] = frozenset()
-    takes: ClassVar[frozenset[str]] = frozenset()
-    scores: ClassVar[str] = "any"
 
     def __call__(self, pos, neg):
         return torch.relu(self.margin + neg - pos[:, None]).mean(1)
@@ -47,21 +43,17 @@ class MeanGap:
 
 
 @dataclass(frozen=True)
-class MeanGap:
+class MeanGap(taurec.ScoreLoss):
     """Margin to the mean of the negatives."""
 
     margin: float = 0.5
-
-    needs: ClassVar[frozenset[str]] = frozenset()
-    takes: ClassVar[frozenset[str]] = frozenset()
-    scores: ClassVar[str] = "any"
 
     def __call__(self, pos, neg):
         return torch.relu(self.margin + neg - pos[:, None]).mean(1)
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class Neighbours(Sampler):
     """The n items after the positive one, by index."""
 
     n: int = 4
@@ -69,14 +61,17 @@ class Neighbours:
     def bind(self, train, seed):
         return BoundNeighbours(self.n, train.n_items)
 
+    def shape(self, batch_size, n_items):
+        return PerRowNegatives.shape(batch_size, self.n, n_items)
+
 
 @dataclass(frozen=True)
-class BoundNeighbours:
+class BoundNeighbours(BoundSampler):
     n: int
     n_items: int
 
     def draw(self, user, item, row, epoch):
-        return NegativeIds("per_row", (item[:, None] + torch.arange(1, self.n + 1)) % self.n_items)
+        return PerRowNegatives(ids=(item[:, None] + torch.arange(1, self.n + 1)) % self.n_items)
 
 
 LOG = taurec.planted(n_users=60, n_items=40, seed=1, noise=0.2).log
@@ -151,7 +146,7 @@ def test_it_is_compared_and_shown_in_a_page() -> None:
     fields = {**SMALL, "negatives": Neighbours()}
     found = taurec.compare(LOG, [MeanGap(0.25), "mf:sl", ("lightgcn", MeanGap)], tune="none", fields=fields)
     assert [row.label for row in found.rows[:3]] == ["mf:MeanGap", "mf:sl", "lightgcn:MeanGap"]
-    assert "mf:MeanGap" in render(compare_page(found))
+    assert "mf:MeanGap" in render(result_page(found))
     with pytest.raises(taurec.UsageError, match="two models are named mf:MeanGap"):
         taurec.compare(LOG, [MeanGap(0.25), MeanGap(0.5)], fields=fields)
 
@@ -241,43 +236,3 @@ def test_compare_takes_a_file_on_the_command_line(folder: Path) -> None:
 def test_what_is_not_a_loss_is_refused(folder: Path, loss: str, message: str) -> None:
     with pytest.raises(taurec.UsageError, match=message):
         taurec.Recommender(loss=loss)
-
-
-TRAINING = """
-import os, signal, sys
-from pathlib import Path
-
-import my_loss
-import taurec
-
-way = sys.argv[1]
-log = taurec.planted(n_users=60, n_items=40, seed=1, noise=0.2).log
-model = taurec.Recommender(
-    loss=my_loss.MeanGap(0.25), epochs=6, batch_size=64, kernel="torch", settings={"backbone": {"dim": 8}}
-)
-
-
-def on_progress(progress):
-    if way == "killed" and progress.epoch == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-resume = None if way == "whole" else Path("run.safetensors")
-model.fit(log, on_progress, resume=resume, seconds=0 if way == "first epoch" else None)
-print(len(model.records), model.embeddings()[1].tolist())
-"""
-
-
-def test_killed_it_resumes_to_the_same_bits(folder: Path) -> None:
-    (folder / "train.py").write_text(TRAINING)
-
-    def run(way: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "train.py", way], check=False, cwd=folder, capture_output=True, text=True
-        )
-
-    assert run("first epoch").stdout.startswith("1 ")
-    assert run("killed").returncode == -9
-    resumed, whole = run("resumed"), run("whole")
-    assert resumed.stdout == whole.stdout != ""
-    assert resumed.stdout.startswith("6 ")

@@ -63,7 +63,10 @@ def loss_class(name: str) -> type[Loss]:
     """
     entry = LOSSES[name]
     if not (inspect.isclass(entry) and issubclass(entry, Loss)):
-        raise UsageError(f"loss {name!r} is not a subclass of taurec.losses.Loss")
+        raise UsageError(
+            f"loss {name!r} is not a subclass of taurec.losses.Loss; derive it from ScoreLoss, StreamedLoss or "
+            f"EmbeddingLoss, which have defaults for all that a loss declares"
+        )
     return entry
 
 

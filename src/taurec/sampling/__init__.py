@@ -31,7 +31,7 @@ NEGATIVES: Registry[NegativeSampler] = Registry(
         "none": NoNegatives,
     },
     group="taurec.negatives",
-    members=frozenset({"bind"}),
+    members=frozenset({"bind", "needs", "shape"}),
 )
 ORDERS: Registry[Order] = Registry(
     "order",

@@ -95,7 +95,13 @@ def _parts_of_text(label: str) -> dict[str, Any]:
 
 
 def label_of(model: object, run: Run) -> str:
-    """The name of a model in tables: a text as it was given, unless it names a class by its module."""
+    """The name of a model in tables: a text as it was given, unless it names a class by its module.
+
+    A mapping that names negatives or an order is labelled with them: ``mf:sl in-batch``.
+    """
+    if isinstance(model, Mapping):
+        named = {"negatives": run.negatives, "order": run.order}
+        return " ".join([run.label, *(part.label for name, part in named.items() if part and model.get(name))])
     return model if isinstance(model, str) and not any(":" in c.name for c in _choices(run)) else run.label
 
 

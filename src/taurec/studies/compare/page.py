@@ -36,7 +36,7 @@ def protocol(found: Comparison) -> Text:
 def shown_models(found: Comparison) -> list[str]:
     """The models of most interest: the one to use, the best of the other kind, the best on test, popularity."""
     versus = [] if found.versus is None else [found.versus.trained, found.versus.baseline]
-    labels = [found.chosen.run.label, *versus, found.best.label, "popularity"]
+    labels = [found.chosen_label, *versus, found.best.label, "popularity"]
     known = {row.label for row in found.rows}
     return [label for label in dict.fromkeys(labels) if label in known and label in found.models][:SHOWN]
 

@@ -53,6 +53,11 @@ class Row:
         """Whether it is trained with a loss; a baseline is not."""
         return self.run.model is None
 
+    @property
+    def has_settings(self) -> bool:
+        """Whether there is anything to choose; popularity has no setting."""
+        return self.run.model is None or bool(self.run.model.settings)
+
 
 @dataclass(frozen=True)
 class PairedTest:
@@ -103,6 +108,12 @@ class Comparison(Result):
         """The row with the highest test value of the selection metric: a finding, not a choice."""
         return max(self.rows, key=lambda row: row.metrics[self.metric].mean)
 
+    @property
+    def chosen_label(self) -> str:
+        """The label of :attr:`chosen` in the rows."""
+        labels = (label for label, model in self.models.items() if model is self.chosen)
+        return next(labels, self.chosen.run.label)
+
     def row(self, label: str) -> Row:
         """The row of a model."""
         return next(row for row in self.rows if row.label == label)
@@ -139,7 +150,7 @@ class Comparison(Result):
             "seeds": self.seeds,
             "users": self.n_users,
             "best": self.best.label,
-            "chosen": self.chosen.run.label,
+            "chosen": self.chosen_label,
             "front": {cost: on_front(self.rows, self.metric, (cost,)) for cost in COSTS},
             "trained_against_baseline": versus
             and {

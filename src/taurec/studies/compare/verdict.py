@@ -38,7 +38,7 @@ def best_on_test(found: Comparison) -> str:
         said += f", ahead of every other model (paired test, p < {LEVEL:g}, Holm)"
     tuned = [row.label for row in found.rows if row.tried > 1]
     settings = f"Settings of {', '.join(tuned)} and all epochs" if tuned else "Epochs"
-    if tuned and len(tuned) == sum(row.label != "popularity" for row in found.rows):
+    if tuned and len(tuned) == sum(row.has_settings for row in found.rows):
         settings = "Settings and epochs"
     return f"{said}. {settings} were chosen on validation; ± is half of the 95 % bootstrap interval over users."
 
@@ -63,7 +63,7 @@ def _kinds(found: Comparison) -> str:
 
 def _model_to_use(found: Comparison) -> str:
     """The model that validation chose, where it is not the one with the highest test value."""
-    label = found.chosen.run.label
+    label = found.chosen_label
     if label == found.best.label:
         return ""
     p = found.row(label).p_value

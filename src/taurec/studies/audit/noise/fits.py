@@ -19,6 +19,7 @@ from taurec.errors import ArtefactError, UsageError
 from taurec.evaluation.ranking import evaluate_ranker
 from taurec.recommender import Recommender
 from taurec.run import Choice, Run
+from taurec.sampling import NEGATIVES, Uniform
 from taurec.studies.audit.noise import Kind
 from taurec.studies.audit.noise.journal import Journal
 from taurec.studies.result import Interrupted
@@ -207,7 +208,7 @@ def with_noise(run: Run, kind: Kind, level: float | None) -> Run:
     """The run with noisy negatives, as many a row as it had."""
     if level is None or kind == "positives" or run.model is not None:
         return run
-    if run.negatives.name != "uniform":
+    if NEGATIVES[run.negatives.name] is not Uniform:
         raise UsageError(
             f"noise of kind {kind!r} replaces uniform negatives, got {run.negatives.name!r}; "
             f"leave the negatives to the presets, or give uniform with a number, such as uniform:256"
