@@ -71,7 +71,7 @@ def test_a_row_is_run_recorded_and_not_run_again(run, rows, tmp_path) -> None:
 
 def test_a_run_may_be_stopped_by_the_clock_and_goes_on(run, rows, tmp_path) -> None:
     code, out, err = run("reproduce", "one-mf", "--out", tmp_path, "--minutes", "1e-9")
-    assert (code, "stopped after 1 epochs as asked" in err) == (0, True)
+    assert (code, "stopped after 1 epochs as requested" in err) == (0, True)
     assert "one-mf (paper) …" in out
     code, out, err = run("reproduce", "one-mf", "--out", tmp_path)
     assert (code, "going on after epoch 1" in err) == (0, True)

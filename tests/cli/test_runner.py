@@ -81,7 +81,7 @@ def popular(
         shown.item(i): int(log.item_counts[k]) for k, i in zip(at, log.items.decode(at), strict=True) if i not in skip
     }
     if stop:
-        raise Interrupted(15, "stopped as asked; nothing is saved")
+        raise Interrupted(15, "stopped as requested; nothing is saved")
     if listed is not None:
         write_text(listed, "\n".join(counts), "--listed")
         on_note(f"items written to {listed}")
@@ -170,7 +170,7 @@ def test_a_choice_is_refused_with_the_nearest(run, toy):
 def test_a_stopped_study_leaves_with_the_signal(run, toy):
     code, out, err = run("popular", toy, "--stop", "-q")
     assert (code, out) == (128 + 15, "")
-    assert err == "warning: stopped as asked; nothing is saved\n"
+    assert err == "warning: stopped as requested; nothing is saved\n"
 
 
 def test_a_file_gives_the_options_and_the_command_line_wins(run, toy, tmp_path):

@@ -84,4 +84,5 @@ def run_options(names: tuple[str, ...], group: str = "") -> dict[str, Any]:
     for name in (name for name in _FIELDS if name in names):
         made[name] = Annotated[_FIELDS[name][0] | None, field(name, group)]
     panel = group or (MODEL if "loss" in names else TRAINING)
-    return {"assign": Annotated[list[str] | None, assignments(panel)], **made}
+    last = {name: made.pop(name) for name in tuple(made) if _FIELDS[name][1] == RUN}
+    return {**made, "assign": Annotated[list[str] | None, assignments(panel)], **last}

@@ -166,7 +166,7 @@ def test_a_loss_without_temperature_is_looked_at_where_taus_are_named() -> None:
     found = audit_saved(plain, taus=[0.5])
     assert found.negatives is None
     assert [view.tau for view in found.others] == [0.5]
-    with pytest.raises(UsageError, match="loss 'bpr' has no temperature; say which"):
+    with pytest.raises(UsageError, match="loss 'bpr' has no temperature; name those"):
         audit_saved(plain)
 
 
@@ -188,7 +188,7 @@ def test_a_signal_ends_training_and_what_there_is_is_shown() -> None:
         (lambda: sample_users(PARTS.train, 0, 0), "at least 1 user"),
         (
             lambda: audit_saved(Recommender("mf", "sl", train_score="dot", **FIELDS).fit(PARTS)),
-            "its training scores are gone",
+            "its training scores are not available",
         ),
     ],
 )
