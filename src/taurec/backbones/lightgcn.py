@@ -86,6 +86,10 @@ class LightGCN(Backbone):
         self.register_buffer("_both", torch.from_numpy(pair if edge_dropout else pair[:0]), persistent=False)
 
     @classmethod
+    def grid(cls) -> dict[str, list[int]]:
+        return {"backbone.layers": [1, 2, 3]}
+
+    @classmethod
     def step_bytes(cls, size: StepSize, settings: Mapping[str, Any]) -> StepBytes:
         layers, dropped = int(settings["layers"]), settings["message_dropout"] > 0
         if dropped:

@@ -50,6 +50,11 @@ class Backbone(nn.Module):
         self.seed = seed
 
     @classmethod
+    def grid(cls) -> dict[str, list[Any]]:
+        """What ``taurec tune`` varies: run field or ``backbone.NAME`` -> values. Empty: nothing is varied."""
+        return {}
+
+    @classmethod
     def width(cls, settings: Mapping[str, Any]) -> int:
         """Columns of the final vectors, from the settings of a run."""
         return int(settings.get("dim", 64))

@@ -59,6 +59,10 @@ class Uniform(Sampler):
     def __post_init__(self) -> None:
         check_n("uniform", self.n)
 
+    @classmethod
+    def grid(cls) -> dict[str, list[int]]:
+        return {"negatives.n": [64, 256, 1024]}
+
     def bind(self, train: Interactions, seed: int) -> BoundPerRow:
         known = Known(train)
         return BoundPerRow(known, by_popularity(known, 0.0), seed, self.n, self.exclude)

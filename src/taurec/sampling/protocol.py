@@ -108,3 +108,8 @@ class Sampler:
     """Defaults of :class:`NegativeSampler` for those who subclass it."""
 
     needs: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def grid(cls) -> dict[str, list[Any]]:
+        """What ``taurec tune`` varies: run field or ``negatives.NAME`` -> values. Empty: nothing is varied."""
+        return {}

@@ -48,6 +48,10 @@ class Shared(Sampler):
         check_n("shared", self.n)
         check_alpha("shared", self.alpha)
 
+    @classmethod
+    def grid(cls) -> dict[str, list[int]]:
+        return {"negatives.n": [250, 1000, 4000]}
+
     def bind(self, train: Interactions, seed: int) -> BoundShared:
         known = Known(train)
         return BoundShared(known, by_popularity(known, self.alpha), seed, self.n, self.exclude)

@@ -17,6 +17,7 @@ Study = Callable[..., "Result"]
 
 STUDIES: dict[str, str | Study] = {
     "compare": "taurec.studies.choose:compare",
+    "tune": "taurec.studies.tune.study:tune",
     "reproduce": "taurec.studies.records:reproduce",
     "data check": "taurec.studies.check:check",
     "audit log": "taurec.studies.audit.log.study:log",
