@@ -94,7 +94,7 @@ def load_file(name: str) -> str:
     if _module_of(known) is None:
         if not path.is_file():
             raise UsageError(
-                f"{name}: there is not a file {path}; write the path of a Python file, as in ./my_loss.py:MyLoss"
+                f"{name}: there is no file {path}; write the path of a Python file, as in ./my_loss.py:MyLoss"
             )
         spec = importlib.util.spec_from_file_location(known, path.resolve())
         assert spec is not None

@@ -28,6 +28,10 @@ class Row:
     tried: int = 1
     spread: dict[str, Spread] = field(default_factory=dict)
 
+    @property
+    def has_settings(self):
+        return self.label != "popularity"
+
 
 @dataclass
 class Comparison:

@@ -26,6 +26,10 @@ class Row:
     def metrics(self):
         return {"ndcg@20": Interval(self.mean, self.mean - 0.01, self.mean + 0.01)}
 
+    @property
+    def has_settings(self):
+        return self.label != "popularity"
+
 
 def found(trained: float, p: float, chosen: str = "mf:sl", seeds: int = 1):
     rows = [
