@@ -39,7 +39,8 @@ JUDGE = ["--judge", "itemknn", "--threads", "1"]
 def test_a_table_and_a_verdict(run, noisy: Path) -> None:
     code, out, err = run("audit", "log", noisy, *JUDGE)
     assert code == 0, err
-    assert max(len(line) for line in out.splitlines()) <= 80
+    lines = [line for line in out.splitlines() if not line.startswith("  taurec ")]  # a command to copy is not broken
+    assert max(map(len, lines)) <= 80
     said = " ".join(out.split())
     assert re.search(r"Look at: at most \d\d% of the rows look like chance", said)
     assert "rows that look like chance (false positives)" in said

@@ -48,6 +48,7 @@ def found(trained: float, p: float, chosen: str = "mf:sl", seeds: int = 1):
         best=best,
         row=lambda label: next(r for r in rows if r.label == label),
         chosen=SimpleNamespace(run=SimpleNamespace(label=chosen)),
+        chosen_label=chosen,
         versus=SimpleNamespace(
             trained="mf:sl", baseline="ease", paired=Paired(Interval(d, d - 0.005, d + 0.005), p, 9)
         ),

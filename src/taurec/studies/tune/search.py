@@ -155,7 +155,7 @@ class Search:
             model.fit(parts, on_progress=on_epoch, resume=checkpoint, seconds=left)
             if model.stopped_by:
                 kept = f"{count(len(ended(study)), 'trial')} kept"
-                goes_on = f"; the same command goes on from {self.storage}" if self.storage else ""
+                goes_on = f"; the same command continues {self.storage}" if self.storage else ""
                 raise Interrupted(model.stopped_by, f"stopped by a signal in {label}, {kept}{goes_on}")
             if not model.finished:
                 return False
