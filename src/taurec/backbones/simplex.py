@@ -18,6 +18,8 @@ from taurec.kernels.unit_rows import unit_rows
 from taurec.types import Embeddings
 
 Aggregator = Literal["mean", "user_attention", "self_attention"]
+KEY_COST = 5
+"""Work of an attention key, a product with a [D, D] matrix and back, as passes over a row of a table."""
 PAIRS_AT_ONCE = 1 << 17
 """Number of pairs of a user and a history item in a block where all users are computed."""
 
@@ -133,7 +135,9 @@ class SimpleX(Backbone):
 
     @classmethod
     def step_cost(cls, size: StepSize, settings: Mapping[str, Any]) -> float:
-        return size.log.users + size.log.items + size.batch * size.log.pairs_of_a_row
+        pairs = size.batch * size.log.pairs_of_a_row
+        attention = settings["aggregator"] != "mean"
+        return size.log.users + size.log.items + pairs + attention * KEY_COST * min(pairs, size.log.items)
 
     def embed(self, rows: Rows | None = None) -> Embeddings:
         if self.gamma == 1:

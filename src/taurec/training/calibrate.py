@@ -44,7 +44,7 @@ class Cost:
 
 
 def cost(run: Run, sizes: Sizes) -> Cost:
-    """The time of a run on a log of these sizes; measures for some tenths of a second, or six steps."""
+    """The time of a run on a log of these sizes; measures for about a second, or twelve steps twice."""
     shape, threads = Shape.of(run, sizes), torch.get_num_threads()
     try:
         small = _smaller(run, sizes, shape)
@@ -97,7 +97,7 @@ def _measure(run: Run, sizes: Sizes) -> tuple[float, float]:
     trainer.backbone.train()
     batches = itertools.chain.from_iterable(trainer.batches(epoch) for epoch in itertools.count(1))
     number = itertools.count(1)
-    step = _time(lambda: trainer.step(next(batches), 1, next(number)), 6, 0.15)
+    step = _time(lambda: trainer.step(next(batches), 1, next(number)), 12, 0.3)
     some = np.flatnonzero(log.user_counts)[:SCORED]
     part = log.take(np.isin(log.user_of, some))
     seen = Interactions(np.zeros_like(log.indptr), log.indices[:0], log.users, log.items)
