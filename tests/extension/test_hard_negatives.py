@@ -84,6 +84,22 @@ def test_it_trains_and_sees_every_step(run: Run) -> None:
     assert trainer.negatives.seen.sum() == 4 * 4 * len(PARTS.train)
 
 
+@pytest.mark.parametrize("tables", ["rows", "whole"])
+def test_it_observes_the_vectors_that_the_step_scored(tables: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of before the step, whether the step updates rows of the tables or whole tables in place."""
+    run = resolve(backbone="mf:8", loss="sl", negatives=HardestOfPool(), batch_size=16, lr=0.5)
+    if tables == "whole":
+        monkeypatch.setattr("taurec.training.plain.DENSE_RATIO", 1 << 30)
+    trainer, seen = Trainer(run, PARTS.train), []
+    monkeypatch.setattr(trainer.negatives, "observe", lambda batch, user, item: seen.append((user, item)))
+    user, item = trainer._vectors()
+    user, item = user.clone(), item.clone()
+    batch = next(trainer.batches(1))
+    trainer.step(batch, 1, 1)
+    torch.testing.assert_close(seen[0][0], user[batch.user])
+    torch.testing.assert_close(seen[0][1], item[batch.item])
+
+
 def test_its_state_survives_a_kill(run: Run, tmp_path: Path) -> None:
     """Stopped after every epoch and built anew each time, training ends with the same bits."""
     whole, path = Trainer(run, PARTS.train, PARTS.valid).fit(), tmp_path / "run.safetensors"

@@ -33,7 +33,7 @@ class Step:
         run: a resolved run.
         train: the training pairs.
         backbone: on the device of the run; in training mode when a step is made.
-        sampler: the negative sampler; it observes each step.
+        sampler: the negative sampler, if it observes steps.
         shape: the table rows and scores that a step with these negatives needs.
 
     Attributes:
@@ -98,6 +98,10 @@ class Step:
         else:
             pos, neg = batch_scores(*given, run.train_score, run.kernel, taken.d_item, keep)
             scalar, left_out = self.objective(pos, neg, local, embeddings, taken.counted, side)
+        scored = None
+        if self._sampler is not None:  # now, as tables that are updated in place hold other vectors after the step
+            with torch.no_grad():
+                scored = pair_vectors(user, embeddings.item, item_at, run.train_score, None, run.kernel)
         value = float(scalar.detach())
         if not math.isfinite(value):
             self._stop_non_finite("the loss", value, epoch, number)
@@ -118,11 +122,8 @@ class Step:
             self.loss_adam.step()
         if self.loss_state is not None:
             self.loss_state.observe(batch, *(None if s is None else s.detach() for s in (pos, neg)))
-        if self._sampler is not None:
-            with torch.no_grad():
-                self._sampler.observe(
-                    batch, *pair_vectors(user, embeddings.item, item_at, run.train_score, None, run.kernel)
-                )
+        if self._sampler is not None and scored is not None:
+            self._sampler.observe(batch, *scored)
         return value, int(left_out)
 
     def use_lr(self, lr: float) -> None:
