@@ -44,12 +44,12 @@ def test_the_first_trial_is_the_preset_and_the_best_by_validation_is_chosen(log:
 
 def test_the_same_command_gives_the_same_trials_and_a_stopped_search_continues(log: str, tmp_path: Path) -> None:
     whole = outcome(tune(log, trials=4, fields=FIELDS, reading={}))
+    assert len({str(values) for _, values, _ in whole}) == 4
     storage = tmp_path / "trials.jsonl"
     notes: list[str] = []
     tune(log, trials=2, fields=FIELDS, reading={}, storage=storage)
     found = tune(log, trials=4, fields=FIELDS, reading={}, storage=storage, on_note=notes.append)
-    assert outcome(found)[:2] == whole[:2]
-    assert len(outcome(found)) == 4
+    assert outcome(found) == whole
     assert any("2" in note and "trial" in note for note in notes)
 
 
@@ -65,3 +65,34 @@ def test_what_is_given_is_not_varied(log: str) -> None:
     assert all("lr" not in t["values"] for t in found.document()["trials"])
     with pytest.raises(UsageError, match="nothing is left to vary"):
         tune(log, trials=2, fields={**FIELDS, "lr": 0.05, "settings": {"loss": {"tau": 0.2}}}, reading={})
+
+
+def test_a_diverging_trial_is_a_failed_trial_and_not_the_end(log: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from taurec.errors import NonFiniteError
+    from taurec.recommender import Recommender
+
+    fit, calls = Recommender.fit, []
+
+    def sometimes(self, *args, **given):
+        calls.append(1)
+        if len(calls) == 2:
+            raise NonFiniteError("the loss is not finite")
+        return fit(self, *args, **given)
+
+    monkeypatch.setattr(Recommender, "fit", sometimes)
+    states = [t["state"] for t in tune(log, trials=3, fields=FIELDS, reading={}).document()["trials"]]
+    assert states == ["complete", "failed", "complete"]
+
+
+def test_every_trial_gets_its_first_epochs(log: str) -> None:
+    fields = {**FIELDS, "epochs": 8, "patience": 2, "settings": {"loss": {"tau": 0.1}}}
+    trials = tune(log, trials=12, fields=fields, reading={}).document()["trials"]
+    pruned = [t["epochs"] for t in trials if t["state"] == "pruned"]
+    assert pruned
+    assert min(pruned) >= 5
+
+
+def test_it_says_what_is_missing(log: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"pip install 'taurec\[tune\]'"):
+        tune(log, trials=1, fields=FIELDS, reading={})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +30,8 @@ BASELINES = ("popularity", "ease")
 """Shown next to the tuned model, each with the settings that are best on validation."""
 BASELINES_SHARE = 0.25
 """Maximum time for the baselines, as a share of the budget and on top of it."""
+WARM_UP = 5
+"""Epochs that every trial gets, or the patience if that is more: a low learning rate needs them to catch up."""
 ENOUGH = 8
 """Complete trials from which importances and correlations are shown."""
 _STATES: dict[str, Literal["complete", "pruned", "failed"]] = {
@@ -83,7 +84,7 @@ class Search:
         if self.storage is not None:
             where = optuna.storages.JournalStorage(JournalFileBackend(str(self.storage)))
         # The preset is the first trial, and the median of fewer than five trials prunes nothing.
-        pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, self.preset.patience // 2))
+        pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(WARM_UP, self.preset.patience))
         try:
             study = optuna.create_study(
                 storage=where, study_name="taurec", direction="maximize", pruner=pruner, load_if_exists=True
@@ -325,10 +326,11 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]
 @contextlib.contextmanager
 def _quiet_optuna() -> Iterator[None]:
     """Within the block Optuna logs warnings alone."""
-    log = logging.getLogger("optuna")
-    before = log.level
-    log.setLevel(logging.WARNING)
+    import optuna  # sets the level of its logger when it is imported
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         yield
     finally:
-        log.setLevel(before)
+        optuna.logging.set_verbosity(before)
