@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import taurec
-from taurec.baselines import Baseline
+from taurec.baselines import Baseline, fitted
 from taurec.errors import ArtefactError
 from taurec.report.page import render
 from taurec.report.result_page import result_page
@@ -21,6 +21,7 @@ class Recent(Baseline):
 
     def __init__(self, share: float = 0.5):
         self.share = share
+        self._score = None
 
     def fit(self, train):
         last = train.user_of >= (1 - self.share) * train.n_users
@@ -34,16 +35,16 @@ class Recent(Baseline):
 
     @property
     def n_items(self):
-        return len(self._score)
+        return len(fitted(self._score, self))
 
     def block(self, users):
-        return np.tile(self._score, (len(users), 1))
+        return np.tile(fitted(self._score, self), (len(users), 1))
 
     def from_history(self, histories):
         return np.tile(self._score, (histories.shape[0], 1))
 
     def state(self):
-        return {"score": self._score, "users": np.array([self._users]), "share": np.array([self.share])}
+        return {"score": fitted(self._score, self), "users": np.array([self._users]), "share": np.array([self.share])}
 
     @classmethod
     def from_state(cls, state):

@@ -28,8 +28,12 @@ class WorstRows(ScoreLoss):
         pos, neg = checked(pos, neg)
         values = SL(self.tau)(pos, neg)
         there = (neg > -torch.inf).any(1)
-        values = values.masked_fill(~there, -torch.inf)
-        return self.tau_rows * (torch.logsumexp(values / self.tau_rows, 0) - there.sum().log())
+        if not len(values):
+            return values.sum()
+        none = ~there.any()
+        values = values.masked_fill(~there & ~none, -torch.inf)
+        count = there.sum().clamp(min=1).log()
+        return self.tau_rows * (torch.logsumexp(values / self.tau_rows, 0) - count) * ~none
 
 
 class Mean(WorstRows):

@@ -32,7 +32,9 @@ class AlignUniform(EmbeddingLoss):
 
 
 def uniform(x: torch.Tensor) -> torch.Tensor:
-    """log mean exp(-2 |x - y|^2) over different rows."""
+    """log mean exp(-2 |x - y|^2) over different rows; 0 for one row."""
+    if len(x) < 2:
+        return x.sum() * 0
     different = ~torch.eye(len(x), dtype=torch.bool)
     distance = (2 - 2 * (x @ x.T))[different]
     return torch.logsumexp(-2 * distance, 0) - torch.log(torch.tensor(float(len(distance))))

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from taurec import planted, split
-from taurec.losses import SL, LossState, ScoreLoss, checked, checked_row_input
+from taurec.losses import SL, LossState, ScoreLoss, checked, checked_row_input, present
 from taurec.training.presets import resolve
 from taurec.training.trainer import Trainer
 
@@ -40,7 +40,8 @@ class UserMargin(ScoreLoss):
     def __call__(self, pos, neg, *, pos_margin=None):
         pos, neg = checked(pos, neg)
         margin = checked_row_input("pos_margin", pos_margin, pos, "UserMargin")
-        return SL(0.2)(pos - margin, neg) + self.strength * (margin - self.start).square()
+        value = SL(0.2)(pos - margin, neg) + self.strength * (margin - self.start).square()
+        return present(value, (neg > -torch.inf).sum(1))
 
 
 class Margins(LossState):

@@ -4,7 +4,7 @@ from taurec.baselines.ease import EASE
 from taurec.baselines.ials import IALS
 from taurec.baselines.knn import ItemKNN
 from taurec.baselines.popularity import Popularity
-from taurec.baselines.protocol import Baseline, FitCost
+from taurec.baselines.protocol import Baseline, FitCost, fitted, pack, unpack
 from taurec.registry import Registry
 
 BASELINES: Registry[Baseline] = Registry(
@@ -20,4 +20,4 @@ BASELINES: Registry[Baseline] = Registry(
     members=frozenset({"GRID", "fit", "fit_cost", "block", "from_history", "fold_in", "state", "from_state"}),
 )
 
-__all__ = ["BASELINES", "EASE", "IALS", "Baseline", "FitCost", "ItemKNN", "Popularity"]
+__all__ = ["BASELINES", "EASE", "IALS", "Baseline", "FitCost", "ItemKNN", "Popularity", "fitted", "pack", "unpack"]

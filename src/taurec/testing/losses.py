@@ -1,4 +1,4 @@
-"""Laws of losses: shapes, types, gradients, absent negatives, independence of rows."""
+"""Laws of score losses: shapes, types, gradients, absent negatives, independence of rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from taurec.losses import SIDE_INPUTS, ScoreLoss, side_inputs
+from taurec.losses import SIDE_INPUTS, EmbeddingLoss, ScoreLoss, side_inputs
+from taurec.testing.embedding_losses import EMBEDDING_LOSS_LAWS
 from taurec.testing.laws import Exceptions, Laws, NotApplicable, require, require_refused
 
 INF = math.inf
@@ -38,6 +39,10 @@ class LossCase:
     loss: ScoreLoss
     side: SideInputs | None = None
 
+    def shape(self, b: int) -> tuple[int, ...]:
+        """Shape of the value for ``b`` rows: one per row, or one per batch."""
+        return (b,) if self.loss.rows else ()
+
     def inputs(self, user: Tensor, tau: float = 0.1) -> dict[str, Any]:
         """Side inputs that are a function of a row's user, as they are in training."""
         real = user.double()
@@ -45,11 +50,11 @@ class LossCase:
             "group": user,
             "tau": tau * (1 + real / 50),
             "tau_pos": torch.full_like(real, tau),
+            "pos_margin": real / 40,
             "threshold": real / 20,
             "drop_rate": torch.full_like(real, 0.4),
         }
-        own = dict(self.side(user)) if self.side is not None else {}
-        return side_inputs(self.loss, {name: value for name, value in offered.items() if name not in own}) | own
+        return side_inputs(self.loss, {**offered, **(self.side(user) if self.side is not None else {})})
 
     def bind(self, user: Tensor, tau: float = 0.1) -> Call:
         """The loss as a function of scores, for rows of these users."""
@@ -85,11 +90,12 @@ def gradients(call: Call, pos: Tensor, neg: Tensor, upstream: Tensor | None = No
     return value.detach(), pos.grad, neg.grad
 
 
-def check_loss(loss: ScoreLoss, *, exceptions: Exceptions = (), side: SideInputs | None = None) -> None:
+def check_loss(loss: ScoreLoss | EmbeddingLoss, *, exceptions: Exceptions = (), side: SideInputs | None = None) -> None:
     """Check that a loss keeps the laws that every loss of TauRec keeps.
 
     Args:
-        loss: an instance, for example ``MyLoss(tau=0.2)``.
+        loss: an instance, for example ``MyLoss(tau=0.2)``: a loss of scores, with one value per row or per batch, or a
+            loss of vectors.
         exceptions: pairs (law, reason) for laws that the loss breaks on purpose; an exception that is not needed is
             an error.
         side: gives the side inputs that only this loss needs, by name, from the user of each row [B].
@@ -98,7 +104,10 @@ def check_loss(loss: ScoreLoss, *, exceptions: Exceptions = (), side: SideInputs
     >>> from taurec.losses import SL
     >>> check_loss(SL(tau=0.2))
     """
-    LOSS_LAWS.check(LossCase(loss, side), exceptions)
+    if isinstance(loss, EmbeddingLoss):
+        EMBEDDING_LOSS_LAWS.check(loss, exceptions)
+    else:
+        LOSS_LAWS.check(LossCase(loss, side), exceptions)
 
 
 LOSS_LAWS: Laws[LossCase] = Laws("loss")
@@ -115,11 +124,11 @@ def _declarations(case: LossCase) -> None:
     require(hash(loss) == hash(copy.copy(loss)), "a copy has another hash")
 
 
-@law("scores of {} give one value per row, in float32 or float64", each=DTYPES)
-def _one_value_per_row(case: LossCase, dtype: torch.dtype) -> None:
+@law("scores of {} give one value per row, or per batch if it says so, in float32 or float64", each=DTYPES)
+def _shape_of_the_value(case: LossCase, dtype: torch.dtype) -> None:
     pos, neg, call = case.sample()
     value, dpos, dneg = gradients(call, pos.to(dtype), neg.to(dtype))
-    require(value.shape == pos.shape, f"expected shape {tuple(pos.shape)}, got {tuple(value.shape)}")
+    require(value.shape == case.shape(6), f"expected shape {case.shape(6)}, got {tuple(value.shape)}")
     expected = torch.float64 if dtype == torch.float64 else torch.float32
     require(value.dtype == expected, f"expected {expected}, got {value.dtype}")
     require(dpos.dtype == dneg.dtype == dtype, f"gradients of {dpos.dtype} and {dneg.dtype}, expected {dtype}")
@@ -131,11 +140,12 @@ def _no_value_is_read(case: LossCase) -> None:
     call = case.bind(torch.empty(4, dtype=torch.int64, device="meta"))
     value = call(torch.empty(4, device="meta"), torch.empty(4, 3, device="meta"))
     require(value.device.type == "meta", f"the value is on {value.device}")
-    require(value.shape == (4,), f"expected shape (4,), got {tuple(value.shape)}")
+    require(value.shape == case.shape(4), f"expected shape {case.shape(4)}, got {tuple(value.shape)}")
 
 
 @law("no rows give no values")
 def _no_rows(case: LossCase) -> None:
+    _require_rows(case)
     value = case.bind(torch.empty(0, dtype=torch.int64))(torch.empty(0), torch.empty(0, 3))
     require(value.shape == (0,), f"expected shape (0,), got {tuple(value.shape)}")
 
@@ -171,7 +181,8 @@ def _row_without_negatives(case: LossCase, lost: list[int]) -> None:
     pos, neg, call = case.sample()
     neg[lost] = -INF
     value, dpos, dneg = gradients(call, pos, neg)
-    require(not value[lost].any(), "its value is not 0")
+    if case.loss.rows:
+        require(not value[lost].any(), "its value is not 0")
     require(not dpos[lost].any(), "its positive has a gradient")
     require(not dneg[lost].any(), "its negatives have a gradient")
     require(dpos.isfinite().all() and dneg.isfinite().all(), "gradients of the other rows are not finite")
@@ -192,7 +203,7 @@ def _permuted_rows(case: LossCase) -> None:
     before = gradients(case.bind(user), pos, neg)
     after = gradients(case.bind(user[order]), pos[order], neg[order])
     for a, b in zip(after, before, strict=True):
-        torch.testing.assert_close(a, b[order], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(a, b[order] if b.ndim else b, rtol=1e-12, atol=1e-12)
 
 
 @law("permuting the negatives permutes their gradients")
@@ -301,6 +312,7 @@ def _direction(case: LossCase) -> None:
 
 @law("rows are independent of each other")
 def _independent_rows(case: LossCase) -> None:
+    _require_rows(case)
     if case.loss.needs & BATCH_INPUTS:
         raise NotApplicable("declares that rows depend on each other")
     pos, neg, call = case.sample()
@@ -327,7 +339,8 @@ def _nan_is_not_hidden(case: LossCase) -> None:
     for where in ("pos", "neg"):
         p, n = pos.clone(), neg.clone()
         (p if where == "pos" else n[:, 1])[3] = math.nan
-        require(call(p, n)[3].isnan(), f"a NaN in {where} gives a value that is not NaN")
+        value = call(p, n)
+        require((value[3] if case.loss.rows else value).isnan(), f"a NaN in {where} gives a value that is not NaN")
 
 
 @law("two calls give the same bits")
@@ -373,6 +386,11 @@ MISFITS = {
 def _misfits_are_refused(case: LossCase, given: tuple[Tensor, Tensor, str]) -> None:
     pos, neg, message = given
     require_refused(lambda: case.bind(torch.zeros(3, dtype=torch.int64))(pos, neg), message)
+
+
+def _require_rows(case: LossCase) -> None:
+    if not case.loss.rows:
+        raise NotApplicable("it has one value per batch")
 
 
 def _require_finite(value: Tensor, dpos: Tensor, dneg: Tensor) -> None:
