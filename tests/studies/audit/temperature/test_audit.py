@@ -169,6 +169,9 @@ def test_a_loss_without_temperature_is_looked_at_where_taus_are_named() -> None:
     assert [view.tau for view in found.others] == [0.5]
     with pytest.raises(UsageError, match="loss 'bpr' has no temperature; name those"):
         audit_saved(plain)
+    trained = audit_training(resolve(loss="bpr", **FIELDS), PARTS, taus=[0.5])
+    assert trained.curve == ()
+    assert [view.tau for view in trained.others] == [0.5]
 
 
 def test_a_signal_ends_training_and_what_there_is_is_shown() -> None:

@@ -102,7 +102,7 @@ class Watch:
     One audit computes ``users`` x items scores: 3 to 4 % of an epoch's time on ml-100k and debian.
 
     Args:
-        trainer: the trainer that calls this hook (``on_progress``); its loss must have a temperature.
+        trainer: the trainer that calls this hook (``on_progress``); a loss without temperature has nothing to audit.
         users: maximum number of users.
     """
 
@@ -113,7 +113,7 @@ class Watch:
         self._scores = _TrainingScores(trainer.run, trainer.train, trainer.negatives)
 
     def __call__(self, progress: Progress) -> None:
-        if progress.record is None or (tau := tau_of(self.trainer.run)) is None:
+        if progress.record is None or (tau := tau_of(self.trainer.run, [1.0])) is None:
             return
         negatives, positives = self._scores.views(self.vectors(), self.users, [tau])
         self.views.append(EpochView(progress.epoch, dict(progress.record.metrics), negatives[0], positives))

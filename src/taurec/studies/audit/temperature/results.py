@@ -125,6 +125,11 @@ class EpochView:
     negatives: View
     positives: View | None
 
+    def row(self) -> list[Cell]:
+        """Of the table along training."""
+        both = [] if self.positives is None else [self.positives.effective.rounded]
+        return [self.epoch, *self.metrics.values(), *_row(self.negatives, OF_EPOCH), *both]
+
 
 @dataclass(frozen=True)
 class TemperatureAudit(Result):
@@ -193,19 +198,16 @@ class TemperatureAudit(Result):
         views = self.by_tau()
         own = [n for n, view in enumerate(views) if view is self.negatives]
         title = f"{self.run.label} on {self.source}: negatives ({self.base})"
-        tables = [Table(title, _columns(OF_NEGATIVES), _rows(OF_NEGATIVES, views), strong=own, section=BY_TAU)]
+        rows = [_row(view, OF_NEGATIVES) for view in views]
+        tables = [Table(title, _columns(OF_NEGATIVES), rows, strong=own, section=BY_TAU)]
         if self.positives is not None:
-            rows = _rows(OF_POSITIVES, [self.positives])
+            rows = [_row(self.positives, OF_POSITIVES)]
             tables.append(Table("positives", _columns(OF_POSITIVES), rows, section=POSITIVES))
         if self.curve:
             metrics = [Column(name, spec=".4f") for name in self.curve[0].metrics]
             columns = [Column("epoch"), *metrics, *_columns(OF_EPOCH)]
             columns += [Column("positives")] if self.curve[0].positives else []
-            rows = [
-                [e.epoch, *e.metrics.values(), *negatives, *([e.positives.effective.rounded] if e.positives else [])]
-                for e, negatives in zip(self.curve, _rows(OF_EPOCH, [e.negatives for e in self.curve]), strict=True)
-            ]
-            tables.append(Table("along training", columns, rows, section=ALONG))
+            tables.append(Table("along training", columns, [e.row() for e in self.curve], section=ALONG))
         return tables
 
     def figures(self) -> list[Figure]:
@@ -237,8 +239,8 @@ def _columns(names: Sequence[str]) -> list[Column]:
     return [COLUMNS[name] for name in names]
 
 
-def _rows(names: Sequence[str], views: Sequence[View]) -> list[Sequence[Cell]]:
-    return [attrgetter(*names)(view) for view in views]
+def _row(view: View, names: Sequence[str]) -> list[Cell]:
+    return [attrgetter(name)(view) for name in names]
 
 
 def _figure(measure: str, by: str, x: Sequence[float], views: Sequence[View]) -> Figure:
