@@ -1,7 +1,7 @@
 import pytest
 
 from taurec.errors import DataError, UsageError
-from taurec.studies.audit.fairness.attributes import read_attribute
+from taurec.studies.audit.fairness.groups import read_attribute
 
 
 def write(tmp_path, text, name="users.csv", encoding="utf-8"):

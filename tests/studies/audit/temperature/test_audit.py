@@ -14,6 +14,7 @@ from taurec.data.interactions import Interactions
 from taurec.data.planted import planted
 from taurec.data.split import split
 from taurec.errors import UsageError
+from taurec.report import json as report_json
 from taurec.studies.audit.temperature.audit import (
     _TrainingScores,
     audit_saved,
@@ -130,7 +131,7 @@ def test_along_training_and_then_the_best_epoch() -> None:
     assert_allclose(found.negatives.effective.mean, saved.negatives.effective.mean, rtol=1e-5)
     assert_allclose(best.negatives.effective.mean, found.negatives.effective.mean, rtol=1e-12)
     content = found.document()
-    assert json.loads(json.dumps(content)) == content
+    assert json.loads(json.dumps(content)) == report_json.plain(content)
     assert content["curve"][0]["positives"]["tau"] == 1.0
 
 
@@ -168,6 +169,9 @@ def test_a_loss_without_temperature_is_looked_at_where_taus_are_named() -> None:
     assert [view.tau for view in found.others] == [0.5]
     with pytest.raises(UsageError, match="loss 'bpr' has no temperature; name those"):
         audit_saved(plain)
+    trained = audit_training(resolve(loss="bpr", **FIELDS), PARTS, taus=[0.5])
+    assert trained.curve == ()
+    assert [view.tau for view in trained.others] == [0.5]
 
 
 def test_a_signal_ends_training_and_what_there_is_is_shown() -> None:

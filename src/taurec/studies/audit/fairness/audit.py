@@ -7,17 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from taurec.data.split import Split, data_hash
 from taurec.errors import UsageError
 from taurec.recommender import Recommender
-from taurec.studies.audit.fairness import figures, tables, verdict
+from taurec.studies.audit.fairness.answer import sections, verdict
 from taurec.studies.audit.fairness.exposure import spearman
 from taurec.studies.audit.fairness.groups import Groups, activity_groups, popularity_groups
 from taurec.studies.audit.fairness.measures import Fairness, fairness
 from taurec.studies.audit.fairness.scores import ScoreSpread, score_spread
 from taurec.studies.names import Names
-from taurec.studies.result import Figure, Part, Result, Table, Text
+from taurec.studies.result import Figure, Part, Result, Table
 
 MOST_EXPOSED = 10
 
@@ -28,6 +29,12 @@ class Correlation:
 
     rho: float
     n: int
+
+    @classmethod
+    def of(cls, a: ArrayLike, b: ArrayLike, fewest: int = 2) -> Correlation:
+        """Over the cases in which both are finite; not defined for fewer than ``fewest``."""
+        n = int((np.isfinite(a) & np.isfinite(b)).sum())
+        return cls(spearman(a, b) if n >= fewest else float("nan"), n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,18 +81,16 @@ class FairnessAudit(Result):
         return f"Fairness audit of {self.source}"
 
     def verdict(self) -> list[str]:
-        return verdict.verdict(self)
+        return verdict(self)
 
     def tables(self) -> list[Table]:
-        return tables.tables(self)
+        return [part for part in sections(self) if isinstance(part, Table)]
 
     def figures(self) -> list[Figure]:
-        return figures.figures(self)
+        return [part for part in sections(self) if isinstance(part, Figure)]
 
     def parts(self) -> list[Part]:
-        order = list(dict.fromkeys(t.section for t in self.tables()))
-        texts = [Text(text, section) for section, text in tables.TEXTS.items()]
-        return sorted([*texts, *self.figures(), *self.tables()], key=lambda part: order.index(part.section))
+        return sections(self)
 
     def settings(self) -> Mapping[str, Any]:
         return self.runs
@@ -105,12 +110,7 @@ class FairnessAudit(Result):
         spread = [m.scores.relative_variance for m in self.models]
         gaps = [m.fairness.users[0].gap.mean if m.fairness.users else float("nan") for m in self.models]
         against = {"tail_share": [m.fairness.tail_share for m in self.models], "gap": gaps}
-        known = np.isfinite(spread)
-        found = {}
-        for name, values in against.items():
-            n = int((known & np.isfinite(values)).sum())
-            found[name] = Correlation(spearman(spread, values) if n > 2 else float("nan"), n)
-        return found
+        return {name: Correlation.of(spread, values, fewest=3) for name, values in against.items()}
 
     def document(self) -> dict[str, Any]:
         ids = self.split.train.items.ids
@@ -169,34 +169,28 @@ def audit_fairness(
     """
     if not models:
         raise UsageError("no models to audit; name some, such as ease or mf:sl")
-    first = next(iter(models.values()))
-    parts, found = first.split, data_hash(first.split)
-    for label, model in models.items():
-        if data_hash(model.split) != found:
+    (first, model), *others = models.items()
+    parts, data, source = model.split, data_hash(model.split), model.run.source or "(in memory)"
+    for label, other in others:
+        if data_hash(other.split) != data:
             raise UsageError(
-                f"{label} was fitted to another log or another split than {next(iter(models))}, so their users and "
+                f"{label} was fitted to another log or another split than {first}, so their users and "
                 "held-out items differ; fit both to the same source with the same --split and --seed"
             )
     if not len(parts.test):
         raise UsageError(f"there is no test part: the log was split by {parts.how!r}; use split='ratio' (--split)")
     seen = parts.train.union(parts.valid) if len(parts.valid) else parts.train
-    items = popularity_groups(parts.train, n_popularity)
+    items, known = popularity_groups(parts.train, n_popularity), seen.union(parts.test)
     divisions = [activity_groups(parts.train, n_activity), *users]
-    known = seen.union(parts.test)
     made = []
     for label, model in models.items():
-        measured = fairness(model.ranker, parts.test, parts.train, seen, k, items=items, users=divisions, seed=seed)
+        found = fairness(model.ranker, parts.test, parts.train, seen, k, items=items, users=divisions, seed=seed)
         spread = score_spread(model.ranker, parts.train, known, users=score_users, seed=seed)
-        popularity = parts.train.item_counts / len(parts.train)
-        top = np.argsort(-measured.exposure, kind="stable")[:MOST_EXPOSED]
-        exposed = [(int(i), float(measured.exposure[i] / measured.n_users), float(popularity[i])) for i in top]
-        made.append(ModelFairness(label, measured, spread, _variance_tail(measured, spread), tuple(exposed)))
+        _, a, b = np.intersect1d(spread.users, found.evaluated, return_indices=True)
+        variance_tail = Correlation.of(spread.per_user[a], found.user_tail_share[b])
+        top = np.argsort(-found.exposure, kind="stable")[:MOST_EXPOSED]
+        shares = found.exposure[top] / found.n_users, parts.train.item_counts[top] / len(parts.train)
+        most_exposed = tuple(zip(top.tolist(), *(share.tolist() for share in shares), strict=True))
+        made.append(ModelFairness(label, found, spread, variance_tail, most_exposed))
     runs = {label: model.run.model_dump(mode="json") for label, model in models.items()}
-    return FairnessAudit(first.run.source or "(in memory)", parts, k, tuple(made), runs, names or Names())
-
-
-def _variance_tail(measured: Fairness, spread: ScoreSpread) -> Correlation:
-    """Over the users with both lists and scores."""
-    _, a, b = np.intersect1d(spread.users, measured.evaluated, return_indices=True)
-    variance, tail = spread.per_user[a], measured.user_tail_share[b]
-    return Correlation(spearman(variance, tail), int((np.isfinite(variance) & np.isfinite(tail)).sum()))
+    return FairnessAudit(source, parts, k, tuple(made), runs, names or Names())

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.evaluation.topk import tie_ranks
-
-Values = NDArray[np.float64]
 
 
 def coverage(exposure: ArrayLike) -> float:
@@ -49,21 +48,9 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
     if x.shape != y.shape:
         raise UsageError(f"a correlation needs pairs of values, got {x.size} and {y.size}")
     known = np.isfinite(x) & np.isfinite(y)
-    ranks = [average_ranks(v[known]) for v in (x, y)]
-    p, q = (r - r.mean() if r.size else r for r in ranks)
+    p, q = (r - r.mean() if r.size else r for r in (rankdata(v[known]) for v in (x, y)))
     below = float(np.sqrt((p @ p) * (q @ q)))
     return float(p @ q) / below if below > 0 else float("nan")
-
-
-def average_ranks(values: ArrayLike) -> Values:
-    """[n] ranks from 1, ascending; equal values share the mean of their ranks.
-
-    >>> average_ranks([7, 3, 7]).tolist()
-    [2.5, 1.0, 2.5]
-    """
-    _, place, times = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    mean = np.cumsum(times) - (times - 1) / 2
-    return np.asarray(mean[place.ravel()], dtype=np.float64)
 
 
 def tail_items(train: Interactions, head: float = 0.8) -> NDArray[np.bool_]:
@@ -105,3 +92,9 @@ def relative_spread(rates: ArrayLike) -> float:
     x = np.asarray(rates, dtype=np.float64)
     x = x[np.isfinite(x)]
     return float(x.std() / x.mean()) if x.size and x.mean() > 0 else float("nan")
+
+
+def known_mean(values: NDArray[np.float64]) -> float:
+    """Mean of the values that are finite; NaN without any."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else float("nan")

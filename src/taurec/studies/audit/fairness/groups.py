@@ -1,16 +1,19 @@
-"""The groups that are compared: items by popularity, users by activity or by an attribute."""
+"""The groups that are compared: items by popularity, users by activity or by an attribute from a file."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from taurec.data.columns import USUAL
 from taurec.data.interactions import Interactions
 from taurec.data.vocabulary import Vocabulary
-from taurec.errors import UsageError
+from taurec.errors import DataError, UsageError, did_you_mean
 from taurec.evaluation.topk import tie_ranks
 
 Index = NDArray[np.int64]
@@ -75,36 +78,29 @@ def popularity_groups(train: Interactions, n: int = 10) -> Groups:
     >>> popularity_groups(log, 2).of.tolist(), popularity_groups(log, 2).names
     ([1, 0, 0, 0], ('1 least popular', '2 most popular'))
     """
-    counts = train.item_counts
     if not len(train):
         raise UsageError("popularity groups need training interactions, and there are none")
-    of = _cut(counts, counts, _at_least_2(n), train.items)
-    return _named("popularity", of, counts, _ends(n, "least popular", "most popular"))
+    counts = train.item_counts
+    return _equal_parts("popularity", counts, counts, n, train.items, ("least popular", "most popular"))
 
 
-def activity_groups(train: Interactions, n: int = 5, equal: str = "users") -> Groups:
+def activity_groups(train: Interactions, n: int = 5) -> Groups:
     """Users from the least to the most active, by their number of training interactions.
 
     Args:
         train: what activity is counted in.
-        n: groups, at least 2.
-        equal: ``users`` gives groups of equally many users (to within one), ``interactions`` groups of equal
-            interaction mass, cut as by :func:`popularity_groups`. Equally active users on a border are divided by
-            a hash of their id.
-    Raises: UsageError for n below 2, another ``equal``, or a log without users.
+        n: groups of equally many users (to within one), at least 2. Equally active users on a border are divided
+            by a hash of their id.
+    Raises: UsageError for n below 2, or a log without users.
 
     >>> log = Interactions.from_pairs([0, 1, 1, 2, 2, 2, 3, 3, 3, 3], [0, 0, 1, 0, 1, 2, 0, 1, 2, 3])
-    >>> activity_groups(log, 2).of.tolist(), activity_groups(log, 2, equal="interactions").of.tolist()
-    ([0, 0, 1, 1], [0, 0, 0, 1])
+    >>> activity_groups(log, 2).of.tolist()
+    [0, 0, 1, 1]
     """
-    if equal not in ("users", "interactions"):
-        raise UsageError(f"equal={equal!r}: accepted are users, interactions")
-    if not train.n_users or (equal == "interactions" and not len(train)):
+    if not train.n_users:
         raise UsageError("activity groups need users with training interactions, and there are none")
     counts = train.user_counts
-    mass = np.ones_like(counts) if equal == "users" else counts
-    of = _cut(counts, mass, _at_least_2(n), train.users)
-    return _named("activity", of, counts, _ends(n, "least active", "most active"))
+    return _equal_parts("activity", counts, np.ones_like(counts), n, train.users, ("least active", "most active"))
 
 
 def attribute_groups(train: Interactions, attribute: str, users: Sequence[str], values: Sequence[str]) -> Groups:
@@ -136,35 +132,94 @@ def attribute_groups(train: Interactions, attribute: str, users: Sequence[str], 
             f"attribute {attribute!r} has {len(names)} values, such as {', '.join(map(repr, names[:3]))}; at most "
             f"{MOST_VALUES} can be compared, so write classes into the file, such as ages in tens of years"
         )
-    number = {name: g for g, name in enumerate(names)}
     of = np.full(train.n_users, -1, dtype=np.int64)
     for user, value in held:
-        of[user] = number[value]
-    return _named(attribute, of, train.user_counts, names)
+        of[user] = names.index(value)
+    return _groups(attribute, of, train.user_counts, names)
 
 
-def _cut(order_by: Index, mass: Index, n: int, ids: Vocabulary) -> Index:
-    """[m] group of each member: in ascending order, the one of n equal parts that contains the middle of its mass."""
-    order = np.lexsort((tie_ranks(ids), order_by))
+def read_attribute(path: str | Path, attribute: str, user: str | None = None) -> tuple[list[str], list[str]]:
+    """The users of a CSV file (``.tsv``: tab-separated) with a header, and their values of one column, as text.
+
+    Spaces around ids and values are dropped. Every row counts; who of the users is in a log is not looked at here.
+
+    Args:
+        path: a UTF-8 file.
+        attribute: the column to read.
+        user: the column of user ids; by default the one with a usual name (``user``, ``userId``, ``uid``, ...).
+    Raises: UsageError for a file or a column that is not there; DataError, with ``FILE:LINE``, for a row of
+        another length, a row without id, a user with two different values, and bytes that are not UTF-8.
+
+    >>> import tempfile, os
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "users.csv"
+    ...     _ = path.write_text("user,country\\nann,fi\\nbob,no\\n")
+    ...     read_attribute(path, "country")
+    (['ann', 'bob'], ['fi', 'no'])
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file; --user-attributes takes a CSV file with a header")
+    known: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.reader(lines, delimiter="\t" if path.suffix == ".tsv" else ",")
+            head = [name.strip() for name in next(reader, [])]
+            if not head:
+                raise DataError(f"{path}:1: empty file; a header with a user column and {attribute!r} is needed")
+            of_user, of_value = _columns(head, user, attribute, path)
+            for row in filter(None, reader):
+                where = f"{path}:{reader.line_num}"
+                if len(row) != len(head):
+                    raise DataError(f"{where}: {len(row)} cells, and the header has {len(head)}")
+                name, value = row[of_user].strip(), row[of_value].strip()
+                if not name:
+                    raise DataError(f"{where}: no user id in column {head[of_user]!r}")
+                if known.setdefault(name, value) != value:
+                    raise DataError(
+                        f"{where}: user {name!r} has {attribute} {value!r} here and {known[name]!r} before; "
+                        "give each user one value"
+                    )
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
+    except (csv.Error, OSError) as error:
+        raise DataError(f"{path}: not readable as CSV: {error}") from None
+    return list(known), list(known.values())
+
+
+def _equal_parts(what: str, counts: Index, mass: Index, n: int, ids: Vocabulary, ends: tuple[str, str]) -> Groups:
+    """In ascending order of counts, each member in the one of n equal parts that contains the middle of its mass."""
+    if isinstance(n, bool) or int(n) != n or n < 2:
+        raise UsageError(f"the number of groups must be a whole number of at least 2, got {n!r}")
+    order = np.lexsort((tie_ranks(ids), counts))
     # twice the middle, so that halves stay whole numbers and a border is exact
     middle = 2 * np.cumsum(mass[order]) - mass[order]
     of = np.empty(len(order), dtype=np.int64)
-    of[order] = np.minimum(n * middle // (2 * int(mass.sum())), n - 1)
-    return of
+    of[order] = np.minimum(int(n) * middle // (2 * int(mass.sum())), int(n) - 1)
+    first, last = ends
+    return _groups(what, of, counts, (f"1 {first}", *map(str, range(2, int(n))), f"{n} {last}"))
 
 
-def _named(what: str, of: Index, counts: Index, names: Sequence[str]) -> Groups:
+def _groups(what: str, of: Index, counts: Index, names: tuple[str, ...]) -> Groups:
     inside = of >= 0
     held = np.bincount(of[inside], weights=counts[inside], minlength=len(names)).astype(np.int64)
-    return Groups(what, of, tuple(names), held)
+    return Groups(what, of, names, held)
 
 
-def _ends(n: int, first: str, last: str) -> list[str]:
-    """Numbers from 1, the first and the last with their meaning."""
-    return [f"1 {first}", *(str(g) for g in range(2, n)), f"{n} {last}"]
-
-
-def _at_least_2(n: int) -> int:
-    if isinstance(n, bool) or int(n) != n or n < 2:
-        raise UsageError(f"the number of groups must be a whole number of at least 2, got {n!r}")
-    return int(n)
+def _columns(head: Sequence[str], user: str | None, attribute: str, path: Path) -> tuple[int, int]:
+    """The columns of the ids and of the attribute."""
+    if user is None:
+        plain = ["".join(filter(str.isalnum, name.lower())) for name in head]
+        usual = [name for name, short in zip(head, plain, strict=True) if short in USUAL["user"]]
+        if len(usual) != 1:
+            raise UsageError(
+                f"{path}:1: {'several' if usual else 'none'} of the columns {', '.join(head)} has a usual name of a "
+                "user column; name it with --attribute-user"
+            )
+        user = usual[0]
+    if user not in head:
+        raise UsageError(f"{path}:1: no column {user!r}{did_you_mean(user, head)}")
+    others = [name for n, name in enumerate(head) if n != head.index(user)]
+    if attribute not in others:
+        raise UsageError(f"{path}:1: no column {attribute!r}{did_you_mean(attribute, others)}")
+    return head.index(user), head.index(attribute)

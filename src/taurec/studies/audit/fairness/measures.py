@@ -20,12 +20,107 @@ from taurec.evaluation.metrics import Metric, ratio
 from taurec.evaluation.ranking import USERS_AT_ONCE, Evaluation, hits_of, top_k
 from taurec.evaluation.significance import Interval, bootstrap_all, bootstrap_difference, bootstrap_means
 from taurec.ranker import Ranker
-from taurec.studies.audit.fairness.exposure import coverage, entropy, relative_spread, spearman, tail_items
+from taurec.studies.audit.fairness.exposure import coverage, entropy, known_mean, relative_spread, spearman, tail_items
 from taurec.studies.audit.fairness.groups import Groups, activity_groups, popularity_groups
-from taurec.studies.audit.fairness.served import ItemGroup, UserDivision, UserGroup
 
 Values = NDArray[np.float64]
 Index = NDArray[np.int64]
+
+
+UNKNOWN = Interval(float("nan"), None, None)
+
+
+@dataclass(frozen=True)
+class ItemGroup:
+    """Accuracy and exposure of a group of items, in the notation above.
+
+    Attributes:
+        name: the group.
+        items: its members.
+        train_share: its share of the training interactions.
+        test_share: (1/n) sum_u (held-out items of u in the group) / R_u: its contribution to a recall of 1.
+        recall: (1/n) sum_u (hits of u in the group) / R_u; over the groups it adds up to recall@K. With its 95 %
+            bootstrap interval over users.
+        ndcg: (1/n) sum_u (sum of d_r over hits in the group) / ideal_u; it adds up to ndcg@K. With its interval.
+        exposure: its share of all list positions.
+        discounted_exposure: the same with position r counted as d_r.
+        found: hits in the group over held-out items in the group, all users together: P(in list | group, relevant).
+        listed: list positions of the group over candidates in the group, all users together: P(in list | group).
+    """
+
+    name: str
+    items: int
+    train_share: float
+    test_share: float
+    recall: Interval
+    ndcg: Interval
+    exposure: float
+    discounted_exposure: float
+    found: float
+    listed: float
+
+
+@dataclass(frozen=True)
+class UserGroup:
+    """Accuracy for a group of users: ``recall`` and ``ndcg`` are means over its ``users`` evaluated members,
+    with 95 % bootstrap intervals; NaN for a group without any."""
+
+    name: str
+    users: int
+    recall: Interval
+    ndcg: Interval
+
+
+@dataclass(frozen=True)
+class UserDivision:
+    """The groups of users by one property.
+
+    Attributes:
+        what: what divides them.
+        groups: in the order of the division.
+        gap: NDCG of the best group minus that of the worst, with its 95 % bootstrap interval, in which each of the
+            two is resampled alone. The two are extremes of all groups, so by chance alone it is above 0. NaN
+            where fewer than two groups have users.
+        n_without: evaluated users in no group.
+    """
+
+    what: str
+    groups: tuple[UserGroup, ...]
+    gap: Interval
+    n_without: int = 0
+
+    @property
+    def served(self) -> list[UserGroup]:
+        """The groups with an evaluated user, the worst by NDCG first."""
+        return sorted((g for g in self.groups if g.users), key=lambda g: g.ndcg.mean)
+
+    @property
+    def worst(self) -> UserGroup | None:
+        """The group with the lowest mean NDCG; None where fewer than two groups have users."""
+        return self.served[0] if len(self.served) > 1 else None
+
+    @property
+    def best(self) -> UserGroup | None:
+        """The group with the highest mean NDCG; None where fewer than two groups have users."""
+        return self.served[-1] if len(self.served) > 1 else None
+
+    @property
+    def apart(self) -> bool:
+        """Whether the intervals of the worst and the best group do not overlap: a conservative sign of a real gap."""
+        if not (self.best and self.worst) or self.best.ndcg.low is None or self.worst.ndcg.high is None:
+            return False
+        return self.worst.ndcg.high < self.best.ndcg.low
+
+    def document(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "by": self.what,
+            "groups": [asdict(g) for g in self.groups],
+            "users_without": self.n_without,
+            "worst": self.worst.name if self.worst else None,
+            "gap": asdict(self.gap),
+            "apart": self.apart,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,34 +171,15 @@ class Fairness:
 
     def document(self) -> dict[str, Any]:
         """Everything but the arrays, as plain values."""
-        plain = {name: getattr(self, name) for name in GLOBAL}
         return {
             "k": self.k,
             "users": self.n_users,
             f"recall@{self.k}": asdict(self.recall),
             f"ndcg@{self.k}": asdict(self.ndcg),
-            **plain,
+            **{name: value for name, value in vars(self).items() if isinstance(value, float)},
             "item_groups": [asdict(g) for g in self.items],
-            "user_groups": [
-                {
-                    "by": division.what,
-                    "groups": [asdict(g) for g in division.groups],
-                    "users_without": division.n_without,
-                    "worst": division.worst.name if division.worst else None,
-                    "gap": asdict(division.gap),
-                    "apart": division.apart,
-                }
-                for division in self.users
-            ],
+            "user_groups": [division.document() for division in self.users],
         }
-
-
-GLOBAL = (
-    "coverage", "gini", "entropy", "average_popularity", "tail_share", "test_tail_share", "popularity_exposure",
-    "reo", "rsp",
-)  # fmt: skip
-"""The measures of a whole model, in the order they are shown."""
-UNKNOWN = Interval(float("nan"), None, None)
 
 
 def fairness(
@@ -146,35 +222,37 @@ def fairness(
     users = (activity_groups(train),) if users is None else tuple(users)
     seen = train if seen is None else seen
     _same_log(ranker, relevant, train, items, users)
-    in_tail = tail_items(train)
-    tally = _Tally(items, train.item_counts, in_tail, k)
     who = np.flatnonzero(relevant.user_counts)
     if not len(who):
         raise UsageError("no user has a held-out item; hold some interactions out to measure fairness on")
+    in_tail, draws = tail_items(train), {"seed": seed, "resamples": resamples}
+    tally = _Tally(items, train.item_counts, in_tail, k)
     for start in range(0, len(who), USERS_AT_ONCE):
         part = who[start : start + USERS_AT_ONCE]
         lists = top_k(ranker, part, k, seen=seen, item_ids=relevant.items).items
         tally.add(lists, hits_of(lists, part, relevant), relevant.user_counts[part])
+    of_users = (np.concatenate(blocks) for blocks in zip(*tally.users, strict=True))
+    tail, popularity, recall, ndcg, numerator, denominator = of_users
+    n_cold = int((seen.user_counts[who] == 0).sum())
     metrics = (Metric("recall", k), Metric("ndcg", k))
-    evaluation = Evaluation(
-        metrics, who, *tally.terms(), relevant.n_users - len(who), int((seen.user_counts[who] == 0).sum())
-    )
-    total = bootstrap_all(evaluation, seed=seed, resamples=resamples)
-    tail, popularity = np.concatenate(tally.tail), np.concatenate(tally.popularity)
-    groups = _item_groups(tally, items, relevant, seen, who, seed, resamples)
+    evaluation = Evaluation(metrics, who, numerator, denominator, relevant.n_users - len(who), n_cold)
+    total = bootstrap_all(evaluation, **draws)
+    contributions = bootstrap_means(np.concatenate([recall, ndcg], axis=1), **draws)
+    groups = tally.item_groups(contributions, relevant, seen, who)
+    wanted_tail = np.bincount(relevant.user_of, weights=in_tail[relevant.indices], minlength=relevant.n_users)[who]
     return Fairness(
         k=k,
         n_users=len(who),
         recall=total[f"recall@{k}"],
         ndcg=total[f"ndcg@{k}"],
         items=groups,
-        users=tuple(_division(evaluation, groups_of, seed, resamples) for groups_of in users),
+        users=tuple(_division(evaluation, division, draws) for division in users),
         coverage=coverage(tally.exposure),
         gini=gini(tally.exposure),
         entropy=entropy(tally.exposure),
-        average_popularity=_mean(popularity),
-        tail_share=_mean(tail),
-        test_tail_share=_relevant_share(relevant, who, in_tail),
+        average_popularity=known_mean(popularity),
+        tail_share=known_mean(tail),
+        test_tail_share=float((wanted_tail / relevant.user_counts[who]).mean()),
         popularity_exposure=spearman(train.item_counts, tally.exposure),
         reo=relative_spread([g.found for g in groups]),
         rsp=relative_spread([g.listed for g in groups]),
@@ -189,125 +267,73 @@ class _Tally:
     """Sums over blocks of lists; nothing of size users x items."""
 
     def __init__(self, groups: Groups, popularity: Index, in_tail: NDArray[np.bool_], k: int):
-        self.k, self.n_groups = k, len(groups.names)
-        self._of, self._popularity, self._in_tail = groups.of, popularity, in_tail
-        self._discount = 1.0 / np.log2(np.arange(2.0, k + 2.0))
+        self.groups, self.popularity, self.in_tail, self.k = groups, popularity, in_tail, k
+        self.discount = 1.0 / np.log2(np.arange(2.0, k + 2.0))
         self.exposure = np.zeros(len(popularity), dtype=np.int64)
-        self.slots, self.discounted = np.zeros(self.n_groups), np.zeros(self.n_groups)
+        self.slots, self.discounted, self.hits = np.zeros((3, len(groups.names)))
         self.all_discounted = 0.0
-        self.hits = np.zeros(self.n_groups)
-        self.recall: list[Values] = []
-        self.ndcg: list[Values] = []
-        self.tail: list[Values] = []
-        self.popularity: list[Values] = []
-        self._terms: list[tuple[NDArray[np.bool_], Index]] = []
+        self.users: list[tuple[Values, ...]] = []
 
     def add(self, lists: Index, hits: NDArray[np.bool_], n_relevant: Index) -> None:
         """Lists [u, k] of users, which of their slots are hits, and how many relevant items each user has."""
-        self._terms.append((hits, n_relevant))
-        filled = lists >= 0
-        at = np.where(filled, lists, 0)
-        length = filled.sum(1)
-        self.popularity.append(ratio((self._popularity[at] * filled).sum(1), length))
-        self.tail.append(ratio((self._in_tail[at] & filled).sum(1), length))
+        n_groups, filled = len(self.slots), lists >= 0
+        at, length = np.where(filled, lists, 0), filled.sum(1)
+        group = np.where(filled, self.groups.of[at], -1)
+        inside, hit = group >= 0, hits & (group >= 0)
+        rank_weight = np.broadcast_to(self.discount, lists.shape)
         self.exposure += np.bincount(lists[filled], minlength=len(self.exposure))
-        rank_weight = np.broadcast_to(self._discount, lists.shape)
         self.all_discounted += float(rank_weight[filled].sum())
-        group = np.where(filled, self._of[at], -1)
-        self.slots += self._by_group(group, group >= 0)
-        self.discounted += self._by_group(group, group >= 0, rank_weight)
-        ideal = np.cumsum(self._discount)[np.minimum(n_relevant, self.k) - 1]
-        in_group = hits & (group >= 0)
-        self.hits += self._by_group(group, in_group)
-        self.recall.append(self._by_user(group, in_group, np.ones(lists.shape)) / n_relevant[:, None])
-        self.ndcg.append(self._by_user(group, in_group, rank_weight) / ideal[:, None])
-
-    def terms(self) -> tuple[Values, Values]:
-        """Numerators and denominators [n, 2] of recall@k and ndcg@k."""
-        columns = [
-            [Metric(name, self.k).terms(hits, counts) for hits, counts in self._terms] for name in ("recall", "ndcg")
-        ]
-        both = [[np.concatenate([t[side] for t in parts]) for parts in columns] for side in (0, 1)]
-        return np.stack(both[0], axis=1), np.stack(both[1], axis=1)
-
-    def _by_group(self, group: Index, where: NDArray[np.bool_], weight: Values | None = None) -> Values:
-        counted = np.bincount(group[where], weights=None if weight is None else weight[where], minlength=self.n_groups)
-        return counted.astype(np.float64)
-
-    def _by_user(self, group: Index, where: NDArray[np.bool_], weight: Values) -> Values:
-        """[u, G] the weights of each user's list positions in each group."""
-        cell = np.arange(len(group))[:, None] * self.n_groups + group
-        counted = np.bincount(cell[where], weights=weight[where], minlength=len(group) * self.n_groups)
-        return counted.reshape(len(group), self.n_groups).astype(np.float64)
-
-
-def _item_groups(
-    tally: _Tally,
-    groups: Groups,
-    relevant: Interactions,
-    seen: Interactions,
-    who: Index,
-    seed: int,
-    resamples: int,
-) -> tuple[ItemGroup, ...]:
-    n, n_groups = len(who), len(groups.names)
-    held = groups.of[relevant.indices]
-    inside = held >= 0
-    relevant_in = np.bincount(held[inside], minlength=n_groups)
-    share = np.bincount(held[inside], weights=1.0 / relevant.user_counts[relevant.user_of[inside]], minlength=n_groups)
-    judged = np.zeros(relevant.n_users, dtype=bool)
-    judged[who] = True
-    known = groups.of[seen.indices[judged[seen.user_of]]]
-    candidates = groups.sizes * n - np.bincount(known[known >= 0], minlength=n_groups)
-    found, listed = ratio(tally.hits, relevant_in), ratio(tally.slots, candidates)
-    exposure = ratio(tally.slots, tally.exposure.sum())
-    discounted = ratio(tally.discounted, tally.all_discounted)
-    parts = np.concatenate([np.concatenate(tally.recall), np.concatenate(tally.ndcg)], axis=1)
-    contributions = bootstrap_means(parts, seed=seed, resamples=resamples)
-    return tuple(
-        ItemGroup(
-            name,
-            int(groups.sizes[g]),
-            float(groups.shares[g]),
-            float(share[g] / n),
-            contributions[g],
-            contributions[n_groups + g],
-            float(exposure[g]),
-            float(discounted[g]),
-            float(found[g]),
-            float(listed[g]),
+        self.slots += np.bincount(group[inside], minlength=n_groups)
+        self.discounted += np.bincount(group[inside], rank_weight[inside], n_groups)
+        self.hits += np.bincount(group[hit], minlength=n_groups)
+        cell = (np.arange(len(group))[:, None] * n_groups + group)[hit]
+        found = np.bincount(cell, minlength=len(group) * n_groups).reshape(-1, n_groups)
+        gained = np.bincount(cell, rank_weight[hit], len(group) * n_groups).reshape(-1, n_groups)
+        ideal = np.cumsum(self.discount)[np.minimum(n_relevant, self.k) - 1]
+        terms = [Metric(name, self.k).terms(hits, n_relevant) for name in ("recall", "ndcg")]
+        self.users.append(
+            (
+                ratio((self.in_tail[at] & filled).sum(1), length),
+                ratio((self.popularity[at] * filled).sum(1), length),
+                found / n_relevant[:, None],
+                gained / ideal[:, None],
+                *(np.stack(of_metrics, axis=1) for of_metrics in zip(*terms, strict=True)),
+            )
         )
-        for g, name in enumerate(groups.names)
-    )
+
+    def item_groups(
+        self, contributions: Sequence[Interval], relevant: Interactions, seen: Interactions, who: Index
+    ) -> tuple[ItemGroup, ...]:
+        """The groups, from their contributions to recall and then to NDCG."""
+        groups, n_groups = self.groups, len(self.slots)
+        held, known = groups.of[relevant.indices], groups.of[seen.indices[np.isin(seen.user_of, who)]]
+        inside = held >= 0
+        share = np.bincount(held[inside], 1.0 / relevant.user_counts[relevant.user_of[inside]], n_groups)
+        candidates = groups.sizes * len(who) - np.bincount(known[known >= 0], minlength=n_groups)
+        rates = (
+            ratio(self.slots, self.exposure.sum()),
+            ratio(self.discounted, self.all_discounted),
+            ratio(self.hits, np.bincount(held[inside], minlength=n_groups)),
+            ratio(self.slots, candidates),
+        )
+        sizes = (groups.sizes, groups.shares, share / len(who))
+        accuracy = (contributions[:n_groups], contributions[n_groups:])
+        rows = zip(groups.names, *(x.tolist() for x in sizes), *accuracy, *(x.tolist() for x in rates), strict=True)
+        return tuple(ItemGroup(*row) for row in rows)
 
 
-def _division(evaluation: Evaluation, groups: Groups, seed: int, resamples: int) -> UserDivision:
+def _division(evaluation: Evaluation, groups: Groups, draws: Mapping[str, int]) -> UserDivision:
     of = groups.of[evaluation.users]
     parts = [evaluation.part(of == g) for g in range(len(groups.names))]
     made = []
     for part, name in zip(parts, groups.names, strict=True):
-        found: Mapping[str, Interval] = {str(m): UNKNOWN for m in evaluation.metrics}
-        if part.n_users:
-            found = bootstrap_all(part, seed=seed, resamples=resamples)
-        recall, ndcg = found.values()
+        recall, ndcg = bootstrap_all(part, **draws).values() if part.n_users else (UNKNOWN, UNKNOWN)
         made.append(UserGroup(name, part.n_users, recall, ndcg))
     division = UserDivision(groups.what, tuple(made), UNKNOWN, int((of < 0).sum()))
     if division.worst is None or division.best is None:
         return division
     best, worst = (parts[made.index(group)] for group in (division.best, division.worst))
-    gap = bootstrap_difference(best, worst, evaluation.metrics[1], seed=seed, resamples=resamples)
-    return replace(division, gap=gap)
-
-
-def _relevant_share(relevant: Interactions, who: Index, marked: NDArray[np.bool_]) -> float:
-    """Mean over users of the share of their relevant items that are marked."""
-    of = np.bincount(relevant.user_of, weights=marked[relevant.indices], minlength=relevant.n_users)
-    return float((of[who] / relevant.user_counts[who]).mean())
-
-
-def _mean(values: Values) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else float("nan")
+    return replace(division, gap=bootstrap_difference(best, worst, evaluation.metrics[1], **draws))
 
 
 def _same_log(

@@ -24,7 +24,7 @@ from taurec.errors import UsageError
 from taurec.evaluation.lists import block_rows
 from taurec.evaluation.metrics import ratio
 from taurec.ranker import Ranker
-from taurec.studies.audit.fairness.exposure import spearman
+from taurec.studies.audit.fairness.exposure import known_mean, spearman
 
 Values = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -110,34 +110,31 @@ def score_spread(
     chosen = able
     if 0 < users < len(able):
         chosen = np.sort(able[draw.permutation(draw.key(seed, "score spread"), len(able))[:users]])
-    n_items, moments = train.n_items, np.empty((5, len(chosen)))
-    item_sum, item_count = np.zeros(n_items), np.zeros(n_items)
-    rows = block_rows(n_items, 0, memory_mb, BYTES_A_SCORE)
-    for start in range(0, len(chosen), rows):
-        part = chosen[start : start + rows]
+    item_sum, item_count = np.zeros(train.n_items), np.zeros(train.n_items)
+    rows = block_rows(train.n_items, 0, memory_mb, BYTES_A_SCORE)
+    blocks, own, taken = [], train.csr(), known.csr()
+    for part in np.split(chosen, range(rows, len(chosen), rows)):
         scores = np.asarray(ranker.block(part), dtype=np.float64)
         scored = np.isfinite(scores)
         scores[~scored] = 0.0
-        positive = _marks(train, part) & scored
-        negative = ~_marks(known, part) & scored
-        of = slice(start, start + len(part))
-        moments[0, of] = negative.sum(1)
-        moments[1:3, of] = _moments(scores, negative)
-        moments[3:5, of] = _moments(scores, positive)
+        positive = (own[part].toarray() > 0) & scored
+        negative = (taken[part].toarray() == 0) & scored
+        blocks.append((negative.sum(1), *_moments(scores, negative), *_moments(scores, positive)))
         item_sum += (scores * negative).sum(0)
         item_count += negative.sum(0)
+    moments = (np.concatenate(column) for column in zip(*blocks, strict=True))
     count, mean, variance, positive_mean, positive_variance = moments
     gap = positive_mean - mean
     apart = gap > 0
     return ScoreSpread(
         n_users=len(chosen),
         negatives=float(count.mean()),
-        negative_mean=_mean(mean),
-        negative_variance=_mean(variance),
-        positive_mean=_mean(positive_mean),
-        positive_variance=_mean(positive_variance),
-        gap=_mean(positive_mean) - _mean(mean),
-        relative_variance=_mean(variance[apart] / gap[apart] ** 2),
+        negative_mean=known_mean(mean),
+        negative_variance=known_mean(variance),
+        positive_mean=known_mean(positive_mean),
+        positive_variance=known_mean(positive_variance),
+        gap=known_mean(positive_mean) - known_mean(mean),
+        relative_variance=known_mean(variance[apart] / gap[apart] ** 2),
         n_inverted=int((gap <= 0).sum()),
         popularity_score=spearman(train.item_counts, ratio(item_sum, item_count)),
         users=chosen,
@@ -151,16 +148,3 @@ def _moments(scores: Values, marked: NDArray[np.bool_]) -> tuple[Values, Values]
     mean = ratio((scores * marked).sum(1), n)
     off = (scores - np.nan_to_num(mean)[:, None]) * marked
     return mean, ratio((off * off).sum(1), n)
-
-
-def _marks(log: Interactions, users: Index) -> NDArray[np.bool_]:
-    """[b, I] which items each user has."""
-    marks = np.zeros((len(users), log.n_items), dtype=bool)
-    for row, user in enumerate(users):
-        marks[row, log.items_of(int(user))] = True
-    return marks
-
-
-def _mean(values: Values) -> float:
-    seen = values[np.isfinite(values)]
-    return float(seen.mean()) if seen.size else float("nan")

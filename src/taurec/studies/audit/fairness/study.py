@@ -12,11 +12,9 @@ from taurec.studies.opening import Note, silent
 from taurec.studies.options import Argument, Fields, K, Option, Reading, RunFields, Tune
 
 if TYPE_CHECKING:
-    from taurec.data.interactions import Interactions
     from taurec.recommender import Recommender
     from taurec.run import Run
     from taurec.studies.audit.fairness.audit import FairnessAudit
-    from taurec.studies.audit.fairness.groups import Groups
     from taurec.training.records import Progress
 
 MODELS = ("popularity", "ease", "mf:bpr", "mf:sl", "mf:bsl", "mf:mml")
@@ -64,6 +62,7 @@ def fairness(
     With --saved alone the saved models are taken with their own data, and no SOURCE is needed.
     """
     from taurec.studies.audit.fairness.audit import audit_fairness
+    from taurec.studies.audit.fairness.groups import attribute_groups, read_attribute
     from taurec.studies.compare.candidates import candidates
     from taurec.studies.words import count
     from taurec.training.device import pick_device
@@ -84,26 +83,25 @@ def fairness(
     pick_device(fields.get("device", "cpu"))
     common = {**fields, "source": source or "debian", **({"reading": reading} if reading else {})}
     runs = {label: candidates(label, tune, common) for label in labels}
-    fitted = {**_load(folders, list(runs), on_note), **_fit(runs, on_note, on_epoch)}
+    fitted = {**_load(folders, runs, on_note), **(_fit(runs, on_note, on_epoch) if runs else {})}
     train = next(iter(fitted.values())).split.train
-    divisions = [
-        _division(train, user_attributes, column, attribute_user, on_note)
-        for column in attribute or ()
-        if user_attributes is not None
-    ]
+    divisions = []
+    for column in attribute or ():
+        assert user_attributes is not None
+        ids, values = read_attribute(user_attributes, column, attribute_user)
+        divisions.append(attribute_groups(train, column, ids, values))
+        unknown, without = int((train.users.encode(ids) < 0).sum()), divisions[-1].n_without
+        if unknown or without:
+            on_note(
+                f"{user_attributes}: {unknown:,} of {len(ids):,} users are not in the log; {without:,} of "
+                f"{train.n_users:,} users of the log have no {column}"
+            )
     on_note(f"evaluating {count(len(fitted), 'model')}")
-    return audit_fairness(
-        fitted,
-        k,
-        users=divisions,
-        n_popularity=groups,
-        n_activity=user_groups,
-        seed=int(fields.get("seed", 0)),
-        names=names,
-    )
+    seed, sizes = int(fields.get("seed", 0)), {"n_popularity": groups, "n_activity": user_groups}
+    return audit_fairness(fitted, k, users=divisions, **sizes, seed=seed, names=names)
 
 
-def _load(folders: Sequence[Path], taken: Sequence[str], on_note: Note) -> dict[str, Recommender]:
+def _load(folders: Sequence[Path], taken: Mapping[str, object], on_note: Note) -> dict[str, Recommender]:
     """Saved models by their labels, with the folder added where a label is taken already."""
     from taurec.recommender import Recommender
 
@@ -131,8 +129,6 @@ def _fit(
     from taurec.studies.words import count
 
     fitted: dict[str, Recommender] = {}
-    if not runs:
-        return fitted
     opened, parts = open_and_split(next(iter(runs.values()))[0], on_note)
     if not len(parts.test):
         raise UsageError(f"there is no test part: the log was split by {parts.how!r}; use --split ratio, or omit it")
@@ -150,19 +146,3 @@ def _fit(
             if label not in fitted or valid_of(model) > valid_of(fitted[label]):
                 fitted[label] = model
     return fitted
-
-
-def _division(train: Interactions, file: Path, column: str, user: str | None, on_note: Note) -> Groups:
-    """The users divided by one column of a file."""
-    from taurec.studies.audit.fairness.attributes import read_attribute
-    from taurec.studies.audit.fairness.groups import attribute_groups
-
-    users, values = read_attribute(file, column, user)
-    unknown = int((train.users.encode(users) < 0).sum())
-    groups = attribute_groups(train, column, users, values)
-    if unknown or groups.n_without:
-        on_note(
-            f"{file}: {unknown:,} of {len(users):,} users are not in the log; {groups.n_without:,} of "
-            f"{train.n_users:,} users of the log have no {column}"
-        )
-    return groups

@@ -15,12 +15,13 @@ from taurec.data.interactions import Interactions
 from taurec.data.split import Split
 from taurec.errors import UsageError
 from taurec.losses import loss_class
-from taurec.ranker import EmbeddingRanker, unit_rows
+from taurec.ranker import EmbeddingRanker, Float, unit_rows
 from taurec.recommender import Recommender
 from taurec.run import Run
-from taurec.sampling import NEGATIVES, BaseDistribution
+from taurec.sampling import NEGATIVES
 from taurec.sampling.proposal import uniform_base
-from taurec.studies.audit.temperature.results import EpochView, OverUsers, TemperatureAudit, View
+from taurec.sampling.protocol import BoundSampler
+from taurec.studies.audit.temperature.results import EpochView, TemperatureAudit, View
 from taurec.studies.audit.temperature.reweighting import Array, Reweighting, reweighting, weights
 from taurec.training.auto_temperature import find_temperature
 from taurec.training.presets import auto_settings
@@ -35,6 +36,7 @@ BLOCK = 1 << 21
 """Scores in memory at a time."""
 
 Index = NDArray[np.int64]
+Vectors = tuple[Array, Array]
 
 
 def audit_saved(model: Recommender, taus: Sequence[float] = (), users: int = USERS) -> TemperatureAudit:
@@ -46,7 +48,17 @@ def audit_saved(model: Recommender, taus: Sequence[float] = (), users: int = USE
         users: maximum number of users, drawn with the run's seed from those with training pairs.
     Raises: UsageError for a model without embeddings, or whose loss has no temperature while no taus are given.
     """
-    return _audit(model.run, model.split.train, _trained_on(model), taus, users)
+    run = model.run
+    tau_of(run, [1.0])
+    if not isinstance(model.ranker, EmbeddingRanker) or run.backbone.name not in BACKBONES:
+        raise UsageError(f"{run.label} has no embeddings to audit")
+    if run.train_score == "dot" and run.rank_score == "cosine":
+        raise UsageError(
+            f"{run.label} was trained on dot products and saved for cosines, so its training scores are not available; "
+            f"audit it while it is trained, or train with rank_score=dot"
+        )
+    cosine_of_dots = run.train_score == "cosine" and run.rank_score == "dot"
+    return _audit(run, model.split.train, _as_scored(model.embeddings(), cosine_of_dots), taus, users)
 
 
 def audit_training(
@@ -70,18 +82,18 @@ def audit_training(
     if auto_settings(run.loss):
         temperature = find_temperature(run, parts.train, valid, on_progress, on_note)
         run, stopped = temperature.run, temperature.stopped_by
-    tell = on_progress or (lambda progress: None)
-    trainer = Trainer(run, parts.train, valid, lambda progress: watch(progress), on_note)
-    along = Watch(trainer)
 
-    def watch(progress: Progress) -> None:
-        along(progress)
-        tell(progress)
+    def each(progress: Progress) -> None:
+        watch(progress)
+        if on_progress is not None:
+            on_progress(progress)
 
+    trainer = Trainer(run, parts.train, valid, each, on_note)
+    watch = Watch(trainer)
     stopped = stopped or trainer.fit().stopped_by
-    notes = (f"training was stopped by a signal after {len(along.views)} epochs",) if stopped else ()
-    found = _audit(run, parts.train, along.vectors(), taus, users)
-    return dataclasses.replace(found, curve=tuple(along.views), notes=(*found.notes, *notes), stopped_by=stopped)
+    notes = (f"training was stopped by a signal after {len(watch.views)} epochs",) if stopped else ()
+    found = _audit(run, parts.train, watch.vectors(), taus, users)
+    return dataclasses.replace(found, curve=tuple(watch.views), notes=(*found.notes, *notes), stopped_by=stopped)
 
 
 class Watch:
@@ -90,7 +102,7 @@ class Watch:
     One audit computes ``users`` x items scores: 3 to 4 % of an epoch's time on ml-100k and debian.
 
     Args:
-        trainer: the trainer that calls this hook (``on_progress``); its loss must have a temperature.
+        trainer: the trainer that calls this hook (``on_progress``); a loss without temperature has nothing to audit.
         users: maximum number of users.
     """
 
@@ -98,19 +110,15 @@ class Watch:
         self.trainer = trainer
         self.users = sample_users(trainer.train, users, trainer.run.seed)
         self.views: list[EpochView] = []
-        self._scores = _TrainingScores(trainer.run, trainer.train, trainer.negatives.base_distribution())
+        self._scores = _TrainingScores(trainer.run, trainer.train, trainer.negatives)
 
     def __call__(self, progress: Progress) -> None:
-        if progress.record is None or tau_of(self.trainer.run) is None:
+        if progress.record is None or (tau := tau_of(self.trainer.run, [1.0])) is None:
             return
-        vectors = self.vectors()
-        tau = tau_of(self.trainer.run)
-        assert tau is not None
-        negatives = self._scores.negatives(vectors, self.users, [tau])[0]
-        positives = self._scores.positives(vectors, self.users)
-        self.views.append(EpochView(progress.epoch, dict(progress.record.metrics), negatives, positives))
+        negatives, positives = self._scores.views(self.vectors(), self.users, [tau])
+        self.views.append(EpochView(progress.epoch, dict(progress.record.metrics), negatives[0], positives))
 
-    def vectors(self) -> tuple[Array, Array]:
+    def vectors(self) -> Vectors:
         """All final vectors of the trainer's current weights, as training scores use them."""
         trainer = self.trainer
         trainer.step.settle()
@@ -118,9 +126,7 @@ class Watch:
         with torch.no_grad():
             e = trainer.backbone.embed()
         user, item = (x.detach().cpu().numpy() for x in (e.user, e.item))
-        if trainer.run.train_score == "cosine":
-            user, item = unit_rows(user), unit_rows(item)
-        return user.astype(np.float64), item.astype(np.float64)
+        return _as_scored((user, item), trainer.run.train_score == "cosine")
 
 
 def sample_users(train: Interactions, users: int, seed: int) -> Index:
@@ -157,37 +163,27 @@ def tau_of(run: Run, taus: Sequence[float] = ()) -> float | None:
     return tau if isinstance(tau, int | float) else None
 
 
-def base_of(run: Run, train: Interactions) -> BaseDistribution:
-    """The distribution from which a run's negatives are drawn, as its sampler states it.
+class _TrainingScores:
+    """The scores of a model as its loss uses them. A loss corrected by ``logq`` sees the uniform distribution.
 
     Raises: UsageError for a sampler that draws from no fixed distribution.
     """
-    sampler = NEGATIVES.build(run.negatives.name, given=run.negatives.settings)
-    base = sampler.bind(train, run.seed).base_distribution()
-    if base is None:
-        raise UsageError(
-            f"negatives {run.negatives.text} state no distribution that they are drawn from, and the audit compares "
-            f"the weights of negatives with it; audit a model with other negatives, such as uniform"
-        )
-    return base
 
-
-class _TrainingScores:
-    """The scores of a model as its loss uses them. A loss corrected by ``logq`` sees the uniform distribution."""
-
-    def __init__(self, run: Run, train: Interactions, base: BaseDistribution | None = None):
+    def __init__(self, run: Run, train: Interactions, sampler: BoundSampler | None = None):
+        declared = NEGATIVES.build(run.negatives.name, given=run.negatives.settings)
+        base = (sampler or declared.bind(train, run.seed)).base_distribution()
+        if base is None:
+            raise UsageError(
+                f"negatives {run.negatives.text} state no distribution that they are drawn from, and the audit "
+                "compares the weights of negatives with it; audit a model with other negatives, such as uniform"
+            )
         self.run, self.train = run, train
-        base = base or base_of(run, train)
-        if run.logq:
-            base = uniform_base(without_own=base.own == 0)
-        self.words, self.base = base.words, base
+        self.base = uniform_base(without_own=base.own == 0) if run.logq else base
 
-    def negatives(self, vectors: tuple[Array, Array], users: Index, taus: Sequence[float]) -> list[View]:
-        """One view a tau."""
-        parts: list[list[tuple[Reweighting, Array]]] = [[] for _ in taus]
-        size = max(1, BLOCK // self.train.n_items)
-        for start in range(0, len(users), size):
-            block = users[start : start + size]
+    def views(self, vectors: Vectors, users: Index, taus: Sequence[float]) -> tuple[list[View], View | None]:
+        """The negatives, one view a tau, and the positive side of a loss that has one."""
+        found: list[list[tuple[Reweighting, Array]]] = [[] for _ in taus]
+        for block in _blocks(users, self.train.n_items):
             scores = vectors[0][block] @ vectors[1].T
             own = self.train.csr()[block].toarray() > 0
             weight = self.base.item
@@ -199,72 +195,54 @@ class _TrainingScores:
             kept = np.isfinite(scores).any(1)  # a user with every item may have no negatives
             scores, own = scores[kept], own[kept]
             weight = weight[kept] if weight is not None and weight.ndim == 2 else weight
-            if not len(scores):
-                continue
-            for found, tau in zip(parts, taus, strict=True):
-                share = (weights(scores, tau, weight) * own).sum(1)
-                found.append((reweighting(scores, tau, weight), share))
-        if not parts[0]:
+            for at_tau, tau in zip(found, taus, strict=True):
+                if len(scores):
+                    share = (weights(scores, tau, weight) * own).sum(1)
+                    at_tau.append((reweighting(scores, tau, weight), share))
+        if not found[0]:
             raise UsageError("no user has an item beyond their training pairs, so there are no negatives to audit")
-        return [_view([r for r, _ in found], np.concatenate([own for _, own in found])) for found in parts]
+        return [View.of(*zip(*at_tau, strict=True)) for at_tau in found], self._positives(vectors, users)
 
-    def positives(self, vectors: tuple[Array, Array], users: Index) -> View | None:
-        """The positive side of a loss that has one."""
+    def _positives(self, vectors: Vectors, users: Index) -> View | None:
         name = loss_class(self.run.loss.name).positive_temperature
         if name is None:
             return None
-        tau = self.run.loss.settings[name]
-        widest = int(self.train.user_counts[users].max())
-        size = max(1, BLOCK // widest)
-        parts = []
-        for start in range(0, len(users), size):
-            block = users[start : start + size]
+        widest, parts = int(self.train.user_counts[users].max()), []
+        for block in _blocks(users, widest):
             scores = np.full((len(block), widest), -np.inf)
             for row, user in enumerate(block):
                 items = self.train.items_of(int(user))
                 scores[row, : len(items)] = vectors[1][items] @ vectors[0][user]
-            parts.append(reweighting(scores, float(tau)))
-        return _view(parts, None)
+            parts.append(reweighting(scores, float(self.run.loss.settings[name])))
+        return View.of(parts)
 
 
-def _audit(
-    run: Run, train: Interactions, vectors: tuple[Array, Array], taus: Sequence[float], users: int
-) -> TemperatureAudit:
+def _audit(run: Run, train: Interactions, vectors: Vectors, taus: Sequence[float], users: int) -> TemperatureAudit:
     own = tau_of(run, taus)
     scores, chosen = _TrainingScores(run, train), sample_users(train, users, run.seed)
-    others = list(taus) or [float(f"{own * times:.4g}") for times in OTHERS if own is not None]
-    views = scores.negatives(vectors, chosen, [*([] if own is None else [own]), *others])
-    mine = None if own is None else views[0]
-    rest = tuple(views if own is None else views[1:])
-    there = int((train.user_counts > 0).sum())
-    notes = () if own is not None else (f"loss {run.loss.name} has no temperature; the scores are its model's",)
+    mine = [] if own is None else [own]
+    others = list(taus) or [float(f"{tau * times:.4g}") for times in OTHERS for tau in mine]
+    negatives, positives = scores.views(vectors, chosen, [*mine, *others])
     return TemperatureAudit(
-        run.source, run, scores.words, len(chosen), there, mine, scores.positives(vectors, chosen), rest, (), notes
+        source=run.source,
+        run=run,
+        base=scores.base.words,
+        users=len(chosen),
+        of_users=int((train.user_counts > 0).sum()),
+        negatives=negatives[0] if mine else None,
+        positives=positives,
+        others=tuple(negatives[len(mine) :]),
+        notes=() if mine else (f"loss {run.loss.name} has no temperature; the scores are its model's",),
     )
 
 
-def _trained_on(model: Recommender) -> tuple[Array, Array]:
-    """The vectors of a fitted model whose products are its training scores."""
-    run = model.run
-    tau_of(run, [1.0])
-    if not isinstance(model.ranker, EmbeddingRanker) or run.backbone.name not in BACKBONES:
-        raise UsageError(f"{run.label} has no embeddings to audit")
-    user, item = model.embeddings()
-    if run.train_score == "cosine" and run.rank_score == "dot":
-        user, item = unit_rows(user), unit_rows(item)
-    elif run.train_score == "dot" and run.rank_score == "cosine":
-        raise UsageError(
-            f"{run.label} was trained on dot products and saved for cosines, so its training scores are not available; "
-            f"audit it while it is trained, or train with rank_score=dot"
-        )
+def _as_scored(vectors: tuple[Float, Float], cosine: bool) -> Vectors:
+    """Vectors whose products are the training scores, in float64."""
+    user, item = (unit_rows(v) if cosine else v for v in vectors)
     return user.astype(np.float64), item.astype(np.float64)
 
 
-def _view(parts: Sequence[Reweighting], own: Array | None) -> View:
-    names = [f.name for f in dataclasses.fields(Reweighting) if f.name != "tau"]
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    whole = Reweighting(parts[0].tau, **joined)
-    values = {name: OverUsers.of(value.astype(np.float64)) for name, value in joined.items()}
-    values |= {name: OverUsers.of(getattr(whole, name)) for name in ("variance_term", "remainder")}
-    share = OverUsers.of(whole.effective / whole.count)
-    return View(whole.tau, share=share, own=None if own is None else OverUsers.of(own), **values)
+def _blocks(users: Index, width: int) -> list[Index]:
+    """The users in blocks, with ``width`` scores a user."""
+    size = max(1, BLOCK // width)
+    return np.split(users, range(size, len(users), size))

@@ -6,16 +6,44 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import numpy as np
 
 from taurec.run import Run
-from taurec.studies.audit.temperature.reweighting import Array
+from taurec.studies.audit.temperature.reweighting import Array, Reweighting
 from taurec.studies.result import Cell, Column, Figure, Part, Result, Series, Table, Text
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
-BAND = "median over users, with the range of the middle 80 % of them"
+
+BY_TAU, POSITIVES, ALONG, READING = (
+    "What the temperature stands for", "The positive side", "Along training", "How to read it"
+)  # fmt: skip
+
+COLUMNS = {
+    "tau": Column("tau", spec="g"),
+    "effective.rounded": Column("effective"),
+    "share.median": Column("of all", spec=".1%"),
+    "radius.median": Column("radius", spec=".3f"),
+    "mean.median": Column("mean", spec=".3f"),
+    "variance_term.median": Column("+ variance", spec=".3f"),
+    "remainder.median": Column("+ rest", spec=".3f"),
+    "own.median": Column("own", spec=".1%"),
+    "variance.median": Column("variance", spec=".4f"),
+}
+"""What is shown of a view."""
+OF_POSITIVES = list(COLUMNS)[:7]
+OF_NEGATIVES = [*OF_POSITIVES, "own.median"]
+OF_EPOCH = ["effective.rounded", "radius.median", "variance.median", "own.median"]
+
+CURVES = {
+    "effective": "effective number of negatives",
+    "radius": "KL radius (nats)",
+    "own": "share of weight on own items",
+    "variance": "variance of the scores of negatives",
+}
+"""Measures that have a figure, with the label of its axis."""
 
 MEANINGS = (
     ("effective", "how many negatives the gradient is spread over: exp of the entropy of the weights"),
@@ -24,8 +52,6 @@ MEANINGS = (
     ("mean, + variance, + rest", "tau log mean exp(f / tau) = mean f + Var f / (2 tau) + the rest, in score units"),
     ("own", "share of the weight on items of the user's own training pairs, which are no true negatives"),
 )
-
-SECTIONS = ("What the temperature stands for", "The positive side", "Along training", "How to read it")
 
 
 @dataclass(frozen=True)
@@ -42,6 +68,17 @@ class OverUsers:
     @property
     def median(self) -> float:
         return self.quantiles[2]
+
+    @property
+    def rounded(self) -> str:
+        """The median in three digits."""
+        return f"{self.median:,.0f}" if self.median >= 100 else f"{self.median:.3g}"
+
+    @property
+    def range(self) -> str:
+        """The middle 80 % of the users."""
+        low, high = self.quantiles[0], self.quantiles[-1]
+        return f"{low:,.0f} to {high:,.0f}" if high >= 100 else f"{low:.3g} to {high:.3g}"
 
 
 @dataclass(frozen=True)
@@ -70,6 +107,14 @@ class View:
     radius: OverUsers
     own: OverUsers | None = None
 
+    @classmethod
+    def of(cls, blocks: Sequence[Reweighting], own: Sequence[Array] = ()) -> View:
+        """Over the users of all blocks; ``own`` has the share of each user's own items, by block."""
+        names = [f.name for f in dataclasses.fields(cls) if f.name not in ("tau", "own")]
+        columns = {name: [getattr(block, name).astype(np.float64) for block in blocks] for name in names}
+        columns |= {"own": list(own)} if own else {}
+        return cls(blocks[0].tau, **{name: OverUsers.of(np.concatenate(found)) for name, found in columns.items()})
+
 
 @dataclass(frozen=True)
 class EpochView:
@@ -79,6 +124,11 @@ class EpochView:
     metrics: dict[str, float]
     negatives: View
     positives: View | None
+
+    def row(self) -> list[Cell]:
+        """Of the table along training."""
+        both = [] if self.positives is None else [self.positives.effective.rounded]
+        return [self.epoch, *self.metrics.values(), *_row(self.negatives, OF_EPOCH), *both]
 
 
 @dataclass(frozen=True)
@@ -115,26 +165,26 @@ class TemperatureAudit(Result):
         return f"Temperature of {self.run.label} on {self.source}"
 
     def document(self) -> dict[str, Any]:
-        content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "run"}
-        plain = {name: _plain(value) for name, value in content.items()}
-        return {**plain, "quantiles": list(QUANTILES), "run": self.run.model_dump(mode="json")}
+        content = dataclasses.asdict(self)
+        del content["run"]
+        return {**content, "quantiles": list(QUANTILES), "run": self.settings()}
 
     def verdict(self) -> list[str]:
         """The numbers are medians over users, with the range of the middle 80 % of them."""
         users = f"{self.users:,} of {self.of_users:,} users" if self.users < self.of_users else f"{self.users:,} users"
         if self.negatives is None:
             return [f"{self.run.label} has no temperature; the audit covers {users}.", *self.notes]
-        n, count = self.negatives, self.negatives.count.median
+        n = self.negatives
         said = (
-            f"With tau {n.tau:g} a user's gradient is spread over {_number(n.effective)} of {count:,.0f} negatives "
-            f"({_range(n.effective)} for 80 % of {users}), a KL radius of {n.radius.median:.2f} nats "
-            f"({_range(n.radius)})."
+            f"With tau {n.tau:g} a user's gradient is spread over {n.effective.rounded} of {n.count.median:,.0f} "
+            f"negatives ({n.effective.range} for 80 % of {users}), a KL radius of {n.radius.median:.2f} nats "
+            f"({n.radius.range})."
         )
         if n.own is not None and n.own.median >= 0.005:
             said += f" {100 * n.own.median:.0f} % of the weight lies on the user's own training items."
         if self.positives is not None:
             p = self.positives
-            said += f" With tau_pos {p.tau:g}, {_number(p.effective)} of {p.count.median:,.0f} positives count."
+            said += f" With tau_pos {p.tau:g}, {p.effective.rounded} of {p.count.median:,.0f} positives count."
         return [said, *self.notes]
 
     def settings(self) -> dict[str, Any]:
@@ -145,116 +195,72 @@ class TemperatureAudit(Result):
         return sorted([*self.others, *([] if self.negatives is None else [self.negatives])], key=lambda v: v.tau)
 
     def tables(self) -> list[Table]:
-        views, columns = self.by_tau(), _columns()
+        views = self.by_tau()
         own = [n for n, view in enumerate(views) if view is self.negatives]
         title = f"{self.run.label} on {self.source}: negatives ({self.base})"
-        tables = [Table(title, columns, [_row(v) for v in views], strong=own, section=SECTIONS[0])]
+        rows = [_row(view, OF_NEGATIVES) for view in views]
+        tables = [Table(title, _columns(OF_NEGATIVES), rows, strong=own, section=BY_TAU)]
         if self.positives is not None:
-            rows = [_row(self.positives)[:-1]]
-            tables.append(Table("positives", columns[:-1], rows, section=SECTIONS[1]))
+            rows = [_row(self.positives, OF_POSITIVES)]
+            tables.append(Table("positives", _columns(OF_POSITIVES), rows, section=POSITIVES))
         if self.curve:
-            tables.append(self._curve_table())
+            metrics = [Column(name, spec=".4f") for name in self.curve[0].metrics]
+            columns = [Column("epoch"), *metrics, *_columns(OF_EPOCH)]
+            columns += [Column("positives")] if self.curve[0].positives else []
+            tables.append(Table("along training", columns, [e.row() for e in self.curve], section=ALONG))
         return tables
 
     def figures(self) -> list[Figure]:
-        taus = [view.tau for view in self.by_tau()]
-        made = []
-        for name, label in (
-            ("effective", "effective number of negatives"),
-            ("radius", "KL radius (nats)"),
-            ("own", "share of weight on own items"),
-        ):
-            values = [value for view in self.by_tau() if (value := getattr(view, name)) is not None]
-            if len(taus) > 1 and len(values) == len(taus) and any(value.mean for value in values):
-                made.append(_figure(label, "tau", "tau (score units)", taus, values, SECTIONS[0]))
-        epochs = [float(view.epoch) for view in self.curve]
-        for name, label in (
-            ("effective", "effective number of negatives"),
-            ("radius", "KL radius (nats)"),
-            ("variance", "variance of the scores of negatives"),
-        ):
-            if epochs:
-                values = [getattr(view.negatives, name) for view in self.curve]
-                made.append(_figure(label, "epoch", "epoch", epochs, values, SECTIONS[2]))
-        return made
+        views, epochs = self.by_tau(), [view.negatives for view in self.curve]
+        taus, numbers = [view.tau for view in views], [float(view.epoch) for view in self.curve]
+        shown = [name for name in ("effective", "radius", "own") if any(getattr(view, name).mean for view in views)]
+        by_tau = [_figure(name, "tau", taus, views) for name in shown if len(views) > 1]
+        return by_tau + [_figure(n, "epoch", numbers, epochs) for n in ("effective", "radius", "variance") if epochs]
 
     def parts(self) -> list[Part]:
-        base = f"Medians over users; weights are compared with: {self.base}."
-        pooled = "Medians over users, over all their training positives; a batch pools those that it holds."
-        notes = {SECTIONS[0]: base, SECTIONS[1]: pooled, SECTIONS[2]: "Medians over users."}
-        tables = [dataclasses.replace(t, note=notes[t.section], folded=t.section == SECTIONS[2]) for t in self.tables()]
-        made: list[Part] = [*tables[:-1], *self.figures(), tables[-1]] if self.curve else [*tables, *self.figures()]
+        notes = {
+            BY_TAU: f"Medians over users; weights are compared with: {self.base}.",
+            POSITIVES: "Medians over users, over all their training positives; a batch pools those that it holds.",
+            ALONG: "Medians over users.",
+        }
+        tables = [dataclasses.replace(t, note=notes[t.section], folded=t.section == ALONG) for t in self.tables()]
+        last = [tables.pop()] if self.curve else []
         meaning = Text(
             "A softmax loss with temperature tau trains against the worst distribution of negatives within some "
             "distance of the one they are drawn from. A small tau allows a large distance: few hard negatives carry "
             "the gradient. A large tau comes near the plain mean, with a penalty on the variance of the scores.",
-            SECTIONS[3],
+            READING,
         )
-        return [*made, meaning, Table("", ("column", "what it is"), MEANINGS, section=SECTIONS[3])]
-
-    def _curve_table(self) -> Table:
-        first, four = self.curve[0], [Column(name, spec=".4f") for name in self.curve[0].metrics]
-        positives = [Column("positives")] if first.positives is not None else []
-        measures = [Column("effective"), Column("radius", spec=".3f"), Column("variance", spec=".4f")]
-        columns = [Column("epoch"), *four, *measures, Column("own", spec=".1%"), *positives]
-        rows: list[list[Cell]] = [
-            [
-                e.epoch,
-                *e.metrics.values(),
-                _number(e.negatives.effective),
-                e.negatives.radius.median,
-                e.negatives.variance.median,
-                "-" if e.negatives.own is None else e.negatives.own.median,
-                *([] if e.positives is None else [_number(e.positives.effective)]),
-            ]
-            for e in self.curve
-        ]
-        return Table("along training", columns, rows, section=SECTIONS[2])
+        terms = Table("", ("column", "what it is"), MEANINGS, section=READING)
+        return [*tables, *self.figures(), *last, meaning, terms]
 
 
-def _columns() -> list[Column]:
-    three = [Column(name, spec=".3f") for name in ("radius", "mean", "+ variance", "+ rest")]
-    return [
-        Column("tau", spec="g"),
-        Column("effective"),
-        Column("of all", spec=".1%"),
-        *three,
-        Column("own", spec=".1%"),
-    ]
+def _columns(names: Sequence[str]) -> list[Column]:
+    return [COLUMNS[name] for name in names]
 
 
-def _row(v: View) -> list[Cell]:
-    """A view as medians over users."""
-    return [
-        v.tau,
-        _number(v.effective),
-        *(x.median for x in (v.share, v.radius, v.mean, v.variance_term, v.remainder)),
-        "-" if v.own is None else v.own.median,
-    ]
+def _row(view: View, names: Sequence[str]) -> list[Cell]:
+    return [attrgetter(name)(view) for name in names]
 
 
-def _figure(label: str, what: str, axis: str, x: Sequence[float], values: Sequence[OverUsers], section: str) -> Figure:
-    bounds = [v.quantiles[0] for v in values], [v.quantiles[-1] for v in values]
-    series = Series(label, x, [v.median for v in values], *bounds)
-    caption = f"{label[0].upper()}{label[1:]} {'by temperature' if what == 'tau' else 'after each epoch'}: {BAND}."
+def _figure(measure: str, by: str, x: Sequence[float], views: Sequence[View]) -> Figure:
+    """The medians of a measure over the taus or the epochs, with the middle 80 % of the users."""
+    values: list[OverUsers] = [getattr(view, measure) for view in views]
+    label, tau = CURVES[measure], by == "tau"
+    low, high = [v.quantiles[0] for v in values], [v.quantiles[-1] for v in values]
+    caption = (
+        f"{label[0].upper()}{label[1:]} {'by temperature' if tau else 'after each epoch'}: median over users, with "
+        "the range of the middle 80 % of them."
+    )
     known = [(a, v.median) for a, v in zip(x, values, strict=True) if math.isfinite(v.median)]
-    (first, low), (last, high) = known[0], known[-1]
-    alt = f"{label}: median {low:.3g} at {what} {first:g}, {high:.3g} at {what} {last:g}"
-    return Figure("line", [series], axis, label, caption, alt, log_x=what == "tau", section=section)
-
-
-def _number(of: OverUsers) -> str:
-    return f"{of.median:,.0f}" if of.median >= 100 else f"{of.median:.3g}"
-
-
-def _range(of: OverUsers) -> str:
-    low, high = of.quantiles[0], of.quantiles[-1]
-    return f"{low:,.0f} to {high:,.0f}" if high >= 100 else f"{low:.3g} to {high:.3g}"
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, tuple | list):
-        return [_plain(one) for one in value]
-    return dict(value) if isinstance(value, dict) else value
+    (first, start), (last, end) = known[0], known[-1]
+    return Figure(
+        "line",
+        [Series(label, x, [v.median for v in values], low, high)],
+        "tau (score units)" if tau else by,
+        label,
+        caption,
+        f"{label}: median {start:.3g} at {by} {first:g}, {end:.3g} at {by} {last:g}",
+        log_x=tau,
+        section=BY_TAU if tau else ALONG,
+    )

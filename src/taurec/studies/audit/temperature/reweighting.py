@@ -67,6 +67,11 @@ class Reweighting:
         """[U] ``value - mean - variance_term``, of order 1 / tau^2."""
         return self.value - self.mean - self.variance_term
 
+    @property
+    def share(self) -> Array:
+        """[U] ``effective`` divided by ``count``."""
+        return self.effective / self.count
+
 
 def weights(scores: ArrayLike, tau: float, base: ArrayLike | None = None) -> Array:
     """The distribution Q ~ P exp(f / tau): the share of each score in the gradient of tau log E_P exp(f / tau).
@@ -85,7 +90,7 @@ def weights(scores: ArrayLike, tau: float, base: ArrayLike | None = None) -> Arr
     [0.5, 0.5, 0.0]
     """
     f, log_p = _checked(scores, base)
-    q: Array = np.exp(_log_weights(f, log_p, _positive("tau", tau))[0])
+    q: Array = np.exp(_log_weights(f, log_p, tau)[0])
     return q if np.ndim(scores) == 2 else q[0]
 
 
@@ -99,7 +104,7 @@ def reweighting(scores: ArrayLike, tau: float, base: ArrayLike | None = None) ->
     (0.6355475999, 1.139)
     """
     f, log_p = _checked(scores, base)
-    log_q, log_mean = _log_weights(f, log_p, _positive("tau", tau))
+    log_q, log_mean = _log_weights(f, log_p, tau)
     p, q = np.exp(log_p), np.exp(log_q)
     there = np.isfinite(log_p)
     f = np.where(there, f, 0.0)
@@ -117,26 +122,6 @@ def reweighting(scores: ArrayLike, tau: float, base: ArrayLike | None = None) ->
         1.0 / (q * q).sum(1),
         np.maximum((q * ratio).sum(1), 0.0),
     )
-
-
-def effective_number(share: ArrayLike) -> float:
-    """exp(-sum w log w) of weights that sum to 1: the Hill number of order 1.
-
-    >>> round(effective_number([0.25] * 4), 12), effective_number([1.0, 0.0])
-    (4.0, 1.0)
-    """
-    w = np.asarray(share, dtype=np.float64)
-    return float(np.exp(-(w * np.log(w, where=w > 0, out=np.zeros_like(w))).sum()))
-
-
-def participation_number(share: ArrayLike) -> float:
-    """1 / sum w^2 of weights that sum to 1: the Hill number of order 2, the inverse of Simpson's index.
-
-    >>> participation_number([0.5, 0.5, 0.0])
-    2.0
-    """
-    w = np.asarray(share, dtype=np.float64)
-    return float(1.0 / (w * w).sum())
 
 
 def radius_of_tau(scores: ArrayLike, tau: float, base: ArrayLike | None = None) -> float:
@@ -164,18 +149,15 @@ def tau_of_radius(scores: ArrayLike, eta: float, base: ArrayLike | None = None) 
     >>> round(tau_of_radius(scores, radius_of_tau(scores, tau=0.2)), 9)
     0.2
     """
-    f, log_p = _checked(_one_row(scores), base)
-    if not eta >= 0:
-        raise UsageError(f"the radius eta must be a number of at least 0, got {eta!r}")
-    best = f[0] == f[0].max()
-    spread = float(f[0].max() - f[0][np.isfinite(f[0])].min())
+    f, log_p, spread = _ball(scores, eta, base)
     if spread == 0 or eta == 0:
         return math.inf
-    if eta >= -float(np.log(np.exp(log_p[0][best]).sum())) * (1 - 1e-12):
+    p = np.exp(log_p[0])
+    if eta >= -float(np.log(p[f[0] == f.max()].sum())) * (1 - 1e-12):
         return 0.0
 
     def missing(log_tau: float) -> float:
-        return radius_of_tau(f[0], spread * math.exp(log_tau), np.exp(log_p[0])) - eta
+        return radius_of_tau(f[0], spread * math.exp(log_tau), p) - eta
 
     low, high = -1.0, 1.0
     while missing(low) < 0:
@@ -191,14 +173,14 @@ def worst_case(scores: ArrayLike, eta: float, base: ArrayLike | None = None) -> 
     >>> worst_case([0.0, 1.0], eta=5.0), worst_case([0.0, 1.0], eta=0.0)
     (1.0, 0.5)
     """
-    f, log_p = _checked(_one_row(scores), base)
-    tau = tau_of_radius(f[0], eta, np.exp(log_p[0]))
+    f, log_p, _ = _ball(scores, eta, base)
+    p = np.exp(log_p[0])
+    tau = tau_of_radius(f[0], eta, p)
     if tau == 0.0:
-        return float(f[0].max())
-    there = np.isfinite(log_p[0])
+        return float(f.max())
     if math.isinf(tau):
-        return float((np.exp(log_p[0][there]) * f[0][there]).sum())
-    return float(reweighting(f, tau, np.exp(log_p)).shifted[0])
+        return float((p[p > 0] * f[0][p > 0]).sum())
+    return float(reweighting(f[0], tau, p).shifted[0])
 
 
 @dataclass(frozen=True)
@@ -218,10 +200,8 @@ def solve_dual(scores: ArrayLike, eta: float, base: ArrayLike | None = None) -> 
     >>> round(found.value, 8) == round(worst_case([0.1, -0.3, 0.85], eta=0.3), 8)
     True
     """
-    f, log_p = _checked(_one_row(scores), base)
-    if not eta >= 0:
-        raise UsageError(f"the radius eta must be a number of at least 0, got {eta!r}")
-    spread = float(f[0].max() - f[0][np.isfinite(f[0])].min()) or 1.0
+    f, log_p, spread = _ball(scores, eta, base)
+    spread = spread or 1.0
 
     def price(log_tau: float) -> float:
         tau = spread * math.exp(log_tau)
@@ -237,6 +217,8 @@ def solve_dual(scores: ArrayLike, eta: float, base: ArrayLike | None = None) -> 
 
 def _log_weights(f: Array, log_p: Array, tau: float) -> tuple[Array, Array]:
     """log Q [U, N], and log E_P exp(f / tau) [U]."""
+    if not (tau > 0 and math.isfinite(tau)):
+        raise UsageError(f"tau must be a finite number above 0, got {tau!r}")
     top = f.max(1)
     with np.errstate(invalid="ignore"):
         z = np.where(np.isfinite(log_p), (f - top[:, None]) / tau + log_p, -np.inf)
@@ -270,7 +252,9 @@ def _one_row(scores: ArrayLike) -> Array:
     return f
 
 
-def _positive(name: str, value: float) -> float:
-    if not (value > 0 and math.isfinite(value)):
-        raise UsageError(f"{name} must be a finite number above 0, got {value!r}")
-    return float(value)
+def _ball(scores: ArrayLike, eta: float, base: ArrayLike | None) -> tuple[Array, Array, float]:
+    """One row of scores [1, N] and log P, and the range of the scores; the radius of the ball around P is checked."""
+    f, log_p = _checked(_one_row(scores), base)
+    if not eta >= 0:
+        raise UsageError(f"the radius eta must be a number of at least 0, got {eta!r}")
+    return f, log_p, float(f.max() - f[np.isfinite(f)].min())
