@@ -89,6 +89,14 @@ class Negatives(Protocol):
         """The same with ``change``, such as scaling to length 1, applied to vectors that are not in the item table."""
         ...
 
+    def items(self, positive: Tensor) -> Tensor | None:
+        """The item of each column, [B, N] or for all rows [N]; None for the whole catalogue and for vectors.
+
+        Args:
+            positive: [B] the items of the batch's rows.
+        """
+        ...
+
     def columns(self, item: Tensor) -> Tensor | None:
         """[N, D] the vectors with which all rows are scored; None where each row has its own."""
         ...

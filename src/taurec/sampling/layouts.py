@@ -67,6 +67,9 @@ class Layout:
     def with_vectors(self: Self, change: Callable[[Tensor], Tensor]) -> Self:
         return self
 
+    def items(self, positive: Tensor) -> Tensor | None:
+        return None
+
     def columns(self, item: Tensor) -> Tensor | None:
         return None
 
@@ -105,6 +108,9 @@ class PerRowNegatives(Layout):
     def drawn(self) -> Tensor:
         return self.ids.reshape(-1)
 
+    def items(self, positive: Tensor) -> Tensor:
+        return self.ids
+
     def at(self, places: Tensor) -> PerRowNegatives:
         return replace(self, ids=places.view(self.ids.shape))
 
@@ -137,6 +143,9 @@ class SharedNegatives(Layout):
     def drawn(self) -> Tensor:
         return self.ids
 
+    def items(self, positive: Tensor) -> Tensor:
+        return self.ids
+
     def at(self, places: Tensor) -> SharedNegatives:
         return replace(self, ids=places)
 
@@ -158,6 +167,9 @@ class InBatchNegatives(Layout):
     def narrow(self, item: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
         # The other items are not looked at, and the table may be large.
         return F.embedding(positive, item), torch.arange(len(positive), device=positive.device)
+
+    def items(self, positive: Tensor) -> Tensor:
+        return positive
 
     def columns(self, item: Tensor) -> Tensor:
         return item

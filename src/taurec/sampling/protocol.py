@@ -86,14 +86,13 @@ class BoundSampler:
 
 
 class NegativeSampler(Protocol):
-    """Settings of a sampler.
+    """Settings of a sampler."""
 
-    Attributes:
-        needs: what it asks of training beyond the log: ``vectors`` (:meth:`BoundSampler.look`), ``steps``
-            (:meth:`BoundSampler.observe`).
-    """
-
-    needs: ClassVar[frozenset[str]]
+    @property
+    def needs(self) -> frozenset[str]:
+        """What it asks of training beyond the log: ``vectors`` (:meth:`BoundSampler.look`), ``steps``
+        (:meth:`BoundSampler.observe`)."""
+        ...
 
     def bind(self, train: Interactions, seed: int) -> BoundSampler:
         """The sampler of a training log."""

@@ -7,7 +7,6 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -43,9 +42,10 @@ class LossCase:
         """Shape of the value for ``b`` rows: one per row, or one per batch."""
         return (b,) if self.loss.rows else ()
 
-    def inputs(self, user: Tensor, tau: float = 0.1) -> dict[str, Any]:
-        """Side inputs that are a function of a row's user, as they are in training."""
+    def inputs(self, user: Tensor, neg: Tensor, tau: float = 0.1) -> dict[str, Any]:
+        """Side inputs: functions of a row's user, as they are in training, or of tenths of the negatives' scores."""
         real = user.double()
+        tenths = (neg.detach().double() * 10).floor().clamp(-10, 10) / 10
         offered: dict[str, Tensor | None] = {
             "group": user,
             "tau": tau * (1 + real / 50),
@@ -53,12 +53,15 @@ class LossCase:
             "pos_margin": real / 40,
             "threshold": real / 20,
             "drop_rate": torch.full_like(real, 0.4),
+            "more": (real[:, None] - 5 * torch.arange(self.loss.more_positives, device=user.device)) / 20,
+            "similarity": tenths.square(),
+            "log_weight": tenths / 2,
         }
         return side_inputs(self.loss, {**offered, **(self.side(user) if self.side is not None else {})})
 
     def bind(self, user: Tensor, tau: float = 0.1) -> Call:
         """The loss as a function of scores, for rows of these users."""
-        return partial(self.loss, **self.inputs(user, tau))
+        return lambda pos, neg: self.loss(pos, neg, **self.inputs(user, neg, tau))
 
     def sample(
         self, b: int = 6, n: int = 5, seed: int = 0, dtype: torch.dtype = torch.float64
@@ -368,7 +371,7 @@ def _combined_blocks(case: LossCase) -> None:
         reduced = torch.logaddexp(a.masked_fill(n_a == 0, -INF), b.masked_fill(n_b == 0, -INF))
     else:
         reduced = (a * n_a + b * n_b) / n
-    given = case.inputs(torch.tensor([4, 2, 4, 9, 2, 4]))
+    given = case.inputs(torch.tensor([4, 2, 4, 9, 2, 4]), neg)
     torch.testing.assert_close(loss.combine(pos, reduced, n, **given), call(pos, neg), rtol=0, atol=1e-12)
 
 

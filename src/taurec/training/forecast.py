@@ -15,9 +15,9 @@ from taurec.baselines.memory import require
 from taurec.kernels import WORTH, available, topk
 from taurec.losses import LOSSES, ScoreLoss
 from taurec.run import Run
-from taurec.sampling import NEGATIVES
 from taurec.training.plain import TableUpdates, table_updates
 from taurec.training.presets import settled
+from taurec.training.sampler import sampler_of
 from taurec.types import StepShape
 
 KERNELS = 105 << 20
@@ -45,8 +45,7 @@ class Shape:
 
     @classmethod
     def of(cls, run: Run, sizes: Sizes) -> Shape:
-        sampler = NEGATIVES.build(run.negatives.name, given=run.negatives.settings)
-        negatives = sampler.shape(run.batch_size, sizes.items)
+        negatives = sampler_of(run).shape(run.batch_size, sizes.items)
         backbone, settings = backbone_class(run.backbone.name), run.backbone.settings
         dim = int(settings.get("dim", 64))
         numba = run.kernel != "torch" and run.device == "cpu" and available()["numba"] == "ok"

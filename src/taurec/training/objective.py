@@ -16,8 +16,8 @@ from taurec.run import L2Mode, L2On
 from taurec.training.penalty import RowCounts, l2_penalty
 from taurec.types import Batch, Embeddings
 
-SUPPLIED = frozenset({"group"})
-"""Side inputs that every batch has; others come from the loss's own state."""
+SUPPLIED = frozenset({"group", "more"})
+"""Side inputs that the trainer supplies; others come from the loss's own state."""
 NONE: Mapping[str, Tensor] = MappingProxyType({})
 
 
@@ -64,6 +64,11 @@ class Objective:
     def reduce(self) -> RowReduce | None:
         """How the loss reduces over negatives; None if it needs all their scores."""
         return self.loss.reduce if isinstance(self.loss, ScoreLoss) and not self.logq else None
+
+    @property
+    def more_positives(self) -> int:
+        """Further positives that each row is scored with."""
+        return self.loss.more_positives if isinstance(self.loss, ScoreLoss) else 0
 
     def __call__(
         self,

@@ -97,6 +97,9 @@ class Step:
             scalar, left_out = self.objective.combine(pos, reduced, n, local, embeddings, taken.counted, side)
         else:
             pos, neg = batch_scores(*given, run.train_score, run.kernel, taken.d_item, keep)
+            if more := self.objective.more_positives:
+                side = {**side, "more": neg[:, :more]}
+                neg = neg[:, more:]
             scalar, left_out = self.objective(pos, neg, local, embeddings, taken.counted, side)
         scored = None
         if self._sampler is not None:  # now, as tables that are updated in place hold other vectors after the step

@@ -18,13 +18,14 @@ from taurec.evaluation.ranking import evaluate_ranker
 from taurec.kernels.memory import keep_freed_memory
 from taurec.ranker import RANKERS, EmbeddingRanker
 from taurec.run import Run
-from taurec.sampling import NEGATIVES, ORDERS, mean_group_size
+from taurec.sampling import ORDERS, mean_group_size
 from taurec.scoring import score_vectors
 from taurec.training import checkpoint
 from taurec.training.device import pick_device, use_threads
 from taurec.training.forecast import SCORING_MB, Sizes, check_memory
 from taurec.training.interrupt import StopRequest, stop_on_signal
 from taurec.training.records import EpochRecord, Progress, Trained
+from taurec.training.sampler import sampler_of
 from taurec.training.schedule import share, waits
 from taurec.training.state import State
 from taurec.training.step import Step
@@ -54,7 +55,7 @@ class Trainer:
             raise UsageError("no training pairs: 0 interactions are left for training")
         if run.order is None:
             raise UsageError("the run is not resolved: no order of rows; call taurec.training.resolve(run)")
-        sampler = NEGATIVES.build(run.negatives.name, given=run.negatives.settings)
+        sampler = sampler_of(run)
         self.negatives = sampler.bind(train, run.seed)
         self._seen = train
         # A sampler may hold positives out, to be false negatives.
