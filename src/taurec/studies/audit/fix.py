@@ -41,7 +41,6 @@ class Gain:
     """One model trained on all rows, on the cleaned ones, and with the same number of rows removed at random.
 
     Attributes:
-        model: its label.
         valid: cleaned minus all rows on validation, by the choosing metric; the decision is based on it.
         test: arm of :data:`ARMS` -> metric -> value on the test part; empty if the log was found clean.
         gain: metric -> cleaned minus all rows on the test part.
@@ -58,7 +57,7 @@ class Gain:
 
     def document(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        sides = {name: getattr(self, name) for name in ("gain", "control", "over_control")}
+        sides = {"gain": self.gain, "control": self.control, "over_control": self.over_control}
         compared = {name: {m: _plain(paired) for m, paired in of.items()} for name, of in sides.items()}
         return {"model": self.model, "valid": _plain(self.valid), "test": self.test, **compared}
 
@@ -68,7 +67,6 @@ class Fix(Result):
     """The effect of cleaning a log.
 
     Attributes:
-        source: the log.
         audit: of the training part, from which the rows were chosen.
         removed: [P] bool over the rows of the training part; none where the log is clean enough.
         clean: whether the log was found clean enough, so that nothing should be removed.
@@ -78,10 +76,8 @@ class Fix(Result):
         tried: (rows left out, the first model's gain by ``metric`` on validation), one per amount.
         n_users: evaluated on the test part.
         gains: one a model.
-        split: the parts.
         out: where the cleaned log goes; empty if to no file.
         written: pairs of the cleaned log in that file, and of the whole log, if there was something to remove.
-        config: the settings.
     """
 
     schema: ClassVar[str] = "taurec.audit.fix/1"
@@ -106,7 +102,7 @@ class Fix(Result):
     @property
     def summary(self) -> str:
         """Whether cleaning helps, and how much."""
-        if self.clean and not self.gains:
+        if not self.gains:
             found = self.audit.shares
             why = self.audit.no_shares if found is None else f"about {found.false_positives.mean:.1%} look like chance"
             return f"Clean enough: {why}; nothing was removed."
@@ -132,7 +128,7 @@ class Fix(Result):
         return [self.summary]
 
     def tables(self) -> list[Table]:
-        if self.clean or not self.gains:
+        if self.clean:
             return []
         rows: list[Sequence[Cell]] = [
             (g.model, m, *(values[m] for values in g.test.values()), _value(g.gain[m]), _value(g.over_control[m]))
@@ -148,7 +144,7 @@ class Fix(Result):
         return [Table(title, heads, rows, "Gain: cleaned minus all rows.", section=GAIN, narrow=narrow)]
 
     def figures(self) -> list[Figure]:
-        if self.clean or not self.gains:
+        if self.clean:
             return []
         values = {
             f"{g.model}, {arm}": _value(of[self.metric])
@@ -301,20 +297,18 @@ class _Trial:
 
     def fit(self, label: str, run: Run, arm: str) -> list[Recommender]:
         """One fitted model a seed; one in all for a model without draws, unless its rows are drawn."""
-        drawn = arm == ARMS[2]
+        drawn, n = arm == ARMS[2], int(self.removed.sum())
         deterministic = run.model is not None and "seed" not in BASELINES.runtime(run.model.name)
         fitted = []
         for k in range(1 if deterministic and not drawn else self.seeds):
-            rows = f" ({int(self.removed.sum()):,} rows left out)" if arm != ARMS[0] else ""
-            self.say(f"{label}, {arm}{rows}: fit {k + 1}")
+            self.say(f"{label}, {arm}{'' if arm == ARMS[0] else f' ({n:,} rows left out)'}: fit {k + 1}")
             train = self.parts.train
             if drawn:
                 order = draw.permutation(draw.key(run.seed + k, "audit-fix-control"), len(train))
-                train = train.take(~_first(train, order, int(self.removed.sum())))
+                train = train.take(~_first(train, order, n))
             elif arm == ARMS[1]:
                 train = train.take(~self.removed)
-            parts = Split(train, self.parts.valid, self.parts.test, self.parts.how)
-            model = Recommender.from_run(run.but(seed=run.seed + k)).fit(parts)
+            model = Recommender.from_run(run.but(seed=run.seed + k)).fit(replace(self.parts, train=train))
             pass_on(model.stopped_by)
             fitted.append(model)
         return fitted
@@ -324,11 +318,9 @@ class _Trial:
         train, valid = self.parts.train, self.parts.valid
         relevant, seen = (valid, train) if part == "valid" else (self.parts.test, train.union(valid))
         results = [evaluate_ranker(model.ranker, relevant, seen, self.metrics) for model in fitted]
-        one = results[0]
-        numerator, denominator = (
-            np.mean([getattr(r, side) for r in results], axis=0) for side in ("numerator", "denominator")
-        )
-        return Evaluation(one.metrics, one.users, numerator, denominator, one.n_left_out, one.n_cold)
+        numerator = np.mean([result.numerator for result in results], axis=0)
+        denominator = np.mean([result.denominator for result in results], axis=0)
+        return replace(results[0], numerator=numerator, denominator=denominator)
 
     def on_valid(self, run: Run, before: list[Recommender], after: list[Recommender]) -> Paired:
         """Cleaned minus all rows by the choosing metric on validation."""

@@ -78,7 +78,6 @@ class LogAudit(Result):
 
     Attributes:
         name: of the log.
-        log: the log.
         fit: how plausible each row is.
         shares: the estimates; None where there are none, and ``no_shares`` says why.
         alike_users, alike_items: groups of ids that differ only in spelling: (kind of difference, raw ids).
@@ -86,7 +85,6 @@ class LogAudit(Result):
         weights: [P] BSL's weight of each row, if requested.
         recovery: how well injected rows are found, if it was measured.
         names: what to write for ids.
-        config: the settings.
         next: command lines to continue with.
     """
 

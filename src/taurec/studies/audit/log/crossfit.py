@@ -37,7 +37,6 @@ class CrossFit:
         group: [I] the popularity group of each item (:func:`taurec.studies.audit.fairness.groups.popularity_groups`).
         middle: [P] as ``place``, with half of the items with equal scores above and no random draw: for ranking rows.
         judge: the model, with its settings.
-        folds: number of folds.
     """
 
     place: Floats

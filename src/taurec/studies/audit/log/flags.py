@@ -36,17 +36,14 @@ OVER_OWN_RATE = 5.0
 """A burst has this many times the rows that a window would hold if the user's rows were spread evenly in time."""
 
 
-def upper_limit(x: Floats, deviations: float = 3.5, least: float = 0.1) -> float:
-    """median + deviations * max(1.4826 * median |x - median|, least): beyond it a value is far outside.
+def upper_limit(x: Floats) -> float:
+    """median + 3.5 max(1.4826 median |x - median|, 0.1): beyond it a value is far outside; inf without values.
 
     1.4826 times the median absolute deviation is the standard deviation of a normal sample, and half of the
-    values would have to change to move it far: a rule for outliers that the outliers themselves cannot change.
+    values would have to change to move it far: a rule for outliers that the outliers themselves cannot change. The
+    least deviation of 0.1 is for values that are nearly all equal.
 
-    Args:
-        least: the least deviation, for values that are nearly all equal; in units of x.
-    Returns: inf without values.
-    Source: the modified z-score of Iglewicz and Hoaglin (How to Detect and Handle Outliers, 1993), who take
-        3.5 too.
+    Source: the modified z-score of Iglewicz and Hoaglin (How to Detect and Handle Outliers, 1993), who take 3.5 too.
 
     >>> round(upper_limit(np.array([1.0, 2.0, 3.0, 4.0, 100.0])), 2)
     8.19
@@ -54,7 +51,7 @@ def upper_limit(x: Floats, deviations: float = 3.5, least: float = 0.1) -> float
     if not len(x):
         return float("inf")
     middle = float(np.median(x))
-    return middle + deviations * max(1.4826 * float(np.median(np.abs(x - middle))), least)
+    return middle + 3.5 * max(1.4826 * float(np.median(np.abs(x - middle))), 0.1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,9 +132,8 @@ def _regular(log: Interactions, time: Floats) -> Flags:
 
 
 def _uniform(log: Interactions) -> Flags:
-    n, mean = _mean_by_user(
-        log, log.user_of, np.log(np.maximum(log.item_counts[log.indices], 1).astype(np.float64))
-    )  # log(1 + other users)
+    others = np.log(log.item_counts[log.indices].astype(np.float64))  # log(1 + other users)
+    n, mean = _mean_by_user(log, log.user_of, others)
     drawn = np.log1p(log.item_counts.astype(np.float64))
     near = mean < drawn.mean() + 2 * drawn.std() / np.sqrt(np.maximum(n, 1))
     return (n >= LEAST) & near & (-mean > upper_limit(-mean[n >= LEAST]))

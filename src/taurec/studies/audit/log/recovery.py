@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,13 +52,11 @@ class Recovery:
     """The recovery of injected noise.
 
     Attributes:
-        source: the log.
         rate: injected rows for each row of a user.
         seeds: number of injections.
         injected_share: injected rows among all rows of the noisy log, mean over seeds: the precision of a random order.
         estimated_before: estimated share of false positives before any injection.
         estimated: the same after it, mean and interval over seeds.
-        methods: one row per method.
     """
 
     source: str
@@ -122,8 +120,8 @@ def recovery(
         ranked = {f"places ({one.judge})": np.nan_to_num(one.middle, nan=0.5) for one in (fit, control)}
         for tau, run in runs.items():
             on_progress(f"{name}: bsl with tau_pos={tau:g}, seed {seed - first + 1} of {seeds}")
-            noisy_parts = Split(noisy.log, parts.valid, parts.test, parts.how)
-            ranked[f"bsl weight, tau_pos={tau:g}"] = -implied(noisy.log, noisy_parts, run.but(seed=seed))
+            weights = implied(noisy.log, replace(parts, train=noisy.log), run.but(seed=seed))
+            ranked[f"bsl weight, tau_pos={tau:g}"] = -weights
         for method, score in ranked.items():
             scores.setdefault(method, []).append((auc(score, injected), precision_at_count(score, injected)))
     methods = tuple(MethodRecovery(m, *map(t_interval, zip(*v, strict=True))) for m, v in scores.items())

@@ -40,7 +40,6 @@ class Shares:
         head_density, least_density: density of the rows' places in the head and in the emptiest window; 1 is that of
             unseen pairs.
         judged: share of the rows that could be scored.
-        judge: the model.
     """
 
     false_positives: Interval

@@ -8,7 +8,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,6 @@ from taurec.training.records import Progress
 
 HELD_OUT_SHARE = 0.1
 """Of each user's training positives, for ``negatives-held-out``: the PSL paper's."""
-
 _NOT_OF_RESULTS = {"source", "reading", "data_hash", "threads"}
 """Fields of a run that do not change what comes out, or are in the journal's head."""
 
@@ -165,7 +164,7 @@ class FitQueue:
         train, seen, counts = _disturbed(self.parts, self.kind, work)
         started = time.perf_counter()
         model = Recommender.from_run(run)
-        model.fit(Split(train, self.parts.valid, self.parts.test, self.parts.how), on_progress=self._epochs(work))
+        model.fit(replace(self.parts, train=train), on_progress=self._epochs(work))
         if model.stopped_by:
             raise FitsEnded(model.stopped_by, len(self._done), len(self._done) + len(self._pending))
         seconds = time.perf_counter() - started

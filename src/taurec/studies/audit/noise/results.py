@@ -62,9 +62,7 @@ class Point:
     """One model at one level.
 
     Attributes:
-        level: of noise.
         values: of each seed; one value where the seed has no effect.
-        estimate: their mean and interval.
         pairs: training pairs, mean over seeds; injected: of these, false positives.
         short: pairs fewer than asked were injected.
         epochs: until the best one, mean over seeds; 0 for a baseline.
@@ -87,8 +85,6 @@ class Curve:
 
     Attributes:
         label: ``mf:sl`` or ``ease``.
-        metric: the metric of the curve.
-        baseline: whether the model is one.
         constant: whether the noise has no effect on it: a baseline where the noise is in the negatives.
         points: by rising level.
         slope: change of the metric per point of noise (per 0.01 of the level; for ``negatives``, per 1 of the

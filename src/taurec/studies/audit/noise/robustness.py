@@ -81,7 +81,12 @@ def noise_curves(
     >>> [(curve.label, len(curve.points), curve.points[1].estimate.n) for curve in found.of("recall@20")]
     [('mf:sl', 2, 2), ('popularity', 2, 2)]
     """
-    wanted = _checked_levels(levels, kind)
+    if kind not in LEVELS:
+        raise UsageError(f"unknown kind of noise {kind!r}{did_you_mean(kind, LEVELS)}")
+    wanted, below = tuple(sorted({float(level) for level in levels})), LEVELS[kind].below
+    if not wanted or not all(0 <= level < below for level in wanted):
+        accepted = "probabilities from 0 to below 1" if below == 1 else "0 or more, such as 0, 0.1, 0.2"
+        raise UsageError(f"levels of {kind} must be {accepted}, got {', '.join(map(str, levels)) or 'none'}")
     if seeds < 1:
         raise UsageError(f"seeds must be at least 1, got {seeds}")
     if not losses:
@@ -158,16 +163,6 @@ def _choose(
             continue
         chosen[label] = runs[int(np.argmax(valid))] if valid else runs[0]
     return chosen
-
-
-def _checked_levels(levels: Sequence[float], kind: Kind) -> tuple[float, ...]:
-    if kind not in LEVELS:
-        raise UsageError(f"unknown kind of noise {kind!r}{did_you_mean(kind, LEVELS)}")
-    found, below = sorted({float(level) for level in levels}), LEVELS[kind].below
-    if not found or not all(0 <= level < below for level in found):
-        accepted = "probabilities from 0 to below 1" if below == 1 else "0 or more, such as 0, 0.1, 0.2"
-        raise UsageError(f"levels of {kind} must be {accepted}, got {', '.join(map(str, levels)) or 'none'}")
-    return tuple(found)
 
 
 @dataclass(frozen=True)
