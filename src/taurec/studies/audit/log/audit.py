@@ -235,7 +235,7 @@ def audit_log(
     Args:
         name: of the log.
         judge, folds, seed: as for :func:`taurec.studies.audit.log.crossfit.cross_fit`.
-        weights: [P] BSL's weights (:func:`taurec.studies.audit.log.weights.bsl_weights`), to be shown.
+        weights: [P] BSL's weights (:func:`taurec.studies.audit.log.recovery.bsl_weights`), to be shown.
         names: what to write for ids; the ids themselves by default.
         on_progress: called with a line of text before each fit.
     Raises: UsageError for what ``cross_fit`` refuses.
