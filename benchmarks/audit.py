@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def main() -> None:
     tau = TAU.get(given.what, 0.1)
     fields: dict[str, Any] = {**FIELDS, "settings": {"loss": {"tau_neg": tau}}}
     for rate in map(float, given.rates.split(",")):
-        found = recovery(given.what, rate, seeds=given.seeds or 3, fields=fields).document()
+        found = asdict(recovery(given.what, rate, seeds=given.seeds or 3, fields=fields))
         print(json.dumps({"recovery": given.what, "tau_neg": tau, **found}), flush=True)
 
 
@@ -79,7 +80,7 @@ def errors(judge: str, per_user: int, skew: float, noise: float, seeds: int) -> 
         low, high = found.false_positives.low, found.false_positives.high
         covered.append(low is not None and high is not None and low <= truth <= high)
         false.append(found.false_positives.mean - truth)
-        hidden.append(found.hidden.mean / world.liked_unseen - 1)
+        hidden.append(found.hidden_positives.mean / world.liked_unseen - 1)
     if not false:
         return {**kind, "estimated": 0}
     return {

@@ -31,7 +31,7 @@ NAMES_ALLOWED = {
     ("kernels/reductions.py", "hinge"): "a function phi of the description of reductions",
     ("losses/adaptive.py", "none"): "a mode of the temperature",
     ("studies/audit/log/study.py", "bsl"): "a key of the document, for the run that --bsl makes",
-    ("studies/audit/log/tables.py", "uniform"): "a sign of a bot",
+    ("studies/audit/log/flags.py", "uniform"): "a sign of a bot",
     ("studies/audit/noise/verdict.py", "none"): "a value of --tune",
     ("studies/compare/candidates.py", "none"): "a value of --tune",
 }

@@ -9,10 +9,10 @@ import pytest
 from taurec.report.page import render
 from taurec.report.result_page import result_page
 from taurec.report.terminal import fitted
-from taurec.studies.audit.noise.curves import Curve, Difference, Point, estimate, slope
 from taurec.studies.audit.noise.fits import Step
-from taurec.studies.audit.noise.results import NoiseCurves
-from taurec.studies.audit.noise.verdict import level_text, step_text, verdict
+from taurec.studies.audit.noise.kinds import LEVELS as LEVELS_OF
+from taurec.studies.audit.noise.results import Curve, Difference, NoiseCurves, Point, estimate, slope
+from taurec.studies.audit.noise.verdict import verdict
 
 LEVELS = (0.0, 0.2)
 
@@ -65,11 +65,9 @@ def test_curves_that_are_not_finished_are_warned_about() -> None:
 
 
 def test_levels_and_steps_in_words() -> None:
-    assert [level_text("negatives-held-out", 0.05), level_text("negatives", 0.5)] == ["5 %", "weight 0.5"]
+    assert [LEVELS_OF["negatives-held-out"].text(0.05), LEVELS_OF["negatives"].text(0.5)] == ["5 %", "weight 0.5"]
     step = Step(6, 40, "mf:sl", 0.2, 1, 75.0, "epoch 3 of at most 9")
-    assert step_text(step, "positives") == (
-        "fit 7 of 40: mf:sl, 20 %, seed 1, epoch 3 of at most 9; about 1:15 min left"
-    )
+    assert step.text("positives") == "fit 7 of 40: mf:sl, 20 %, seed 1, epoch 3 of at most 9; about 1:15 min left"
 
 
 @pytest.mark.parametrize("width", [80, 60])

@@ -9,8 +9,7 @@ from taurec.data.interactions import Interactions
 from taurec.data.planted import planted
 from taurec.data.split import Split, split_given
 from taurec.errors import UsageError
-from taurec.studies.audit.fix import _first, fix
-from taurec.studies.audit.fix_result import Fix
+from taurec.studies.audit.fix import Fix, _first, fix
 
 FIELDS = {"epochs": 25, "threads": 1, "settings": {"backbone": {"dim": 16}}}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +19,200 @@ from taurec.evaluation.metrics import parse_all
 from taurec.evaluation.ranking import Evaluation, evaluate_ranker
 from taurec.evaluation.significance import Paired, compare_paired
 from taurec.recommender import Recommender
-from taurec.run import OF_TRAINED_MODELS, Run
-from taurec.studies.audit.fix_result import ARMS, Fix, Gain
-from taurec.studies.audit.log.audit import audit_log
+from taurec.run import Run
+from taurec.studies.audit.log import tables as log_tables
+from taurec.studies.audit.log.audit import LogAudit, audit_log
+from taurec.studies.compare.candidates import candidates
+from taurec.studies.opening import Note, silent
+from taurec.studies.result import Cell, Column, Figure, Part, Result, Series, Table, Text, Value
 from taurec.training.interrupt import pass_on
-from taurec.training.presets import resolve
 
 FEW = 0.02
 """A log with a smaller estimated share of false positives is clean enough; no model is trained."""
-
 PARTS = (0.25, 0.5, 1.0)
 """Parts of the estimate, an upper bound, that are left out in turn; validation chooses among them."""
+ARMS = ("all rows", "cleaned", "random rows removed")
+
+GAIN, CHANCE = "Gain", "Share of chance rows in the training part"
+
+
+@dataclass(frozen=True)
+class Gain:
+    """One model trained on all rows, on the cleaned ones, and with the same number of rows removed at random.
+
+    Attributes:
+        valid: cleaned minus all rows on validation, by the choosing metric; the decision is based on it.
+        test: arm of :data:`ARMS` -> metric -> value on the test part; empty if the log was found clean.
+        gain: metric -> cleaned minus all rows on the test part.
+        control: metric -> random rows removed minus all rows.
+        over_control: metric -> cleaned minus random rows removed.
+    """
+
+    model: str
+    valid: Paired
+    test: dict[str, dict[str, float]]
+    gain: dict[str, Paired]
+    control: dict[str, Paired]
+    over_control: dict[str, Paired]
+
+    def document(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        sides = {"gain": self.gain, "control": self.control, "over_control": self.over_control}
+        compared = {name: {m: _plain(paired) for m, paired in of.items()} for name, of in sides.items()}
+        return {"model": self.model, "valid": _plain(self.valid), "test": self.test, **compared}
+
+
+@dataclass(frozen=True, eq=False)
+class Fix(Result):
+    """The effect of cleaning a log.
+
+    Attributes:
+        audit: of the training part, from which the rows were chosen.
+        removed: [P] bool over the rows of the training part; none where the log is clean enough.
+        clean: whether the log was found clean enough, so that nothing should be removed.
+        asked: the requested share; None where the estimate decided.
+        metric: chooses epochs and decides, on validation.
+        seeds: fits of each arm, each with different rows removed at random.
+        tried: (rows left out, the first model's gain by ``metric`` on validation), one per amount.
+        n_users: evaluated on the test part.
+        gains: one a model.
+        out: where the cleaned log goes; empty if to no file.
+        written: pairs of the cleaned log in that file, and of the whole log, if there was something to remove.
+    """
+
+    schema: ClassVar[str] = "taurec.audit.fix/1"
+    source: str
+    audit: LogAudit
+    removed: NDArray[np.bool_]
+    clean: bool
+    asked: float | None
+    metric: str
+    seeds: int
+    tried: tuple[tuple[int, Paired], ...]
+    n_users: int
+    gains: tuple[Gain, ...]
+    split: Split
+    out: str = ""
+    written: tuple[int, int] | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def title(self) -> str:
+        return f"Cleaning of {self.source}"
+
+    @property
+    def summary(self) -> str:
+        """Whether cleaning helps, and how much."""
+        if not self.gains:
+            found = self.audit.shares
+            why = self.audit.no_shares if found is None else f"about {found.false_positives.mean:.1%} look like chance"
+            return f"Clean enough: {why}; nothing was removed."
+        first = self.gains[0]
+        if self.clean:
+            amounts = " or ".join(f"{rows:,}" for rows, _ in self.tried)
+            return (
+                f"Clean enough for {first.model}: without the {amounts} most suspicious rows it is no better "
+                f"on validation ({self.metric} {_signed(first.valid)} at best); nothing was removed."
+            )
+        n = int(self.removed.sum())
+        words = [
+            f"{g.model}: {self.metric} {_signed(g.gain[self.metric])}, random removal {_signed(g.control[self.metric])}"
+            for g in self.gains
+        ]
+        return f"{n:,} rows ({n / len(self.removed):.1%}) removed from training. On the test part, {'; '.join(words)}."
+
+    def verdict(self) -> list[str]:
+        if self.written is not None:
+            return [self.summary, f"Cleaned log: {self.written[0]:,} of {self.written[1]:,} pairs in {self.out}."]
+        if self.out:
+            return [self.summary, f"{self.out} was not written; --share removes a share of the rows in any case."]
+        return [self.summary]
+
+    def tables(self) -> list[Table]:
+        if self.clean:
+            return []
+        rows: list[Sequence[Cell]] = [
+            (g.model, m, *(values[m] for values in g.test.values()), _value(g.gain[m]), _value(g.over_control[m]))
+            for g in self.gains
+            for m in g.gain
+        ]
+        arms = map(Column, ("all rows", "cleaned", "random removed"))
+        differences = (Column(name, better="higher", spec="+.4f") for name in ("gain", "over random"))
+        heads = [Column("model", whole=True), Column("metric", whole=True), *arms, *differences]
+        n, of = int(self.removed.sum()), len(self.removed)
+        title = f"{self.source}: test part, {self.n_users:,} users; {n:,} of {of:,} rows removed"
+        narrow = [["± over random"], ["± gain"], ["all rows"]]
+        return [Table(title, heads, rows, "Gain: cleaned minus all rows.", section=GAIN, narrow=narrow)]
+
+    def figures(self) -> list[Figure]:
+        if self.clean:
+            return []
+        values = {
+            f"{g.model}, {arm}": _value(of[self.metric])
+            for g in self.gains
+            for arm, of in (("suspects removed", g.gain), ("random rows removed", g.control))
+        }
+        series = Series.of(self.metric, list(values), list(values.values()))
+        label = f"difference in {self.metric} from all rows"
+        caption = "Differences on the test part with 95 % bootstrap intervals over users."
+        return [Figure("interval", [series], label, caption=caption, alt=self.summary, section=GAIN)]
+
+    def parts(self) -> list[Part]:
+        said = (
+            "Rows were ranked, and their number chosen, on the training part alone. Validation decided whether to "
+            "clean at all. The test part was used once, after that. Each model was trained on all rows, without the "
+            f"suspects, and without the same number of rows drawn at random ({self.seeds} draws)."
+        )
+        tried = [f"Without {rows:,} rows: {self.metric} {_signed(valid)} on validation." for rows, valid in self.tried]
+        made: list[Part] = [Text("\n\n".join([said, *tried]), GAIN), *self.tables(), *self.figures()]
+        shares = self.audit.shares
+        if shares is None:
+            return [*made, Text(f"No estimate: {self.audit.no_shares}.", CHANCE)]
+        figure = log_tables.positions_figure(shares, self.audit.fit, CHANCE)
+        table = log_tables.shares_table(shares, self.audit.fit.folds, CHANCE)
+        return [*made, figure, table, Text(log_tables.METHOD, CHANCE)]
+
+    def settings(self) -> Mapping[str, Any]:
+        return self.config
+
+    def cleaned(self, log: Interactions) -> Interactions:
+        """A log with the same vocabularies without the removed rows; times and weights are kept."""
+        out = self.split.train.take(self.removed)
+        return log.take(~out.contains(log.user_of, log.indices))
+
+    def document(self) -> dict[str, Any]:
+        written = None
+        if self.written is not None:
+            written = {"file": self.out, "pairs": self.written[0], "of": self.written[1]}
+        return {
+            "source": self.source,
+            "clean": self.clean,
+            "verdict": self.summary,
+            "asked_share": self.asked,
+            "shares": None if self.audit.shares is None else asdict(self.audit.shares),
+            "rows": len(self.removed),
+            "removed": int(self.removed.sum()),
+            "tried": [{"rows": rows, "valid": _plain(gain)} for rows, gain in self.tried],
+            "split": self.split.how,
+            "chosen_by": self.metric,
+            "seeds": self.seeds,
+            "users": self.n_users,
+            "models": [g.document() for g in self.gains],
+            "written": written,
+        }
+
+
+def _signed(paired: Paired) -> str:
+    d = paired.difference
+    bounds = "" if d.low is None or d.high is None else f" ({d.low:+.4f} to {d.high:+.4f})"
+    return f"{d.mean:+.4f}{bounds}"
+
+
+def _value(paired: Paired) -> Value:
+    return Value(**vars(paired.difference))
+
+
+def _plain(paired: Paired) -> dict[str, Any]:
+    return {**vars(paired.difference), "p_value": paired.p_value, "users": paired.n_users}
 
 
 def fix(
@@ -45,7 +228,7 @@ def fix(
 ) -> Fix:
     """Leave the most suspicious rows out of the training part, train again, and compare on the test part.
 
-    The audit of the training part alone ranks the rows (:func:`taurec.studies.audit.log.suspects.suspects`) and
+    The audit of the training part alone ranks the rows (:class:`taurec.studies.audit.log.audit.Suspects`) and
     estimates an upper bound of the number of false positives (:func:`taurec.studies.audit.log.shares.shares`).
     :data:`PARTS` of that number are left out in turn, and the first model chooses on the validation part; or ``share``
     of the rows is removed. Each user keeps at least one row. Without ``share``, the log is clean enough if the estimate
@@ -70,21 +253,20 @@ def fix(
         raise UsageError(f"share must lie between 0 and 1, got {share}; 0.05 removes a twentieth of the training rows")
     if not models or seeds < 1:
         raise UsageError(f"at least one model and one seed are needed, got {list(models)} and {seeds}")
-    say = on_progress or (lambda line: None)
-    runs = {label: _run(label, dict(fields or {})) for label in dict.fromkeys(models)}
-    first = next(iter(runs.values()))
+    say = on_progress or silent
+    runs = {label: candidates(label, "none", fields or {})[0] for label in dict.fromkeys(models)}
+    label, first = next(iter(runs.items()))
     parts, name = split_source(source, first)
     if not len(parts.valid) or not len(parts.test):
         raise UsageError(f"cleaning needs a validation and a test part; the split {parts.how!r} has none")
     measured = [str(m) for m in parse_all([first.metric, *metrics])]
     audit = audit_log(parts.train, name, judge=judge, seed=first.seed, on_progress=say)
-    nothing = np.zeros(len(parts.train), dtype=bool)
-    test_users = int((parts.test.user_counts > 0).sum())
+    nothing, n_users = np.zeros(len(parts.train), dtype=bool), int((parts.test.user_counts > 0).sum())
+    found = Fix(name, audit, nothing, True, None, first.metric, seeds, (), n_users, (), parts)
     estimate = 0.0 if audit.shares is None else audit.shares.false_positives.mean
     if share is None and estimate < FEW:
-        return Fix(name, audit, nothing, True, None, first.metric, seeds, (), test_users, (), parts)
+        return found
     amounts = [share] if share is not None else [estimate * part for part in PARTS]
-    label = next(iter(runs))
     before = _Trial(parts, nothing, seeds, measured, say).fit(label, first, ARMS[0])
     trials = []
     for amount in amounts:
@@ -92,40 +274,41 @@ def fix(
         trial = _Trial(parts, removed, seeds, measured, say)
         after = trial.fit(label, first, ARMS[1])
         trials.append((trial, after, trial.on_valid(first, before, after)))
-    tried = tuple((int(trial.removed.sum()), valid) for trial, _, valid in trials)
+    found = replace(found, tried=tuple((int(trial.removed.sum()), valid) for trial, _, valid in trials))
     trial, after, valid = max(trials, key=lambda of: of[2].difference.mean)
     if share is None and not (valid.difference.low or 0.0) > 0:
-        alone = Gain(label, valid, {}, {}, {}, {})
-        return Fix(name, audit, nothing, True, None, first.metric, seeds, tried, test_users, (alone,), parts)
+        return replace(found, gains=(Gain(label, valid, {}, {}, {}, {}),))
     gains = [trial.gain(label, first, before, after, valid)]
     for label, run in list(runs.items())[1:]:
         before, after = trial.fit(label, run, ARMS[0]), trial.fit(label, run, ARMS[1])
         gains.append(trial.gain(label, run, before, after, trial.on_valid(run, before, after)))
-    return Fix(name, audit, trial.removed, False, share, first.metric, seeds, tried, test_users, tuple(gains), parts)
+    return replace(found, removed=trial.removed, clean=False, asked=share, gains=tuple(gains))
 
 
 @dataclass(frozen=True, eq=False)
 class _Trial:
-    """The parts of a log, the rows to leave out, and the metrics."""
+    """The fits with some rows left out, and their evaluation."""
 
     parts: Split
     removed: NDArray[np.bool_]
     seeds: int
     metrics: Sequence[str]
-    say: Callable[[str], None]
+    say: Note
 
     def fit(self, label: str, run: Run, arm: str) -> list[Recommender]:
         """One fitted model a seed; one in all for a model without draws, unless its rows are drawn."""
-        drawn = arm == ARMS[2]
+        drawn, n = arm == ARMS[2], int(self.removed.sum())
         deterministic = run.model is not None and "seed" not in BASELINES.runtime(run.model.name)
         fitted = []
         for k in range(1 if deterministic and not drawn else self.seeds):
-            rows = f" ({int(self.removed.sum()):,} rows left out)" if arm != ARMS[0] else ""
-            self.say(f"{label}, {arm}{rows}: fit {k + 1}")
-            out = self._random(run.seed + k) if drawn else self.removed if arm == ARMS[1] else None
-            train = self.parts.train if out is None else self.parts.train.take(~out)
-            parts = Split(train, self.parts.valid, self.parts.test, self.parts.how)
-            model = Recommender.from_run(run.but(seed=run.seed + k)).fit(parts)
+            self.say(f"{label}, {arm}{'' if arm == ARMS[0] else f' ({n:,} rows left out)'}: fit {k + 1}")
+            train = self.parts.train
+            if drawn:
+                order = draw.permutation(draw.key(run.seed + k, "audit-fix-control"), len(train))
+                train = train.take(~_first(train, order, n))
+            elif arm == ARMS[1]:
+                train = train.take(~self.removed)
+            model = Recommender.from_run(run.but(seed=run.seed + k)).fit(replace(self.parts, train=train))
             pass_on(model.stopped_by)
             fitted.append(model)
         return fitted
@@ -135,11 +318,9 @@ class _Trial:
         train, valid = self.parts.train, self.parts.valid
         relevant, seen = (valid, train) if part == "valid" else (self.parts.test, train.union(valid))
         results = [evaluate_ranker(model.ranker, relevant, seen, self.metrics) for model in fitted]
-        one = results[0]
-        numerator, denominator = (
-            np.mean([getattr(r, side) for r in results], axis=0) for side in ("numerator", "denominator")
-        )
-        return Evaluation(one.metrics, one.users, numerator, denominator, one.n_left_out, one.n_cold)
+        numerator = np.mean([result.numerator for result in results], axis=0)
+        denominator = np.mean([result.denominator for result in results], axis=0)
+        return replace(results[0], numerator=numerator, denominator=denominator)
 
     def on_valid(self, run: Run, before: list[Recommender], after: list[Recommender]) -> Paired:
         """Cleaned minus all rows by the choosing metric on validation."""
@@ -156,10 +337,6 @@ class _Trial:
         values = dict(zip(ARMS, (all_rows.means(), cleaned.means(), control.means()), strict=True))
         return Gain(label, on_valid, values, *differences)
 
-    def _random(self, seed: int) -> NDArray[np.bool_]:
-        order = draw.permutation(draw.key(seed, "audit-fix-control"), len(self.parts.train))
-        return _first(self.parts.train, order, int(self.removed.sum()))
-
 
 def _first(log: Interactions, order: Index, n: int) -> NDArray[np.bool_]:
     """[P] the first n rows of an order, but for the last row of each user in it."""
@@ -171,12 +348,3 @@ def _first(log: Interactions, order: Index, n: int) -> NDArray[np.bool_]:
     chosen = np.zeros(len(log), dtype=bool)
     chosen[free[:n]] = True
     return chosen
-
-
-def _run(label: str, fields: dict[str, Any]) -> Run:
-    """A baseline by name or ``backbone:loss``, at its preset."""
-    if ":" in label:
-        backbone, loss = label.split(":", 1)
-        return resolve(**{**fields, "backbone": backbone, "loss": loss})
-    allowed = {k: v for k, v in fields.items() if k in Run.model_fields and k not in OF_TRAINED_MODELS}
-    return resolve(model=label, **allowed)

@@ -13,7 +13,7 @@ from taurec.studies.opening import Note, silent
 from taurec.studies.options import Fields, Metrics, Option, Reading, RunFields, Source
 
 if TYPE_CHECKING:
-    from taurec.studies.audit.fix_result import Fix
+    from taurec.studies.audit.fix import Fix
 
 
 def fix(
@@ -46,7 +46,6 @@ def fix(
     from taurec.data.source import open_source
     from taurec.evaluation.metrics import parse_all
     from taurec.studies.audit.fix import fix as clean
-    from taurec.studies.audit.fix_result import Written
     from taurec.training.device import use_threads
 
     shown = [str(m) for m in parse_all(list(metrics))]
@@ -66,6 +65,6 @@ def fix(
         assert whole is not None
         cleaned = found.cleaned(whole)
         write_frame(cleaned.to_frame().lazy(), out, "--out")
-        written = Written(str(out), len(cleaned), len(whole))
+        written = len(cleaned), len(whole)
     config = {"models": list(models), "share": share, "seeds": seeds, "judge": found.audit.fit.judge, **common}
     return dataclasses.replace(found, out=str(out), written=written, config=config)

@@ -11,8 +11,7 @@ import pytest
 from taurec.data.interactions import Interactions
 from taurec.data.planted import planted
 from taurec.data.vocabulary import Vocabulary
-from taurec.studies.audit.log.audit import audit_log
-from taurec.studies.audit.log.suspects import LEAST, WEIGHT
+from taurec.studies.audit.log.audit import LEAST, WEIGHT, audit_log
 from taurec.studies.names import Hashed, Names
 
 
@@ -85,7 +84,8 @@ def test_names_replace_ids_everywhere() -> None:
 
 
 def test_the_frame_is_ranked_and_ends_where_suspicion_does() -> None:
-    frame = audit_log(world(noise=0.2).log, judge="itemknn").suspects.frame(more={"w": np.zeros(4500)})
-    assert frame.columns == ["user", "item", "suspicion", "place", "w", "reasons"]
+    log = world(noise=0.2).log
+    frame = audit_log(log, judge="itemknn", weights=np.zeros(len(log))).suspect_rows()
+    assert frame.columns == ["user", "item", "suspicion", "place", "bsl_weight", "reasons"]
     assert frame["suspicion"].is_sorted(descending=True)
     assert frame["suspicion"].min() >= LEAST  # type: ignore[operator]

@@ -9,10 +9,8 @@ import pytest
 from taurec.data.interactions import Interactions
 from taurec.data.lookalikes import alike_groups
 from taurec.data.planted import planted
-from taurec.studies.audit.log.bots import bots
-from taurec.studies.audit.log.bursts import bursts
 from taurec.studies.audit.log.crossfit import cross_fit
-from taurec.studies.audit.log.robust import upper_limit
+from taurec.studies.audit.log.flags import bots, bursts, upper_limit
 
 HOUR = 3600.0
 

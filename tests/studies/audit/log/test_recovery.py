@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from taurec.data.split import split_given
 from taurec.errors import UsageError
 from taurec.losses import LOSSES
 from taurec.ranker import ScoresRanker
-from taurec.studies.audit.log.recovery import auc, over, precision_at_count, recovery
-from taurec.studies.audit.log.weights import bsl_weights
+from taurec.studies.audit.log.recovery import auc, bsl_weights, precision_at_count, recovery
+from taurec.studies.audit.noise.results import t_interval
 
 
 def test_weights_by_hand() -> None:
@@ -44,9 +45,9 @@ def test_measures_by_hand() -> None:
     assert precision_at_count(score, positive) == 0.5
     assert math.isnan(auc(score, np.zeros(5, bool)))
     # three values 1, 2, 3: 4.302653 * 1 / sqrt(3)
-    interval = over([1.0, 2.0, 3.0])
+    interval = t_interval([1.0, 2.0, 3.0])
     assert interval.low == pytest.approx(2 - 2.484139, abs=1e-5)
-    assert over([2.0]).high is None
+    assert t_interval([2.0]).high is None
 
 
 def test_injected_rows_are_found_again() -> None:
@@ -60,10 +61,10 @@ def test_injected_rows_are_found_again() -> None:
     low = by["bsl weight, tau_pos=0.2"].auc.low  # a model that has seen the rows, and little trained: above chance
     assert low is not None
     assert low > 0.53
-    assert found.share == 0.25  # ceil(.3 * 9) beside nine rows of each user
+    assert found.injected_share == 0.25  # ceil(.3 * 9) beside nine rows of each user
     # Two standard errors of a window with about 1440 * .25 * .2 rows, and .03 for the least of four windows.
-    assert found.estimated.mean == pytest.approx(found.share, abs=0.08)
-    assert found.document()["methods"][0]["method"] == "places (itemknn)"
+    assert found.estimated.mean == pytest.approx(found.injected_share, abs=0.08)
+    assert asdict(found)["methods"][0]["method"] == "places (itemknn)"
 
 
 def test_wrong_requests() -> None:

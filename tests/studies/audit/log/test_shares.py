@@ -22,8 +22,8 @@ def test_planted_shares_are_found(noise: float, judge: str) -> None:
     found = shares(world.log, cross_fit(world.log, judge))
     # Three standard errors of a window with about 7500 * .2 * a rows, and .01 for the least of four windows.
     assert found.false_positives.mean == pytest.approx(world.false_positive.mean(), abs=0.03 if noise else 0.005)
-    assert 0.9 < found.hidden.mean / world.liked_unseen < 1.35  # an upper bound, apart from chance
-    assert found.known == pytest.approx(world.log.user_counts.mean() / 200, abs=1e-3)
+    assert 0.9 < found.hidden_positives.mean / world.liked_unseen < 1.35  # an upper bound, apart from chance
+    assert found.known_positives == pytest.approx(world.log.user_counts.mean() / 200, abs=1e-3)
     assert found.judged == 1.0
     low, high = found.false_positives.low, found.false_positives.high
     assert low is not None
@@ -35,16 +35,17 @@ def test_planted_shares_are_found(noise: float, judge: str) -> None:
 def test_hidden_positives_are_found_although_popular_pairs_are_logged_first(skew: float) -> None:
     world = planted(n_users=500, n_items=200, n_groups=4, per_user=15, skew=skew, noise=0.1, seed=3)
     fit = cross_fit(world.log, "ease")
-    assert 0.8 < shares(world.log, fit).hidden.mean / world.liked_unseen < 1.35
+    assert 0.8 < shares(world.log, fit).hidden_positives.mean / world.liked_unseen < 1.35
     one_group = replace(fit, among_peers=fit.place, group=np.zeros_like(fit.group))
-    assert shares(world.log, one_group).hidden.mean / world.liked_unseen < 0.65  # what groups of peers are for
+    alone = shares(world.log, one_group).hidden_positives
+    assert alone.mean / world.liked_unseen < 0.65  # what groups of peers are for
 
 
 def test_both_shares_solve_the_mixture() -> None:
     # f = 5 on the first fifth, h = 5/4 beyond it: a = .3, b = .2 give g = .7 * 5 and .3 * 1.25.
-    a, b = _solve(np.array([3.5]), np.array([0.375]))
-    assert a[0] == pytest.approx(0.3)
-    assert b[0] == pytest.approx(0.2)
+    (a,), (b,) = _solve(np.array([[[3.5, 0.375, 1.0]]]), np.ones(1))
+    assert a == pytest.approx(0.3)
+    assert b == pytest.approx(0.2)
 
 
 def exact(a: float = 0.3, b: float = 0.2, n: int = 40_000) -> tuple[Interactions, CrossFit]:
@@ -63,7 +64,7 @@ def test_chance_is_the_share_at_each_place() -> None:
     log, fit = exact()
     found = shares(log, fit)
     assert found.false_positives.mean == pytest.approx(0.3, abs=1e-3)
-    assert found.hidden.mean == pytest.approx(0.2, abs=1e-3)
+    assert found.hidden_positives.mean == pytest.approx(0.2, abs=1e-3)
     each = chance(fit, found)
     np.testing.assert_allclose(each[fit.place < 0.2], 0.0, atol=0.01)
     np.testing.assert_allclose(each[fit.place > 0.2], 1.0, atol=0.01)

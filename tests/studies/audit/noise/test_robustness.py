@@ -17,8 +17,8 @@ from taurec.errors import ArtefactError, ResourceError, UsageError
 from taurec.evaluation.significance import holm
 from taurec.recommender import Recommender
 from taurec.studies.audit.noise import fits as noise_fits
-from taurec.studies.audit.noise.curves import estimate, slope
 from taurec.studies.audit.noise.fits import FitsEnded
+from taurec.studies.audit.noise.results import estimate, slope
 from taurec.studies.audit.noise.robustness import noise_curves
 
 QUICK = {"epochs": 2, "threads": 1}

@@ -3,35 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from taurec.data.interactions import Interactions
+from taurec.data.interactions import Index, Interactions
 from taurec.data.lookalikes import alike_groups
 from taurec.errors import UsageError
 from taurec.studies.audit.log import tables
-from taurec.studies.audit.log.bots import Bots, bots
-from taurec.studies.audit.log.bursts import Bursts, bursts
-from taurec.studies.audit.log.crossfit import CrossFit, cross_fit
+from taurec.studies.audit.log.crossfit import CrossFit, Floats, cross_fit
+from taurec.studies.audit.log.flags import Bots, Bursts, Flags, bots, bursts
 from taurec.studies.audit.log.recovery import Recovery
 from taurec.studies.audit.log.shares import Shares, chance, shares
-from taurec.studies.audit.log.suspects import Suspects, suspects
 from taurec.studies.names import Names
+from taurec.studies.opening import silent
 from taurec.studies.result import Figure, Part, Result, Table
 from taurec.studies.words import count
 
 CLEAN = 0.05
 """A log with a smaller share of rows that look like chance is clean enough: losses for noise differ little there."""
-
-REPEATED = 0.01
-FROM_BOTS = 0.01
-FROM_BURSTS = 0.05
+REPEATED, FROM_BOTS, FROM_BURSTS = 0.01, 0.01, 0.05
+"""Shares of the rows above which these are a problem."""
 SHOWN = 20
 """Suspects and ids in the document."""
+WEIGHT: Mapping[str, float] = MappingProxyType({"bot-like": 0.5, "burst": 0.2, "activity": 0.1})
+"""What a flag adds to the suspicion of a row: the probability that the row is meaningless if nothing else is known. Set
+by hand, not estimated."""
+LEAST = 0.1
+"""A row below this suspicion is not a suspect: nine of ten like it are meaningful."""
+PLACE = 0.5
+"""Beyond this position the row's item counts as unexpected."""
+
+Alike = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Suspects:
+    """The suspicion of each row, with its reasons.
+
+        suspicion = 1 - (1 - chance) prod_{flags f of the row} (1 - weight_f)
+
+    ``chance`` is the estimated share of meaningless rows at the row's place
+    (:func:`taurec.studies.audit.log.shares.chance`; 0 where unknown), the weights are :data:`WEIGHT`: independent
+    grounds add up, none takes another back.
+
+    Attributes:
+        suspicion: [P] in [0, 1].
+        place: [P] as in :class:`taurec.studies.audit.log.crossfit.CrossFit`; nan where not scored.
+        flags: reason -> [P] bool.
+        order: [P] rows, the most suspicious first; equal suspicion is ordered by place, then by position.
+    """
+
+    suspicion: Floats
+    place: Floats
+    flags: dict[str, Flags]
+    order: Index
+
+    @property
+    def count(self) -> int:
+        """How many rows are suspects: those with suspicion of at least :data:`LEAST`."""
+        return int((self.suspicion >= LEAST).sum())
+
+    def reasons(self, row: int) -> list[str]:
+        """The flags of one row."""
+        return [name for name, rows in self.flags.items() if rows[row]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +78,6 @@ class LogAudit(Result):
 
     Attributes:
         name: of the log.
-        log: the log.
         fit: how plausible each row is.
         shares: the estimates; None where there are none, and ``no_shares`` says why.
         alike_users, alike_items: groups of ids that differ only in spelling: (kind of difference, raw ids).
@@ -48,7 +85,6 @@ class LogAudit(Result):
         weights: [P] BSL's weight of each row, if requested.
         recovery: how well injected rows are found, if it was measured.
         names: what to write for ids.
-        config: the settings.
         next: command lines to continue with.
     """
 
@@ -60,10 +96,10 @@ class LogAudit(Result):
     no_shares: str
     bursts: Bursts
     bots: Bots
-    alike_users: tuple[tuple[str, tuple[str, ...]], ...]
-    alike_items: tuple[tuple[str, tuple[str, ...]], ...]
+    alike_users: Alike
+    alike_items: Alike
     suspects: Suspects
-    weights: NDArray[np.float64] | None = None
+    weights: Floats | None = None
     recovery: Recovery | None = None
     names: Names = field(default_factory=Names)
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -98,25 +134,59 @@ class LogAudit(Result):
         return self.shares is not None and (self.shares.false_positives.low or 0.0) > CLEAN
 
     @property
+    def bot_rows(self) -> int:
+        """The rows of bot-like users."""
+        return int(self.log.user_counts[self.bots.users].sum())
+
+    @property
+    def alike(self) -> tuple[tuple[str, Alike, Callable[[str], str]], ...]:
+        """(user or item, groups of ids that differ only in spelling, what to write for an id)."""
+        return ("user", self.alike_users, self.names.user), ("item", self.alike_items, self.names.item)
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, one sentence each; empty if the log is clean enough."""
-        return tuple(_problems(self))
+        log, said = self.log, []
+        if self.shares is not None and self.chance_rows:
+            said.append(f"at most {self.shares.false_positives.mean:.0%} of the rows look like chance")
+        if log.merged > REPEATED * self.rows:
+            said.append(f"{log.merged:,} of {self.rows:,} rows ({log.merged / self.rows:.0%}) repeat a pair")
+        if self.bot_rows > FROM_BOTS * len(log):
+            users = count(int(self.bots.users.sum()), "bot-like user")
+            said.append(f"{users} with {self.bot_rows:,} rows ({self.bot_rows / len(log):.0%})")
+        if (fast := int(self.bursts.rows.sum())) > FROM_BURSTS * len(log):
+            said.append(f"{fast:,} rows ({fast / len(log):.0%}) came in bursts")
+        for what, groups, _ in self.alike:
+            if groups:
+                n = sum(len(ids) for _, ids in groups)
+                said.append(f"{n:,} {what} ids differ from another only in spelling")
+        return tuple(said)
 
     def verdict(self) -> list[str]:
         if self.problems:
             return ["Look at: " + "; ".join(self.problems) + "."]
         if self.shares is None:
             return [f"Nothing odd was found, but the share of false positives is unknown: {self.no_shares}."]
-        upper = self.shares.false_positives
-        return [f"Clean enough: at most {upper.mean:.1%} of the rows look like chance, and nothing else stands out."]
+        upper = self.shares.false_positives.mean
+        return [f"Clean enough: at most {upper:.1%} of the rows look like chance, and nothing else stands out."]
 
     def suspect_rows(self, n: int | None = None) -> pl.DataFrame:
         """The first n suspects, all by default, with BSL's weights if requested."""
-        more = {} if self.weights is None else {"bsl_weight": self.weights}
-        return self.suspects.frame(n, self.names, more)
+        found = self.suspects
+        rows = found.order[: found.count][:n]
+        columns = {
+            "user": pl.Series(self.names.users(self.log.users.decode(self.log.user_of[rows])), dtype=pl.String),
+            "item": pl.Series(self.names.items(self.log.items.decode(self.log.indices[rows])), dtype=pl.String),
+            "suspicion": pl.Series(found.suspicion[rows].round(4)),
+            "place": pl.Series(found.place[rows].round(4)).fill_nan(None),
+        }
+        if self.weights is not None:
+            columns["bsl_weight"] = pl.Series(self.weights[rows].round(4))
+        columns["reasons"] = pl.Series(["; ".join(found.reasons(int(row))) for row in rows], dtype=pl.String)
+        return pl.DataFrame(columns)
 
     def document(self) -> dict[str, Any]:
-        user, item = self.names.user, self.names.item
+        bursts, bot_ids = self.bursts, self.log.users.decode(np.flatnonzero(self.bots.users)[:SHOWN])
         return {
             "source": self.name,
             "users": self.log.n_users,
@@ -127,21 +197,25 @@ class LogAudit(Result):
             "clean": not self.problems and self.shares is not None,
             "duplicates": {"rows": self.rows, "repeated": self.log.merged, "exact": self.log.exact},
             "bursts": {
-                "users": self.bursts.users,
-                "rows": int(self.bursts.rows.sum()),
-                "usual": self.bursts.usual,
-                "skipped": self.bursts.skipped,
+                "users": bursts.users,
+                "rows": int(bursts.rows.sum()),
+                "usual": bursts.usual,
+                "skipped": bursts.skipped,
             },
             "bots": {
-                **self.bots.document(),
-                "ids": [user(raw) for raw in self.log.users.decode(np.flatnonzero(self.bots.users)[:SHOWN])],
+                "users": int(self.bots.users.sum()),
+                "signs": {name: int(who.sum()) for name, who in self.bots.signs.items()},
+                "skipped": self.bots.skipped,
+                "ids": self.names.users(bot_ids),
             },
-            "alike_users": [{"by": by, "ids": [user(i) for i in ids]} for by, ids in self.alike_users[:SHOWN]],
-            "alike_items": [{"by": by, "ids": [item(i) for i in ids]} for by, ids in self.alike_items[:SHOWN]],
-            "shares": None if self.shares is None else self.shares.document(),
+            **{
+                f"alike_{what}s": [{"by": by, "ids": list(map(name, ids))} for by, ids in groups[:SHOWN]]
+                for what, groups, name in self.alike
+            },
+            "shares": None if self.shares is None else asdict(self.shares),
             "no_shares": self.no_shares,
             "suspects": self.suspect_rows(SHOWN).to_dicts(),
-            "recovery": None if self.recovery is None else self.recovery.document(),
+            "recovery": None if self.recovery is None else asdict(self.recovery),
         }
 
 
@@ -152,7 +226,7 @@ def audit_log(
     judge: str | None = None,
     folds: int = 5,
     seed: int = 0,
-    weights: NDArray[np.float64] | None = None,
+    weights: Floats | None = None,
     names: Names | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> LogAudit:
@@ -161,7 +235,7 @@ def audit_log(
     Args:
         name: of the log.
         judge, folds, seed: as for :func:`taurec.studies.audit.log.crossfit.cross_fit`.
-        weights: [P] BSL's weights (:func:`taurec.studies.audit.log.weights.bsl_weights`), to be shown.
+        weights: [P] BSL's weights (:func:`taurec.studies.audit.log.recovery.bsl_weights`), to be shown.
         names: what to write for ids; the ids themselves by default.
         on_progress: called with a line of text before each fit.
     Raises: UsageError for what ``cross_fit`` refuses.
@@ -171,39 +245,34 @@ def audit_log(
     >>> found.verdict()
     ['Look at: at most 20% of the rows look like chance.']
     """
-    fit = cross_fit(log, judge, folds=folds, seed=seed, on_progress=on_progress)
-    estimated, why = None, ""
+    fit = cross_fit(log, judge, folds=folds, seed=seed, on_progress=on_progress or silent)
+    estimated, likely, why = None, np.zeros(len(log)), ""
     try:
         estimated = shares(log, fit, seed=seed)
+        likely = chance(fit, estimated)
     except UsageError as error:
         why = str(error)
-    found_bursts, found_bots = bursts(log), bots(log, fit)
-    alike_users, alike_items = (
+    fast, programs = bursts(log), bots(log, fit)
+    users, items = (
         tuple((by, tuple(ids.gather(at).to_list())) for by, at in alike_groups(ids))
         for ids in (log.users.ids, log.items.ids)
     )
-    ranked = suspects(log, fit, None if estimated is None else chance(fit, estimated), found_bursts, found_bots)
+    ranked = _suspects(log, fit, likely, fast, programs)
     return LogAudit(
-        name, log, fit, estimated, why, found_bursts, found_bots, alike_users, alike_items, ranked, weights,
-        names=names or Names(),
-    )  # fmt: skip
+        name, log, fit, estimated, why, fast, programs, users, items, ranked, weights, names=names or Names()
+    )
 
 
-def _problems(found: LogAudit) -> list[str]:
-    said = []
-    log = found.log
-    if found.shares is not None and found.chance_rows:
-        said.append(f"at most {found.shares.false_positives.mean:.0%} of the rows look like chance")
-    if log.merged > REPEATED * found.rows:
-        said.append(f"{log.merged:,} of {found.rows:,} rows ({log.merged / found.rows:.0%}) repeat a pair")
-    of_bots = int(log.user_counts[found.bots.users].sum())
-    if of_bots > FROM_BOTS * len(log):
-        users = count(int(found.bots.users.sum()), "bot-like user")
-        said.append(f"{users} with {of_bots:,} rows ({of_bots / len(log):.0%})")
-    if (fast := int(found.bursts.rows.sum())) > FROM_BURSTS * len(log):
-        said.append(f"{fast:,} rows ({fast / len(log):.0%}) came in bursts")
-    for what, groups in (("user", found.alike_users), ("item", found.alike_items)):
-        if groups:
-            n = sum(len(ids) for _, ids in groups)
-            said.append(f"{n:,} {what} ids differ from another only in spelling")
-    return said
+def _suspects(log: Interactions, fit: CrossFit, likely: Floats, fast: Bursts, programs: Bots) -> Suspects:
+    bot = programs.users[log.user_of]
+    flags = {
+        "unexpected item": np.nan_to_num(fit.middle) > PLACE,
+        "bot-like": bot,
+        "burst": fast.rows,
+        "activity": programs.signs["activity"][log.user_of] & ~bot,
+    }
+    left = 1 - np.nan_to_num(likely)
+    for name, weight in WEIGHT.items():
+        left = left * np.where(flags[name], 1 - weight, 1.0)
+    suspicion = 1 - left
+    return Suspects(suspicion, fit.middle, flags, np.lexsort([-np.nan_to_num(fit.middle), -suspicion]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,17 +13,17 @@ from taurec.data.interactions import Index, Interactions
 from taurec.errors import UsageError
 from taurec.ranker import Ranker
 from taurec.studies.audit.fairness.groups import popularity_groups
+from taurec.studies.opening import Note, silent
 
 LARGE = 5000
 """From this number of items on the model is item-kNN, because the cost of EASE grows with its cube."""
-
 GROUPS = 5
 """Groups of items of equal interaction mass, by popularity; rows are also placed within the group of their item."""
-
 ROWS_A_GROUP = 400
 """On logs too small for it there are fewer groups."""
-
 _USERS_AT_ONCE = 256
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +37,12 @@ class CrossFit:
         group: [I] the popularity group of each item (:func:`taurec.studies.audit.fairness.groups.popularity_groups`).
         middle: [P] as ``place``, with half of the items with equal scores above and no random draw: for ranking rows.
         judge: the model, with its settings.
-        folds: number of folds.
     """
 
-    place: NDArray[np.float64]
-    among_peers: NDArray[np.float64]
+    place: Floats
+    among_peers: Floats
     group: Index
-    middle: NDArray[np.float64]
+    middle: Floats
     judge: str
     folds: int
 
@@ -60,7 +58,7 @@ def cross_fit(
     *,
     folds: int = 5,
     seed: int = 0,
-    on_progress: Callable[[str], None] | None = None,
+    on_progress: Note = silent,
 ) -> CrossFit:
     """Divide the rows into folds; score each fold by a model fitted to the others.
 
@@ -90,17 +88,16 @@ def cross_fit(
         raise UsageError(f"a log of {len(log)} pairs cannot be divided into {folds} folds")
     text = judge or ("ease" if log.n_items < LARGE else "itemknn")
     name, settings = BASELINES.parse(text)
-    say = on_progress or (lambda line: None)
     fold = _deal(log, folds, seed)
     within = draw.uniform(draw.key(seed, "crossfit-ties"), np.arange(len(log)))
     groups = max(1, min(GROUPS, len(log) // ROWS_A_GROUP))
     group = popularity_groups(log, groups).of if groups > 1 else np.zeros(log.n_items, dtype=np.int64)
     places = np.full((3, len(log)), np.nan)
     for k in range(folds):
-        say(f"{text}: fold {k + 1} of {folds}")
+        on_progress(f"{text}: fold {k + 1} of {folds}")
         train = log.take(fold != k)
         model = BASELINES.build(name, given=settings, seed=seed).fit(train)
-        _judge(model, log, train, np.flatnonzero(fold == k), within, group, places)
+        places[:, fold == k] = _judge(model, log, train, np.flatnonzero(fold == k), within, group)
     return CrossFit(places[0], places[1], group, places[2], text, folds)
 
 
@@ -114,39 +111,30 @@ def _deal(log: Interactions, folds: int, seed: int) -> Index:
     return fold
 
 
-def _judge(
-    model: Ranker,
-    log: Interactions,
-    train: Interactions,
-    rows: Index,
-    within: NDArray[np.float64],
-    group: Index,
-    places: NDArray[np.float64],
-) -> None:
-    """Fill in the places [3, P] of ``rows``, which ascend, and so do their users."""
+def _judge(model: Ranker, log: Interactions, train: Interactions, rows: Index, within: Floats, group: Index) -> Floats:
+    """[3, rows] the place, that among peers, and the middle of ``rows``, which ascend, and so do their users."""
+    places = np.full((3, len(rows)), np.nan)
     cold = train.item_counts == 0
-    able = ~cold[log.indices[rows]] & (train.user_counts[log.user_of[rows]] > 0)
-    rows = rows[able]
+    able = np.flatnonzero(~cold[log.indices[rows]] & (train.user_counts[log.user_of[rows]] > 0))
     members = [np.flatnonzero(group == g) for g in range(int(group.max()) + 1)]
-    users, starts = np.unique(log.user_of[rows], return_index=True)
-    ends = np.append(starts[1:], len(rows))
+    users, starts = np.unique(log.user_of[rows[able]], return_index=True)
+    parts = np.split(able, starts[1:])
     for first in range(0, len(users), _USERS_AT_ONCE):
-        part = slice(first, first + _USERS_AT_ONCE)
-        scores = model.block(users[part])
-        for line, user, start, end in zip(scores, users[part], starts[part], ends[part], strict=True):
-            mine = rows[start:end]
-            wanted = line[log.indices[mine]]
+        some = slice(first, first + _USERS_AT_ONCE)
+        for scores, user, at in zip(model.block(users[some]), users[some], parts[some], strict=True):
+            items = log.indices[rows[at]]
             out = cold.copy()
             out[log.items_of(int(user))] = True
             # [G, 3, rows]: how many of each group's unseen items there are, stand above, score alike
-            each = np.stack([_counts(np.sort(line[items[~out[items]]]), wanted) for items in members])
+            each = np.stack([_counts(np.sort(scores[those[~out[those]]]), scores[items]) for those in members])
             n, above, equal = each.sum(axis=0)
             if not n[0]:
                 continue
-            places[0, mine] = (above + within[mine] * (equal + 1)) / (n + 1)
-            places[2, mine] = (above + 0.5 * (equal + 1)) / (n + 1)
-            n, above, equal = each[group[log.indices[mine]], :, np.arange(len(mine))].T
-            places[1, mine] = np.where(n > 0, (above + within[mine] * (equal + 1)) / (n + 1), places[0, mine])
+            places[0, at] = (above + within[rows[at]] * (equal + 1)) / (n + 1)
+            places[2, at] = (above + 0.5 * (equal + 1)) / (n + 1)
+            n, above, equal = each[group[items], :, np.arange(len(at))].T
+            places[1, at] = np.where(n > 0, (above + within[rows[at]] * (equal + 1)) / (n + 1), places[0, at])
+    return places
 
 
 def _counts(others: NDArray[np.float32], wanted: NDArray[np.float32]) -> Index:

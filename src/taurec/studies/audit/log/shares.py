@@ -7,7 +7,6 @@ of the same two kinds of pairs, those that a user likes and those that mean noth
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +15,16 @@ from taurec import draw
 from taurec.data.interactions import Index, Interactions
 from taurec.errors import UsageError
 from taurec.evaluation.significance import Interval
-from taurec.studies.audit.log.crossfit import CrossFit
+from taurec.studies.audit.log.crossfit import CrossFit, Floats
 
 HEAD = 0.05
 """The head of the lists: the percentiles in which nearly all unseen pairs are assumed to be liked."""
-
 BLIND = 1.2
 """Density in the head, 1 being chance, up to which a model is uninformative about a group."""
-
 WINDOW = 0.2
 """The width of the windows beyond the middle of the lists, of which the emptiest shows the rows that mean nothing."""
-
 LEAST = 200
 """Minimum number of scored rows for an estimate; with fewer, a window would hold too few of them."""
-
 _BINS = 100
 
 
@@ -39,33 +34,21 @@ class Shares:
 
     Attributes:
         false_positives: share of the scored rows that cannot be distinguished from random items: an upper bound.
-        hidden: share of a user's unseen pairs that are probably liked, each user weighted by their rows as in
+        hidden_positives: share of a user's unseen pairs that are probably liked, each user weighted by their rows as in
             uniform sampling of negatives: an upper bound.
-        known: share of negatives drawn uniformly from the whole catalogue that are rows of the log, exact.
-        head, least: density of the rows' places in the head and in the emptiest window; 1 is that of unseen pairs.
+        known_positives: share of negatives drawn uniformly from the whole catalogue that are rows of the log, exact.
+        head_density, least_density: density of the rows' places in the head and in the emptiest window; 1 is that of
+            unseen pairs.
         judged: share of the rows that could be scored.
-        judge: the model.
     """
 
     false_positives: Interval
-    hidden: Interval
-    known: float
-    head: float
-    least: float
+    hidden_positives: Interval
+    known_positives: float
+    head_density: float
+    least_density: float
     judged: float
     judge: str
-
-    def document(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {
-            "false_positives": vars(self.false_positives),
-            "hidden_positives": vars(self.hidden),
-            "known_positives": self.known,
-            "head_density": self.head,
-            "least_density": self.least,
-            "judged": self.judged,
-            "judge": self.judge,
-        }
 
 
 def shares(log: Interactions, fit: CrossFit, *, resamples: int = 500, seed: int = 0) -> Shares:
@@ -103,7 +86,7 @@ def shares(log: Interactions, fit: CrossFit, *, resamples: int = 500, seed: int 
     >>> from taurec.studies.audit.log.crossfit import cross_fit
     >>> world = planted(n_users=300, n_items=100, per_user=12, noise=0.2, seed=1)
     >>> found = shares(world.log, cross_fit(world.log, "itemknn"))
-    >>> round(found.false_positives.mean, 1), round(found.hidden.mean, 1)
+    >>> round(found.false_positives.mean, 1), round(found.hidden_positives.mean, 1)
     (0.2, 0.2)
     """
     judged = np.flatnonzero(fit.judged)
@@ -112,14 +95,12 @@ def shares(log: Interactions, fit: CrossFit, *, resamples: int = 500, seed: int 
             f"{len(judged)} of {len(log)} rows could be scored, and an estimate needs {LEAST}; the others' item or "
             "user occurs once"
         )
-    edge = _emptiest(fit.among_peers[judged])
-    groups, terms = [], []
-    for g in range(int(fit.group.max()) + 1):
-        rows = judged[fit.group[log.indices[judged]] == g]
-        if len(rows):
-            groups.append(g)
-            terms.append(_terms(log, rows, fit.among_peers[rows], edge))
-    each = np.stack(terms)
+    # One window for all groups, since the emptiest of each would be too low by chance.
+    peers = fit.among_peers[judged]
+    edge = min((0.5, 0.6, 0.7, 0.8), key=lambda edge: int(_inside(peers, edge).sum()))
+    of = fit.group[log.indices[judged]]
+    groups = np.unique(of)
+    each = np.stack([_terms(log, judged[of == g], peers[of == g], edge) for g in groups])
     total = each.sum(axis=1)
     rows_of = total[:, 2]
     density = (total[:, :2] / rows_of[:, None] * (rows_of / rows_of.sum())[:, None]).sum(axis=0)
@@ -129,21 +110,14 @@ def shares(log: Interactions, fit: CrossFit, *, resamples: int = 500, seed: int 
             "lists, 1 is chance), so nothing can be estimated; try another judge or a log with more rows per user"
         )
     unseen = _unseen(log, fit.group)[groups]
-    a, b = _solve_all(total[None], unseen)
-    bounds = np.quantile(_solve_all(_resample(each, resamples, seed), unseen), [0.025, 0.975], 1)
+    means = _solve(total[None], unseen)[:, 0]
+    bounds = np.quantile(_solve(_resample(each, resamples, seed), unseen), [0.025, 0.975], axis=1)
     known = float((log.user_counts.astype(np.float64) ** 2).sum() / (len(log) * log.n_items))
-    return Shares(
-        Interval(float(a[0]), *map(float, bounds[:, 0])),
-        Interval(float(b[0]), *map(float, bounds[:, 1])),
-        known,
-        float(density[0]),
-        float(density[1]),
-        float(fit.judged.mean()),
-        fit.judge,
-    )
+    false, hidden = (Interval(*map(float, (mean, *around))) for mean, around in zip(means, bounds.T, strict=True))
+    return Shares(false, hidden, known, float(density[0]), float(density[1]), float(fit.judged.mean()), fit.judge)
 
 
-def chance(fit: CrossFit, found: Shares) -> NDArray[np.float64]:
+def chance(fit: CrossFit, found: Shares) -> Floats:
     """[P] the estimated share of rows at the row's place that mean nothing, in [0, 1]; nan where not judged.
 
         chance = a h / g,  h = ((1 - a) - b g) / (1 - a - b) cut off below 0
@@ -152,7 +126,7 @@ def chance(fit: CrossFit, found: Shares) -> NDArray[np.float64]:
     and a, b of :func:`shares`. Places among all items rank the rows, not those among peers: that an item is rare
     says something too, and injected rows are found better with it (docs/audit.md).
     """
-    a, b = found.false_positives.mean, found.hidden.mean
+    a, b = found.false_positives.mean, found.hidden_positives.mean
     result = np.full(len(fit.place), np.nan)
     place = fit.place[fit.judged]
     counts = np.histogram(place, bins=_BINS, range=(0.0, 1.0))[0] * (_BINS / len(place))
@@ -164,7 +138,7 @@ def chance(fit: CrossFit, found: Shares) -> NDArray[np.float64]:
     return result
 
 
-def _terms(log: Interactions, rows: Index, place: NDArray[np.float64], edge: float) -> NDArray[np.float64]:
+def _terms(log: Interactions, rows: Index, place: Floats, edge: float) -> Floats:
     """[U, 3] of each user: rows in the head over its width, rows in the window over its width, rows."""
     users = log.user_of[rows]
     head = np.bincount(users, place < HEAD, log.n_users) / HEAD
@@ -172,43 +146,32 @@ def _terms(log: Interactions, rows: Index, place: NDArray[np.float64], edge: flo
     return np.stack([head, least, np.bincount(users, minlength=log.n_users)], axis=1)
 
 
-def _emptiest(place: NDArray[np.float64]) -> float:
-    """Where the emptiest window begins: one for all groups, since the least of each would be too low by chance."""
-    return min((0.5, 0.6, 0.7, 0.8), key=lambda edge: int(_inside(place, edge).sum()))
-
-
-def _unseen(log: Interactions, group: Index) -> NDArray[np.float64]:
+def _unseen(log: Interactions, group: Index) -> Floats:
     """[G] how often a uniform negative is an unseen item of each group, users weighted by their rows."""
     n_groups = int(group.max()) + 1
     weight = log.user_counts / np.maximum(log.n_items - log.user_counts, 1)
     seen = np.bincount(group[log.indices], weights=weight[log.user_of], minlength=n_groups)
-    left: NDArray[np.float64] = np.bincount(group, minlength=n_groups) * weight.sum() - seen
+    left: Floats = np.bincount(group, minlength=n_groups) * weight.sum() - seen
     return left
 
 
-def _inside(place: NDArray[np.float64], edge: float) -> NDArray[np.bool_]:
+def _inside(place: Floats, edge: float) -> NDArray[np.bool_]:
     return (place >= edge) & (place < edge + WINDOW)
 
 
-def _solve(head: NDArray[np.float64], least: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both shares from both densities, within [0, 1]; (1, nan) where the model is uninformative."""
-    least = np.clip(least, 0.0, 1.0)
-    gap = np.maximum(head - least, 1e-12)
-    seeing = head > BLIND
-    a = np.where(seeing, np.clip(least * (head - 1) / gap, 0.0, 1.0), 1.0)
-    return a, np.where(seeing, np.clip((1 - least) / gap, 0.0, 1.0), np.nan)
-
-
-def _solve_all(totals: NDArray[np.float64], unseen: NDArray[np.float64]) -> NDArray[np.float64]:
+def _solve(totals: Floats, unseen: Floats) -> Floats:
     """[2, n] both shares over all groups, from sums [n, G, 3]: a weighted by rows, b by unseen pairs."""
     rows = np.maximum(totals[:, :, 2], 1e-12)
-    a, b = _solve(totals[:, :, 0] / rows, totals[:, :, 1] / rows)
-    weight = np.where(np.isnan(b), 0.0, unseen)
-    hidden = (np.nan_to_num(b) * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12)
+    head, least = totals[:, :, 0] / rows, np.clip(totals[:, :, 1] / rows, 0.0, 1.0)
+    gap, seeing = np.maximum(head - least, 1e-12), head > BLIND
+    a = np.where(seeing, np.clip(least * (head - 1) / gap, 0.0, 1.0), 1.0)
+    b = np.where(seeing, np.clip((1 - least) / gap, 0.0, 1.0), 0.0)
+    weight = np.where(seeing, unseen, 0.0)
+    hidden = (b * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12)
     return np.stack([(a * rows).sum(axis=1) / rows.sum(axis=1), hidden])
 
 
-def _resample(terms: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+def _resample(terms: Floats, resamples: int, seed: int) -> Floats:
     """[resamples, G, 3] sums of [G, U, 3] over users drawn with replacement."""
     n, stream = terms.shape[1], draw.key(seed, "audit-bootstrap")
     flat = terms.transpose(1, 0, 2).reshape(n, -1)
@@ -219,7 +182,7 @@ def _resample(terms: NDArray[np.float64], resamples: int, seed: int) -> NDArray[
     return result.reshape(resamples, terms.shape[0], 3)
 
 
-def _non_increasing(y: NDArray[np.float64]) -> NDArray[np.float64]:
+def _non_increasing(y: Floats) -> Floats:
     """The closest non-increasing sequence in squares: pool adjacent violators.
 
     >>> _non_increasing(np.array([3.0, 1.0, 2.0, 0.0])).tolist()

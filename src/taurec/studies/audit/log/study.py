@@ -65,23 +65,20 @@ def log(
     elif opened.notes:
         on_note(f"{len(opened.notes)} notes on the data are not shown, because they may contain ids (--private)")
     rows = opened.log if opened.log is not None else opened.everything()
-    weights = None
     if bsl:
         on_progress("bsl: training")
-        weights = implied(rows, split_source(opened, run)[0], run)
     found = audit_log(
-        rows, opened.name, judge=judge, folds=folds, seed=run.seed, weights=weights, names=names,
-        on_progress=on_progress,
+        rows, opened.name, judge=judge, folds=folds, seed=run.seed, names=names, on_progress=on_progress,
+        weights=implied(rows, split_source(opened, run)[0], run) if bsl else None,
     )  # fmt: skip
-    again = None
+    config = {"judge": found.fit.judge, "folds": folds, "seed": run.seed}
+    if bsl or recovery is not None:
+        config["bsl"] = run.model_dump(mode="json")
     if recovery is not None:
         again = measure(opened, recovery, seeds=seeds, judge=judge, fields=fields, on_progress=on_progress)
-    config = {"judge": found.fit.judge, "folds": folds, "seed": run.seed}
-    if bsl or again is not None:
-        config["bsl"] = run.model_dump(mode="json")
-    next_command = shlex.join(["taurec", "audit", "fix", source, "--out", "cleaned.csv"])
-    advised = (next_command,) if found.chance_rows and not reading else ()
-    found = dataclasses.replace(found, recovery=again, config=config, next=advised)
+        found = dataclasses.replace(found, recovery=again)
+    command = shlex.join(["taurec", "audit", "fix", source, "--out", "cleaned.csv"])
+    found = dataclasses.replace(found, config=config, next=(command,) if found.chance_rows and not reading else ())
     if suspects is not None:
         write_frame(found.suspect_rows().lazy(), suspects, "--suspects")
         on_note(f"written to {suspects}")

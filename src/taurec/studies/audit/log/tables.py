@@ -6,14 +6,17 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 
-from taurec.studies.result import Column, Figure, Part, Series, Table, Text, Value
+from taurec.studies.audit.log.flags import SIGNS
+from taurec.studies.result import Column, Figure, Part, Series, Table, Text
 from taurec.studies.words import count
 
 if TYPE_CHECKING:
-    from taurec.evaluation.significance import Interval
     from taurec.studies.audit.log.audit import LogAudit
+    from taurec.studies.audit.log.crossfit import CrossFit
     from taurec.studies.audit.log.recovery import Recovery
+    from taurec.studies.audit.log.shares import Shares
 
 IN_TERMINAL, ON_PAGE = 10, 200
 """Suspect rows, and groups of ids, that are shown; the file of --suspects has all."""
@@ -24,13 +27,11 @@ FOUND, SHARES, RECOVERY, WEIGHTS, SUSPECTS = (
     "Findings", "Share of chance rows", "Injected noise, found again", "Weights of BSL", "Suspect rows",
 )  # fmt: skip
 
-SIGN_WORDS = {
-    "activity": "far more rows than the others",
-    "catalogue": "more than half of the catalogue",
-    "regular": "rows at regular intervals",
-    "uniform": "items no more popular than random ones",
-    "chance": "rows that a model cannot distinguish from random ones",
-}
+SUSPICION = (
+    "Suspicion is the estimated share of meaningless rows at the row's position, an upper bound, combined with the "
+    "flags. The column place is its position in the list of a model that has not seen it (0 is the head; empty where "
+    "no model could score it)."
+)
 
 METHOD = (
     "Every row is scored by a model that has not seen it. Its position is the share of the items that its user never "
@@ -46,39 +47,45 @@ def tables(found: LogAudit, shown: int = IN_TERMINAL) -> list[Table]:
     """The tables, with the first ``shown`` groups of ids and suspects."""
     log = found.log
     title = f"{found.name}: {log.n_users:,} users, {log.n_items:,} items, {len(log):,} pairs"
-    made = [Table(title, ("check", "result"), _findings(found), section=FOUND), *_alike(found, shown)]
+    made = [Table(title, ("check", "result"), _findings(found), section=FOUND)]
+    for what, groups, name in found.alike:
+        if groups:
+            rows = [(by, ", ".join(map(name, ids))) for by, ids in groups[:shown]]
+            title = f"{what} ids that differ only in spelling"
+            made.append(Table(title, ("differ in", f"{what} ids"), rows, section=FOUND))
     if found.shares is not None:
-        made.append(shares_table(found))
+        made.append(shares_table(found.shares, found.fit.folds))
     if found.recovery is not None:
         made.append(_recovery(found.recovery))
-    return [*made, *_suspects(found, shown)]
+    frame = found.suspect_rows(shown)
+    if len(frame):
+        columns = [Column(name, spec="" if kind == pl.String else ".3f") for name, kind in frame.schema.items()]
+        title = f"The {len(frame):,} most suspicious of {count(found.suspects.count, 'suspect row')}"
+        made.append(Table(title, columns, frame.rows(), section=SUSPECTS))
+    return made
 
 
 def parts(found: LogAudit) -> list[Part]:
     """What a page shows, by section."""
-    made: list[Part] = [*figures(found), *tables(found, ON_PAGE)]
-    order = list(dict.fromkeys([FOUND, SHARES, RECOVERY, WEIGHTS, SUSPECTS]))
-    said = {
-        SHARES: METHOD if found.shares is not None else f"No estimate: {found.no_shares}.",
-        WEIGHTS: "A row that scores below its user's other rows weighs less. The model was trained on the rows it "
-        "weighs." if found.weights is not None else "",
-        SUSPECTS: "Suspicion is the estimated share of meaningless rows at the row's position, an upper bound, "
-        "combined with the flags. The column place is its position in the list of a model that has not seen it (0 is "
-        "the head; empty where no model could score it).",
-    }  # fmt: skip
-    made += [Text(text, section) for section, text in said.items() if text]
+    said = {SHARES: METHOD if found.shares is not None else f"No estimate: {found.no_shares}.", SUSPECTS: SUSPICION}
+    if found.weights is not None:
+        said[WEIGHTS] = (
+            "A row that scores below its user's other rows weighs less. The model was trained on the rows it weighs."
+        )
+    made: list[Part] = [*figures(found), *tables(found, ON_PAGE), *(Text(text, part) for part, text in said.items())]
+    order = (FOUND, SHARES, RECOVERY, WEIGHTS, SUSPECTS)
     return sorted(made, key=lambda part: order.index(part.section))
 
 
 def figures(found: LogAudit) -> list[Figure]:
     """Positions of the rows, recovery of injected rows, and weights of BSL, where they were measured."""
-    made = [] if found.shares is None else [positions_figure(found)]
+    made = [] if found.shares is None else [positions_figure(found.shares, found.fit)]
     if found.recovery is not None:
-        methods = [f.method for f in found.recovery.methods]
-        best = max(found.recovery.methods, key=lambda f: f.auc.mean)
+        tried = found.recovery.methods
+        best, methods = max(tried, key=lambda one: one.auc.mean), [one.method for one in tried]
         bars = [
-            Series("AUC", methods, [f.auc.mean for f in found.recovery.methods]),
-            Series("precision", methods, [f.precision.mean for f in found.recovery.methods]),
+            Series("AUC", methods, [one.auc.mean for one in tried]),
+            Series("precision", methods, [one.precision.mean for one in tried]),
         ]
         caption = "How well each score finds the injected rows."
         alt = f"{best.method} finds injected rows best, with AUC {best.auc.mean:.3f}."
@@ -86,42 +93,29 @@ def figures(found: LogAudit) -> list[Figure]:
     if found.weights is not None:
         counts = np.histogram(found.weights, bins=WEIGHT_EDGES)[0] / len(found.weights)
         names = [f"{a:g} to {b:g}" for a, b in pairwise(WEIGHT_EDGES[:-1])] + [f"{WEIGHT_EDGES[-2]:g} and more"]
+        bars = [Series("rows", names, counts.tolist())]
+        caption = "The weight BSL gives each row of a user: m softmax(score / tau_pos) over the user's m rows."
         low = float((found.weights < 0.5).mean())
-        made.append(
-            Figure(
-                "bar",
-                [Series("rows", names, counts.tolist())],
-                "weight of a row (1 is SL)",
-                "share of rows",
-                "The weight BSL gives each row of a user: m softmax(score / tau_pos) over the user's m rows.",
-                f"{low:.1%} of the rows weigh less than half of what SL gives them.",
-                section=WEIGHTS,
-            )
-        )
+        alt = f"{low:.1%} of the rows weigh less than half of what SL gives them."
+        made.append(Figure("bar", bars, "weight of a row (1 is SL)", "share of rows", caption, alt, section=WEIGHTS))
     return made
 
 
-def shares_table(found: LogAudit) -> Table:
+def shares_table(shares: Shares, folds: int, section: str = SHARES) -> Table:
     """The estimates and what they are based on."""
-    s = found.shares
-    assert s is not None
     rows = [
-        ("rows that look like chance (false positives)", *_bounds(s.false_positives)),
-        ("unseen pairs that are probably liked", *_bounds(s.hidden)),
-        ("uniform negatives that are rows of the log", s.known, None, None),
-        ("rows that could be scored", s.judged, None, None),
+        ("rows that look like chance (false positives)", *vars(shares.false_positives).values()),
+        ("unseen pairs that are probably liked", *vars(shares.hidden_positives).values()),
+        ("uniform negatives that are rows of the log", shares.known_positives, None, None),
+        ("rows that could be scored", shares.judged, None, None),
     ]
-    columns: list[Column | str] = [
-        "estimate, at most",
-        *(Column(name, spec=".1%") for name in ("share", "95 % low", "high")),
-    ]
-    return Table(f"By {found.fit.folds} folds of {s.judge}", columns, rows, section=SHARES)
+    columns = [Column("estimate, at most"), *(Column(name, spec=".1%") for name in ("share", "95 % low", "high"))]
+    return Table(f"By {folds} folds of {shares.judge}", columns, rows, section=section)
 
 
-def positions_figure(found: LogAudit) -> Figure:
+def positions_figure(shares: Shares, fit: CrossFit, section: str = SHARES) -> Figure:
     """The density of the rows' positions among items of about the same popularity."""
-    assert found.shares is not None
-    density = np.histogram(found.fit.among_peers[found.fit.judged], bins=BINS, range=(0.0, 1.0))[0]
+    density = np.histogram(fit.among_peers[fit.judged], bins=BINS, range=(0.0, 1.0))[0]
     density = density * (BINS / density.sum())
     middle = [(k + 0.5) / BINS for k in range(BINS)]
     return Figure(
@@ -129,75 +123,44 @@ def positions_figure(found: LogAudit) -> Figure:
         [
             Series("rows of the log", middle, density.tolist()),
             Series("unseen pairs", middle, [1.0] * BINS),
-            Series("level of chance", middle, [found.shares.least] * BINS),
+            Series("level of chance", middle, [shares.least_density] * BINS),
         ],
         "position among items about as popular (0 is the head)",
         "density (1 is chance)",
         "Positions of the rows in the lists of models that have not seen them.",
-        f"Most rows are at the head; the level far from it says that {found.shares.false_positives.mean:.1%} look "
+        f"Most rows are at the head; the level far from it says that {shares.false_positives.mean:.1%} look "
         "like chance.",
-        section=SHARES,
+        section=section,
     )
 
 
 def _findings(found: LogAudit) -> list[tuple[str, str]]:
-    log, bots = found.log, found.bots
-    rows = [("repeated pairs", f"{log.merged:,} of {found.rows:,} rows, {log.exact:,} of them equal in every column")]
-    if found.bursts.skipped:
-        rows.append(("bursts", f"not checked: {found.bursts.skipped}"))
-    else:
-        fast, users = count(int(found.bursts.rows.sum()), "row"), count(found.bursts.users, "user")
-        rows.append(("bursts", f"{fast} of {users}; a fullest minute usually has {found.bursts.usual:g}"))
+    log, bots, bursts = found.log, found.bots, found.bursts
+    fast = f"{count(int(bursts.rows.sum()), 'row')} of {count(bursts.users, 'user')}"
+    checks = {
+        "repeated pairs": f"{log.merged:,} of {found.rows:,} rows, {log.exact:,} of them equal in every column",
+        "bursts": f"not checked: {bursts.skipped}"
+        if bursts.skipped
+        else f"{fast}; a fullest minute usually has {bursts.usual:g}",
+    }
     for sign, who in bots.signs.items():
-        value = f"{count(int(who.sum()), 'user')} ({SIGN_WORDS[sign]})"
-        rows.append((f"users, {sign}", f"not checked: {bots.skipped[sign]}" if sign in bots.skipped else value))
-    of_bots = int(log.user_counts[bots.users].sum())
-    rows.append(("bot-like", f"{count(int(bots.users.sum()), 'user')} with {count(of_bots, 'row')}"))
-    for what, groups in (("user", found.alike_users), ("item", found.alike_items)):
-        rows.append((f"alike {what} ids", f"{count(len(groups), 'group')} of ids that differ only in spelling"))
-    return rows
-
-
-def _alike(found: LogAudit, shown: int) -> list[Table]:
-    both = (("user", found.alike_users, found.names.user), ("item", found.alike_items, found.names.item))
-    return [
-        Table(
-            f"{what} ids that differ only in spelling",
-            ("differ in", f"{what} ids"),
-            [(by, ", ".join(map(name, ids))) for by, ids in groups[:shown]],
-            section=FOUND,
-        )
-        for what, groups, name in both
-        if groups
-    ]
+        value = f"{count(int(who.sum()), 'user')} ({SIGNS[sign]})"
+        checks[f"users, {sign}"] = f"not checked: {bots.skipped[sign]}" if sign in bots.skipped else value
+    checks["bot-like"] = f"{count(int(bots.users.sum()), 'user')} with {count(found.bot_rows, 'row')}"
+    for what, groups, _ in found.alike:
+        checks[f"alike {what} ids"] = f"{count(len(groups), 'group')} of ids that differ only in spelling"
+    return list(checks.items())
 
 
 def _recovery(found: Recovery) -> Table:
-    rows = [
-        (f.method, Value(f.auc.mean, f.auc.low, f.auc.high), Value(f.precision.mean, f.precision.low, f.precision.high))
-        for f in found.methods
-    ]
-    expected = found.share + found.before * (1 - found.share)
-    e = found.estimated
-    bounds = "" if e.low is None or e.high is None else f" ({e.low:.1%} to {e.high:.1%} over seeds)"
+    share, before, after = found.injected_share, found.estimated_before, found.estimated
+    expected = share + before * (1 - share)
+    bounds = "" if after.low is None or after.high is None else f" ({after.low:.1%} to {after.high:.1%} over seeds)"
     note = (
         f"Injected rows pair a user with items drawn uniformly from those the user never met. The estimate of false "
-        f"positives went from {found.before:.1%} to {e.mean:.1%}{bounds}; with the injected rows it should be "
-        f"{expected:.1%}. A random order has AUC .5 and precision {found.share:.3f}."
+        f"positives went from {before:.1%} to {after.mean:.1%}{bounds}; with the injected rows it should be "
+        f"{expected:.1%}. A random order has AUC .5 and precision {share:.3f}."
     )
-    title = f"{found.share:.1%} of the rows injected, {count(found.seeds, 'seed')}: how well each score finds them"
+    title = f"{share:.1%} of the rows injected, {count(found.seeds, 'seed')}: how well each score finds them"
+    rows = [(one.method, one.auc, one.precision) for one in found.methods]
     return Table(title, ("score", "AUC", "precision at the count"), rows, note, section=RECOVERY)
-
-
-def _suspects(found: LogAudit, shown: int) -> list[Table]:
-    frame = found.suspect_rows(shown)
-    if not len(frame):
-        return []
-    specs = {"suspicion": ".3f", "place": ".3f", "bsl_weight": ".3f"}
-    columns = [Column(name, spec=specs.get(name, "")) for name in frame.columns]
-    title = f"The {len(frame):,} most suspicious of {count(found.suspects.count, 'suspect row')}"
-    return [Table(title, columns, frame.rows(), section=SUSPECTS)]
-
-
-def _bounds(value: Interval) -> tuple[float, float | None, float | None]:
-    return value.mean, value.low, value.high

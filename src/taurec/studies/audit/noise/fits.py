@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,14 +22,14 @@ from taurec.evaluation.ranking import evaluate_ranker
 from taurec.recommender import Recommender
 from taurec.run import Choice, Run
 from taurec.sampling import NEGATIVES, Uniform
-from taurec.studies.audit.noise import Kind
+from taurec.studies import words
 from taurec.studies.audit.noise.journal import Journal
+from taurec.studies.audit.noise.kinds import LEVELS, Kind
 from taurec.studies.result import Interrupted
 from taurec.training.records import Progress
 
 HELD_OUT_SHARE = 0.1
 """Of each user's training positives, for ``negatives-held-out``: the PSL paper's."""
-
 _NOT_OF_RESULTS = {"source", "reading", "data_hash", "threads"}
 """Fields of a run that do not change what comes out, or are in the journal's head."""
 
@@ -59,6 +61,14 @@ class Step:
     seconds_left: float | None
     detail: str = ""
 
+    def text(self, kind: Kind) -> str:
+        """A line of progress."""
+        at = "setting" if self.level is None else LEVELS[kind].text(self.level)
+        said = f"fit {self.done + 1} of {self.total}: {self.label}, {at}, seed {self.seed}"
+        if self.detail:
+            said += f", {self.detail}"
+        return said if self.seconds_left is None else f"{said}; about {words.seconds(self.seconds_left)} left"
+
 
 @dataclass(frozen=True)
 class Work:
@@ -76,13 +86,8 @@ class Work:
 
     def key(self) -> dict[str, Any]:
         """What the result depends on, apart from the data."""
-        dump = self.run.but(seed=self.seed).model_dump(mode="json")
-        return {
-            "label": self.label,
-            "level": self.level,
-            "seed": self.seed,
-            "run": {k: v for k, v in dump.items() if k not in _NOT_OF_RESULTS},
-        }
+        run = self.run.but(seed=self.seed).model_dump(mode="json", exclude=_NOT_OF_RESULTS)
+        return {"label": self.label, "level": self.level, "seed": self.seed, "run": run}
 
 
 @dataclass(frozen=True)
@@ -130,67 +135,58 @@ class FitQueue:
         self, parts: Split, kind: Kind, metrics: Sequence[str], journal: Journal, say: Callable[[Step], None]
     ) -> None:
         self.parts, self.kind, self.metrics, self.journal, self.say = parts, kind, metrics, journal, say
-        self.done = self.total = 0
-        self._pending: list[Work] = []
-        self._seconds: dict[str, list[float]] = {}
-        self._known: dict[str, Fit] = {}
+        self._pending: dict[str, Work] = {}
+        self._done: dict[str, Fit] = {}
+        self._seconds: defaultdict[str, list[float]] = defaultdict(list)
 
     def expect(self, works: Iterable[Work]) -> None:
         """Announce the fits to come, each once, without those that are done."""
-        once = {work.identity: work for work in works}
-        self._pending = [work for identity, work in once.items() if identity not in self._known]
-        self.total = self.done + len(self._pending)
+        self._pending = {work.identity: work for work in works if work.identity not in self._done}
 
     def fit(self, work: Work) -> Fit:
         """The fit of this work, done now unless it was done before."""
         identity = work.identity
-        if identity in self._known:
-            return self._known[identity]
-        entry = self.journal.get(work.key())
-        if entry is None:
-            self._tell(work)
-            found = self._fit(work)
-            self.journal.add(work.key(), vars(found))
-        else:
-            found = Fit.of(entry, self.metrics)
-        self._seconds.setdefault(work.label, []).append(found.seconds)
-        self._known[identity] = found
-        self._pending = [w for w in self._pending if w.identity != identity]
-        self.done += 1
-        return found
+        if identity not in self._done:
+            entry = self.journal.get(work.key())
+            if entry is None:
+                self._tell(work)
+                found = self._fit(work)
+                self.journal.add(work.key(), vars(found))
+            else:
+                found = Fit.of(entry, self.metrics)
+            self._seconds[work.label].append(found.seconds)
+            self._done[identity] = found
+            self._pending.pop(identity, None)
+        return self._done[identity]
 
     def _fit(self, work: Work) -> Fit:
         run = with_noise(work.run.but(seed=work.seed), self.kind, work.level)
-        given = _disturbed(self.parts, self.kind, work)
+        train, seen, counts = _disturbed(self.parts, self.kind, work)
         started = time.perf_counter()
         model = Recommender.from_run(run)
-        model.fit(Split(given.train, self.parts.valid, self.parts.test, self.parts.how), on_progress=self._epochs(work))
+        model.fit(replace(self.parts, train=train), on_progress=self._epochs(work))
         if model.stopped_by:
-            raise FitsEnded(model.stopped_by, self.done, self.total)
+            raise FitsEnded(model.stopped_by, len(self._done), len(self._done) + len(self._pending))
         seconds = time.perf_counter() - started
-        result = evaluate_ranker(model.ranker, self.parts.test, given.seen.union(self.parts.valid), self.metrics)
+        result = evaluate_ranker(model.ranker, self.parts.test, seen.union(self.parts.valid), self.metrics)
         best = model.best
         return Fit(
             result.means(),
             numerator=[round(float(x), 6) for x in result.numerator[:, 0]],
             denominator=[round(float(x), 6) for x in result.denominator[:, 0]],
             valid=best.metrics[run.metric] if best and best.metrics else -1.0,
-            pairs=given.pairs,
-            injected=given.injected,
-            short=given.short,
+            **counts,
             epochs=best.epoch if best and run.model is None else 0,
             seconds=seconds,
         )
 
     def _tell(self, work: Work, detail: str = "") -> None:
-        self.say(Step(self.done, self.total, work.label, work.level, work.seed, self._left(), detail))
-
-    def _left(self) -> float | None:
-        everything = [s for many in self._seconds.values() for s in many]
-        if not everything:
-            return None
-        means = {label: float(np.mean(many)) for label, many in self._seconds.items()}
-        return sum(means.get(w.label, float(np.mean(everything))) for w in self._pending)
+        done, left = len(self._done), None
+        if self._seconds:
+            means = {label: float(np.mean(seconds)) for label, seconds in self._seconds.items()}
+            typical = float(np.mean(list(itertools.chain(*self._seconds.values()))))
+            left = sum(means.get(pending.label, typical) for pending in self._pending.values())
+        self.say(Step(done, done + len(self._pending), work.label, work.level, work.seed, left, detail))
 
     def _epochs(self, work: Work, every: float = 5.0) -> Callable[[Progress], None]:
         last = time.perf_counter()
@@ -213,34 +209,25 @@ def with_noise(run: Run, kind: Kind, level: float | None) -> Run:
             f"noise of kind {kind!r} replaces uniform negatives, got {run.negatives.name!r}; "
             f"leave the negatives to the presets, or give uniform with a number, such as uniform:256"
         )
-    n = run.negatives.settings["n"]
+    settings = {"n": run.negatives.settings["n"], "noise": level}
     if kind == "negatives":
-        return run.but(negatives=Choice(name="noisy", settings={"n": n, "noise": level}))
-    settings = {"n": n, "noise": level, "share": HELD_OUT_SHARE}
-    return run.but(negatives=Choice(name="noisy-held-out", settings=settings))
+        return run.but(negatives=Choice(name="noisy", settings=settings))
+    return run.but(negatives=Choice(name="noisy-held-out", settings={**settings, "share": HELD_OUT_SHARE}))
 
 
-@dataclass(frozen=True)
-class _Disturbed:
-    """What a model is handed, what its lists leave out, and how many pairs it learns from, of them injected, short."""
-
-    train: Interactions
-    seen: Interactions
-    pairs: int
-    injected: int = 0
-    short: int = 0
-
-
-def _disturbed(parts: Split, kind: Kind, work: Work) -> _Disturbed:
-    train = parts.train
+def _disturbed(parts: Split, kind: Kind, work: Work) -> tuple[Interactions, Interactions, dict[str, int]]:
+    """What a model is handed, what its lists leave out, and the numbers of pairs of a :class:`Fit`."""
+    handed = seen = learned = parts.train
+    injected = short = 0
     if work.level is not None and kind == "positives":
-        noisy = add_false_positives(train, work.level, work.seed, (parts.valid, parts.test))
-        return _Disturbed(noisy.log, noisy.log, len(noisy.log), int(noisy.injected.sum()), noisy.short)
-    if work.level is not None and kind == "negatives-held-out":
-        left = hold_out_false_negatives(train, HELD_OUT_SHARE, work.seed).train
+        noisy = add_false_positives(parts.train, work.level, work.seed, (parts.valid, parts.test))
+        handed = seen = learned = noisy.log
+        injected, short = int(noisy.injected.sum()), noisy.short
+    elif work.level is not None and kind == "negatives-held-out":
+        learned = hold_out_false_negatives(parts.train, HELD_OUT_SHARE, work.seed).train
         # A trained model's negatives hold the same pairs out, and need them.
-        return _Disturbed(train if work.run.model is None else left, train, len(left))
-    return _Disturbed(train, train, len(train))
+        handed = parts.train if work.run.model is None else learned
+    return handed, seen, {"pairs": len(learned), "injected": injected, "short": short}
 
 
 def canonical(work: Work, kind: Kind, lowest: float, first: int) -> Work:

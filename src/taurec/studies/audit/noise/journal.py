@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +38,17 @@ class Journal:
         self.entries: dict[str, dict[str, Any]] = {}
         if path is None:
             return
-        try:
+        with _named_if_it_fails(path, "read"):
             lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        except OSError as error:
-            raise ResourceError(f"{path}: cannot be read ({error.strerror}); name another journal") from None
         whole = self._read(path, lines, json.loads(json.dumps(head)))
-        try:
+        with _named_if_it_fails(path, "written"):
             path.absolute().parent.mkdir(parents=True, exist_ok=True)
             if whole < sum(map(len, lines)):
                 os.truncate(path, whole)
                 if whole and on_note:
                     on_note(f"warning: the last line of {path} was cut off and is left out")
-        except OSError as error:
-            raise ResourceError(f"{path}: cannot be written ({error.strerror}); name another journal") from None
         if not whole:
-            self._append(dict(head))
+            self._append(head)
         elif on_note:
             on_note(f"{path} holds {len(self.entries):,} finished fits")
 
@@ -62,8 +59,7 @@ class Journal:
     def add(self, key: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
         """Keep an entry; it is on disk when this returns."""
         self.entries[_text(key)] = dict(entry)
-        if self.path is not None:
-            self._append({"key": dict(key), "entry": dict(entry)})
+        self._append({"key": key, "entry": entry})
 
     def _read(self, path: Path, lines: list[bytes], head: Mapping[str, Any]) -> int:
         """Take over the entries; returns how many bytes of the file are whole."""
@@ -71,10 +67,9 @@ class Journal:
         for number, line in enumerate(lines, start=1):
             content = _parsed(line)
             if content is None:
-                if number == len(lines) and number > 1:
+                first_is_cut = not line.endswith(b"\n") and line.startswith(b"{")  # then nothing was done yet
+                if number == len(lines) and (number > 1 or first_is_cut):
                     break
-                if number == len(lines) and not line.endswith(b"\n") and line.startswith(b"{"):
-                    break  # cut off within the first line: nothing was done yet
                 raise ArtefactError(f"{path}:{number}: not a line of a journal; name another file, or remove this one")
             if number == 1:
                 _same_head(path, content, head)
@@ -86,40 +81,41 @@ class Journal:
         return whole
 
     def _append(self, content: Mapping[str, Any]) -> None:
-        assert self.path is not None
+        if self.path is None:
+            return
         line = json.dumps(content, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-        try:
-            with self.path.open("ab", buffering=0) as out:
-                out.write(line)
-                os.fsync(out.fileno())
-        except OSError as error:
-            raise ResourceError(f"{self.path}: cannot be written ({error.strerror}); name another journal") from None
+        with _named_if_it_fails(self.path, "written"), self.path.open("ab", buffering=0) as out:
+            out.write(line)
+            os.fsync(out.fileno())
+
+
+@contextmanager
+def _named_if_it_fails(path: Path, done: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ResourceError(f"{path}: cannot be {done} ({error.strerror}); name another journal") from None
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
     """The object of a whole line, or None."""
-    if not line.endswith(b"\n"):
-        return None
     try:
-        content = json.loads(line)
+        content = json.loads(line) if line.endswith(b"\n") else None
     except ValueError:
         return None
     return content if isinstance(content, dict) else None
 
 
 def _same_head(path: Path, found: Mapping[str, Any], head: Mapping[str, Any]) -> None:
-    other = [name for name in head if found.get(name) != head[name]]
-    if set(found) != set(head) or other:
-        name = other[0] if other else "its first line"
-        raise UsageError(
-            f"{path} is the journal of another experiment: {name} is {_short(found.get(name))} there and "
-            f"{_short(head.get(name))} here; name another file, or remove this one"
-        )
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 24 else f"{text[:20]}..."
+    if found == head:
+        return
+    name = next((name for name in head if found.get(name) != head[name]), "its first line")
+    texts = [repr(values.get(name)) for values in (found, head)]
+    there, here = (text if len(text) <= 24 else f"{text[:20]}..." for text in texts)
+    raise UsageError(
+        f"{path} is the journal of another experiment: {name} is {there} there and {here} here; name another file, or "
+        "remove this one"
+    )
 
 
 def _text(key: Mapping[str, Any]) -> str:

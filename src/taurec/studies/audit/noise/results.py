@@ -1,32 +1,122 @@
-"""The result of an experiment with noise: data, tables and figures."""
+"""The result of an experiment with noise: curves over its levels, tables and figures."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from taurec.studies.audit.noise import Kind
-from taurec.studies.audit.noise.curves import Curve, Difference
-from taurec.studies.audit.noise.verdict import WHAT, level_text, unit, verdict
-from taurec.studies.result import Cell, Column, Figure, Part, Result, Series, Table, Text
+import numpy as np
+from scipy.stats import t as student
 
-PROTOCOL = {
-    "positives": "The log was divided first. Then, in the training part alone, each user got ceil(level x own pairs) "
-    "items drawn uniformly among those they have in no part. Epochs were chosen on the clean validation part, and "
-    "figures are of the clean test part. Lists leave out what training holds, injected pairs included.",
-    "negatives": "Negatives are drawn with weight 1 for items the user has no training pair with and with the level as "
-    "weight for training positives, so 0 excludes positives and 1 is uniform over all items. Training pairs, "
-    "validation and test are clean. Baselines draw no negatives, so their lines are level.",
-    "negatives-held-out": "A tenth of each user's training positives left training, for every model, and represents "
-    "items the user likes without our knowing. Each negative is one of them with the level as probability, else an "
-    "item the user has no pair with. Baselines draw no negatives, so their lines are level. Lists leave out the "
-    "held-out items.",
-}
+from taurec.studies.audit.noise.kinds import LEVELS, Kind
+from taurec.studies.audit.noise.verdict import verdict
+from taurec.studies.result import Cell, Column, Figure, Part, Result, Series, Table, Text, Value
 
 ACCURACY, SLOPES, PAIRS, PROTOCOLS = (
     "Accuracy under noise", "Accuracy per point of noise", "Losses against each other", "How it was done",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Estimate(Value):
+    """A mean over n seeds with its 95 % t interval; no bounds for a single seed."""
+
+    n: int = 1
+
+
+def t_interval(values: Sequence[float]) -> Value:
+    """Mean of independent values and ``mean +- t s / sqrt(n)``, t the .975 quantile of Student's t with n - 1 degrees.
+
+    >>> found = t_interval([1.0, 2.0, 3.0])  # s = 1, t = 4.303, and 4.303 / sqrt(3) = 2.484
+    >>> found.mean, round(found.low, 3), round(found.high, 3)
+    (2.0, -0.484, 4.484)
+    """
+    x = np.asarray(values, dtype=np.float64)
+    mean = float(x.mean())
+    if len(x) < 2:
+        return Value(mean)
+    half = float(student.ppf(0.975, len(x) - 1)) * float(x.std(ddof=1)) / math.sqrt(len(x))
+    return Value(mean, mean - half, mean + half)
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """The same, with the number of values."""
+    return Estimate(**vars(t_interval(values)), n=len(values))
+
+
+def slope(levels: Sequence[float], values: Sequence[float]) -> float:
+    """The least-squares slope of values over levels; NaN for a single level.
+
+    >>> slope([0, 1, 2], [6, 5, 1])
+    -2.5
+    """
+    x = np.asarray(levels, dtype=np.float64) - np.mean(levels)
+    square = float(x @ x)
+    return float(x @ np.asarray(values, dtype=np.float64)) / square if square else math.nan
+
+
+@dataclass(frozen=True)
+class Point:
+    """One model at one level.
+
+    Attributes:
+        values: of each seed; one value where the seed has no effect.
+        pairs: training pairs, mean over seeds; injected: of these, false positives.
+        short: pairs fewer than asked were injected.
+        epochs: until the best one, mean over seeds; 0 for a baseline.
+        seconds: of a fit, mean over seeds.
+    """
+
+    level: float
+    values: tuple[float, ...]
+    estimate: Estimate
+    pairs: float
+    injected: float
+    short: float
+    epochs: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One model over all levels, on one metric.
+
+    Attributes:
+        label: ``mf:sl`` or ``ease``.
+        constant: whether the noise has no effect on it: a baseline where the noise is in the negatives.
+        points: by rising level.
+        slope: change of the metric per point of noise (per 0.01 of the level; for ``negatives``, per 1 of the
+            weight): the least-squares slope of each seed's values, their mean, and its t interval.
+        relative: the same as a share of the seed's value at the lowest level.
+        run: the settings, the same at every level.
+    """
+
+    label: str
+    metric: str
+    baseline: bool
+    constant: bool
+    points: tuple[Point, ...]
+    slope: Estimate | None
+    relative: Estimate | None
+    run: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two losses at one level: first minus second over users, each user's values averaged over the seeds.
+
+    ``p_value`` is that of the sign-flip test, corrected by Holm for all pairs of losses and all levels.
+    """
+
+    level: float
+    first: str
+    second: str
+    mean: float
+    low: float | None
+    high: float | None
+    p_value: float
 
 
 @dataclass(frozen=True)
@@ -68,11 +158,21 @@ class NoiseCurves(Result):
         wanted = metric or self.metric
         return tuple(curve for curve in self.curves if curve.metric == wanted)
 
+    @property
+    def losses(self) -> list[Curve]:
+        """The curves of the losses, on the first metric."""
+        return [curve for curve in self.of() if not curve.baseline]
+
+    @property
+    def level_texts(self) -> list[str]:
+        """The levels in words."""
+        return [LEVELS[self.kind].text(level) for level in self.levels]
+
     def title(self) -> str:
         return f"Noise curves of {self.source}"
 
     def document(self) -> dict[str, Any]:
-        return {**asdict(self), "metric": self.metric, "slope_per": 1.0 if self.kind == "negatives" else 0.01}
+        return {**asdict(self), "metric": self.metric, "slope_per": LEVELS[self.kind].slope_per}
 
     def verdict(self) -> list[str]:
         return verdict(self)
@@ -82,80 +182,71 @@ class NoiseCurves(Result):
 
     def tables(self) -> list[Table]:
         """One row a model, one column a level, and the slope."""
-        levels = self._level_texts()
-        title = f"{self.source}: {self.metric} on the clean test part, by {WHAT[self.kind]}"
-        columns = [Column("model", whole=True), *map(Column, levels)]
-        columns += [Column("slope", spec="+.5f"), Column("of clean", spec="+.2%")]
-        rows: list[list[Cell]] = [
-            [
-                c.label,
-                *(p.estimate.value for p in c.points),
-                "-" if c.slope is None else c.slope.mean,
-                "-" if c.relative is None else c.relative.mean,
-            ]
+        levels = self.level_texts
+        title = f"{self.source}: {self.metric} on the clean test part, by {LEVELS[self.kind].what}"
+        slopes = (Column("slope", spec="+.5f"), Column("of clean", spec="+.2%"))
+        columns = [Column("model", whole=True), *map(Column, levels), *slopes]
+        rows = [
+            [c.label, *(p.estimate for p in c.points), *("-" if e is None else e.mean for e in (c.slope, c.relative))]
             for c in self.of()
         ]
         return [Table(title, columns, rows, narrow=[[f"± {level}" for level in levels]])]
 
     def figures(self) -> list[Figure]:
-        several = len(self.levels) > 1
-        return [*map(self._accuracy, self.metrics), *([self._kept()] if several else [])]
+        return [*map(self._accuracy, self.metrics), *([self._kept()] if len(self.levels) > 1 else [])]
 
     def parts(self) -> list[Part]:
-        slopes = self._slopes() if len(self.levels) > 1 else []
-        notes = [Text("\n\n".join(self.notes), PROTOCOLS)] if self.notes else []
-        return [*self.figures(), *slopes, *self._pairs(), Text(PROTOCOL[self.kind], PROTOCOLS), self._fits(), *notes]
-
-    def _level_texts(self) -> list[str]:
-        return [level_text(self.kind, level) for level in self.levels]
+        several = len(self.levels) > 1
+        slopes = [table for metric in self.metrics for table in self._slopes(metric)] if several else []
+        made: list[Part] = [*self.figures(), *slopes, *(self._pairs() if self.differences else [])]
+        made += [Text(LEVELS[self.kind].protocol, PROTOCOLS), self._fits()]
+        return [*made, Text("\n\n".join(self.notes), PROTOCOLS)] if self.notes else made
 
     def _accuracy(self, metric: str) -> Figure:
-        curves = self.of(metric)
-        x = self._axis_values()
-        series = [Series.of(c.label, x, [p.estimate.value for p in c.points]) for c in curves]
+        curves, levels = self.of(metric), self.level_texts
         bands = f"Bands are 95 % t intervals over {self.seeds} seeds." if self.seeds > 1 else "One seed, so no bands."
-        ends = "; ".join(
-            f"{c.label} {c.points[0].estimate.mean:.4f} to {c.points[-1].estimate.mean:.4f}" for c in curves
+        ends = [f"{c.label} {c.points[0].estimate.mean:.4f} to {c.points[-1].estimate.mean:.4f}" for c in curves]
+        return self._figure(
+            [Series.of(c.label, self._axis(), [p.estimate for p in c.points]) for c in curves],
+            f"{metric}, clean test",
+            f"{metric} on the clean test part. {bands}",
+            f"{metric} from {levels[0]} to {levels[-1]}: {'; '.join(ends)}",
         )
-        alt = f"{metric} from {self._level_texts()[0]} to {self._level_texts()[-1]}: {ends}"
-        caption = f"{metric} on the clean test part. {bands}"
-        return Figure("line", series, self._axis(), f"{metric}, clean test", caption, alt, section=ACCURACY)
 
     def _kept(self) -> Figure:
         """The share of each model's own accuracy that is left: robustness, whatever the accuracy."""
-        metric, first = self.metric, self._level_texts()[0]
+        metric, lowest = self.metric, self.level_texts[0]
         curves = [c for c in self.of() if c.points[0].estimate.mean > 0]
         shares = {c.label: [100 * p.estimate.mean / c.points[0].estimate.mean for p in c.points] for c in curves}
-        series = [Series(label, self._axis_values(), values) for label, values in shares.items()]
-        caption = f"{metric} as a share of the same model's at {first}: its relative loss."
-        alt = "; ".join(f"{label} keeps {values[-1]:.1f} %" for label, values in shares.items())
-        return Figure("line", series, self._axis(), f"% of {metric} at {first}", caption, alt, section=ACCURACY)
+        return self._figure(
+            [Series(label, self._axis(), values) for label, values in shares.items()],
+            f"% of {metric} at {lowest}",
+            f"{metric} as a share of the same model's at {lowest}: its relative loss.",
+            "; ".join(f"{label} keeps {values[-1]:.1f} %" for label, values in shares.items()),
+        )
 
-    def _axis_values(self) -> Sequence[float]:
-        return [level * (1 if self.kind == "negatives" else 100) for level in self.levels]
+    def _axis(self) -> list[float]:
+        return [LEVELS[self.kind].scale * level for level in self.levels]
 
-    def _axis(self) -> str:
-        return WHAT[self.kind] + ("" if self.kind == "negatives" else " (%)")
+    def _figure(self, series: list[Series], y_label: str, caption: str, alt: str) -> Figure:
+        x_label = LEVELS[self.kind].what + (" (%)" if LEVELS[self.kind].scale == 100 else "")
+        return Figure("line", series, x_label, y_label, caption, alt, section=ACCURACY)
 
-    def _slopes(self) -> list[Table]:
-        per, made = unit(self.kind), []
-        for metric in self.metrics:
-            rows: list[list[Cell]] = [[c.label, *(p.estimate.mean for p in c.points)] for c in self.of(metric)]
-            heads = [Column("model"), *(Column(level, better="higher") for level in self._level_texts())]
-            made.append(Table(f"{metric}: means over seeds", heads, rows, section=SLOPES))
-            columns = [Column("model"), Column(f"per {per}", spec="+.5f"), Column("of clean", spec="+.2%")]
-            changes: list[list[Cell]] = [
-                [c.label, *(None if e is None else e.value for e in (c.slope, c.relative))] for c in self.of(metric)
-            ]
-            made.append(Table(f"{metric}: its change per {per}", columns, changes, section=SLOPES))
-        return made
+    def _slopes(self, metric: str) -> list[Table]:
+        per, curves = LEVELS[self.kind].unit, self.of(metric)
+        levels = [Column("model"), *(Column(level, better="higher") for level in self.level_texts)]
+        means: list[list[Cell]] = [[c.label, *(p.estimate.mean for p in c.points)] for c in curves]
+        heads = [Column("model"), Column(f"per {per}", spec="+.5f"), Column("of clean", spec="+.2%")]
+        changes: list[list[Cell]] = [[c.label, c.slope, c.relative] for c in curves]
+        return [
+            Table(f"{metric}: means over seeds", levels, means, section=SLOPES),
+            Table(f"{metric}: its change per {per}", heads, changes, section=SLOPES),
+        ]
 
     def _pairs(self) -> list[Part]:
-        if not self.differences:
-            return []
         columns = ["level", "first", "second", f"difference in {self.metric}", "95 % low", "high", "p (Holm)"]
         rows: list[list[Cell]] = [
-            [level_text(self.kind, d.level), d.first, d.second, d.mean, d.low, d.high, d.p_value]
+            [LEVELS[self.kind].text(d.level), d.first, d.second, d.mean, d.low, d.high, d.p_value]
             for d in self.differences
         ]
         said = (
@@ -168,12 +259,9 @@ class NoiseCurves(Result):
     def _fits(self) -> Table:
         counts = [Column(name, spec=",.0f") for name in ("training pairs", "injected", "could not be")]
         columns = [Column("model"), Column("level"), *counts, Column("best epoch", spec=".1f"), Column("fit", "s")]
-        rows: list[list[Cell]] = [
-            [
-                c.label, level_text(self.kind, p.level), p.pairs, p.injected, p.short,
-                None if c.baseline else p.epochs, p.seconds,
-            ]
+        rows = [
+            [c.label, level, p.pairs, p.injected, p.short, None if c.baseline else p.epochs, p.seconds]
             for c in self.of()
-            for p in c.points
-        ]  # fmt: skip
+            for level, p in zip(self.level_texts, c.points, strict=True)
+        ]
         return Table("Fits", columns, rows, "Means over seeds", section=PROTOCOLS)

@@ -7,10 +7,10 @@ graph of a graph backbone is built from it. Each model has the same settings at 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +22,10 @@ from taurec.evaluation.metrics import parse_all
 from taurec.evaluation.ranking import Evaluation
 from taurec.evaluation.significance import compare_paired, holm
 from taurec.run import Run
-from taurec.studies.audit.noise import Kind
-from taurec.studies.audit.noise.curves import Curve, Difference, Estimate, Point, estimate, slope
 from taurec.studies.audit.noise.fits import Fit, FitQueue, Step, Work, canonical, with_noise
 from taurec.studies.audit.noise.journal import Journal
-from taurec.studies.audit.noise.results import NoiseCurves
+from taurec.studies.audit.noise.kinds import LEVELS, Kind
+from taurec.studies.audit.noise.results import Curve, Difference, NoiseCurves, Point, estimate, slope
 from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates, untuned
 
 
@@ -82,14 +81,18 @@ def noise_curves(
     >>> [(curve.label, len(curve.points), curve.points[1].estimate.n) for curve in found.of("recall@20")]
     [('mf:sl', 2, 2), ('popularity', 2, 2)]
     """
-    wanted = _checked_levels(levels, kind)
+    if kind not in LEVELS:
+        raise UsageError(f"unknown kind of noise {kind!r}{did_you_mean(kind, LEVELS)}")
+    wanted, below = tuple(sorted({float(level) for level in levels})), LEVELS[kind].below
+    if not wanted or not all(0 <= level < below for level in wanted):
+        accepted = "probabilities from 0 to below 1" if below == 1 else "0 or more, such as 0, 0.1, 0.2"
+        raise UsageError(f"levels of {kind} must be {accepted}, got {', '.join(map(str, levels)) or 'none'}")
     if seeds < 1:
         raise UsageError(f"seeds must be at least 1, got {seeds}")
     if not losses:
         raise UsageError("no losses to compare; name some, such as sl or bpr")
-    given = dict(fields or {})
-    first = int(given.pop("seed", 0))
-    given["seed"] = first
+    given = {"seed": 0, **(fields or {})}
+    first = int(given["seed"])
     for label in baselines:
         if label not in BASELINES:
             raise UsageError(f"unknown baseline {label!r}{did_you_mean(label, BASELINES)}")
@@ -101,41 +104,37 @@ def noise_curves(
     parts, name = split_source(source, some)
     if not len(parts.test) or not len(parts.valid):
         raise UsageError(f"noise curves need a validation and a test part; the split {parts.how!r} has none")
-    judged = [str(m) for m in dict.fromkeys(map(str, parse_all([some.metric, *(metrics or ("recall@20", "ndcg@20"))])))]
+    judged = list(dict.fromkeys(map(str, parse_all([some.metric, *(metrics or ("recall@20", "ndcg@20"))]))))
     notes: list[str] = []
 
     def note(text: str) -> None:
         notes.append(text)
-        (on_note or (lambda line: None))(text)
+        if on_note:
+            on_note(text)
 
     for label, runs in tried.items():
         if line := untuned(label, runs, tune, None):
             note(line)
     digest = data_hash(parts)
     head = {"journal": "taurec noise curves", "version": 1, "data_hash": digest, "kind": kind, "metrics": judged}
-    kept = Journal(journal, head, on_note)
-    queue = FitQueue(parts, kind, judged, kept, on_progress or (lambda step: None))
-    seed_list = range(first, first + seeds)
+    queue = FitQueue(parts, kind, judged, Journal(journal, head, on_note), on_progress or (lambda step: None))
 
     def plan(runs: Mapping[str, Run]) -> dict[tuple[str, float, int], Work]:
-        places = itertools.product(runs, wanted, seed_list)
+        places = itertools.product(runs, wanted, range(first, first + seeds))
         return {at: canonical(Work(at[0], runs[at[0]], *at[1:]), kind, wanted[0], first) for at in places}
 
     chosen = _choose(tried, queue, first, note, plan({label: runs[0] for label, runs in tried.items()}).values())
     works = plan(chosen)
     queue.expect(works.values())
-    fits = {place: queue.fit(work) for place, work in works.items()}
-    curves = [
-        _curve(label, run, metric, kind, wanted, seed_list, works, fits)
-        for metric in judged
-        for label, run in chosen.items()
-    ]
+    done = _Fits(kind, wanted, range(first, first + seeds), {place: queue.fit(work) for place, work in works.items()})
     trained = [label for label, run in chosen.items() if run.model is None]
-    differences = _differences(trained, wanted, seed_list, fits, judged[0], first)
-    n_users = len(next(iter(fits.values())).numerator)
     return NoiseCurves(
-        name, parts.how, digest, kind, tuple(judged), wanted, seeds, n_users, tune,
-        tuple(curves), tuple(differences), tuple(notes),
+        name, parts.how, digest, kind, tuple(judged), wanted, seeds,
+        n_users=len(next(iter(done.fits.values())).numerator),
+        tune=tune,
+        curves=tuple(done.curve(label, run, metric) for metric in judged for label, run in chosen.items()),
+        differences=tuple(done.differences(trained, judged[0])),
+        notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -166,71 +165,54 @@ def _choose(
     return chosen
 
 
-def _checked_levels(levels: Sequence[float], kind: Kind) -> tuple[float, ...]:
-    if kind not in get_args(Kind):
-        raise UsageError(f"unknown kind of noise {kind!r}{did_you_mean(kind, get_args(Kind))}")
-    found = sorted({float(level) for level in levels})
-    below = 1.0 if kind == "negatives-held-out" else math.inf
-    if not found or not all(0 <= level < below for level in found):
-        accepted = "probabilities from 0 to below 1" if below == 1 else "0 or more, such as 0, 0.1, 0.2"
-        raise UsageError(f"levels of {kind} must be {accepted}, got {', '.join(map(str, levels)) or 'none'}")
-    return tuple(found)
+@dataclass(frozen=True)
+class _Fits:
+    """The fits of all models, by label, level and seed; one fit may stand for several seeds or levels."""
 
+    kind: Kind
+    levels: tuple[float, ...]
+    seeds: range
+    fits: Mapping[tuple[str, float, int], Fit]
 
-def _curve(
-    label: str,
-    run: Run,
-    metric: str,
-    kind: Kind,
-    levels: Sequence[float],
-    seeds: Sequence[int],
-    works: Mapping[tuple[str, float, int], Work],
-    fits: Mapping[tuple[str, float, int], Fit],
-) -> Curve:
-    points = []
-    for level in levels:
-        once = {works[label, level, seed].identity: fits[label, level, seed] for seed in seeds}
-        values = tuple(fit.values[metric] for fit in once.values())
-        mean = {
-            name: float(np.mean([getattr(fit, name) for fit in once.values()]))
-            for name in ("pairs", "injected", "short", "epochs", "seconds")
-        }
-        points.append(Point(level, values, estimate(values), **mean))
-    constant = run.model is not None and kind != "positives"
-    falling: Estimate | None = None
-    relative: Estimate | None = None
-    if len(levels) > 1 and not constant:
-        by_seed = [[fits[label, level, seed].values[metric] for level in levels] for seed in seeds]
-        unit = 1.0 if kind == "negatives" else 0.01
-        slopes = [unit * slope(levels, values) for values in by_seed]
-        falling = estimate(slopes)
-        if all(values[0] > 0 for values in by_seed):
-            relative = estimate([s / values[0] for s, values in zip(slopes, by_seed, strict=True)])
-    dump = run.model_dump(mode="json", exclude={"data_hash", "source", "seed"})
-    return Curve(label, metric, run.model is not None, constant, tuple(points), falling, relative, dump)
+    def at(self, label: str, level: float) -> list[Fit]:
+        return [self.fits[label, level, seed] for seed in self.seeds]
 
+    def curve(self, label: str, run: Run, metric: str) -> Curve:
+        points = []
+        for level in self.levels:
+            fits = list({id(fit): fit for fit in self.at(label, level)}.values())
+            values = tuple(fit.values[metric] for fit in fits)
+            fields = ("pairs", "injected", "short", "epochs", "seconds")
+            means = {field: float(np.mean([getattr(fit, field) for fit in fits])) for field in fields}
+            points.append(Point(level, values, estimate(values), **means))
+        constant = run.model is not None and self.kind != "positives"
+        falling = relative = None
+        if len(self.levels) > 1 and not constant:
+            by_seed = [[self.fits[label, level, seed].values[metric] for level in self.levels] for seed in self.seeds]
+            slopes = [LEVELS[self.kind].slope_per * slope(self.levels, values) for values in by_seed]
+            falling = estimate(slopes)
+            if all(values[0] > 0 for values in by_seed):
+                relative = estimate([s / values[0] for s, values in zip(slopes, by_seed, strict=True)])
+        dump = run.model_dump(mode="json", exclude={"data_hash", "source", "seed"})
+        return Curve(label, metric, run.model is not None, constant, tuple(points), falling, relative, dump)
 
-def _differences(
-    labels: Sequence[str],
-    levels: Sequence[float],
-    seeds: Sequence[int],
-    fits: Mapping[tuple[str, float, int], Fit],
-    metric: str,
-    seed: int,
-) -> list[Difference]:
-    """All pairs of losses at all levels by the paired test over users, corrected together."""
+    def differences(self, labels: Sequence[str], metric: str) -> list[Difference]:
+        """All pairs of labels at all levels by the paired test over users, corrected together."""
 
-    def over_seeds(label: str, level: float) -> Evaluation:
-        some = [fits[label, level, s] for s in seeds]
-        numerator = np.mean([fit.numerator for fit in some], axis=0)[:, None]
-        denominator = np.mean([fit.denominator for fit in some], axis=0)[:, None]
-        return Evaluation(parse_all([metric]), np.arange(len(numerator)), numerator, denominator, 0, 0)
+        def over_seeds(label: str, level: float) -> Evaluation:
+            fits = self.at(label, level)
+            numerator, denominator = (
+                np.mean([getattr(fit, side) for fit in fits], axis=0)[:, None] for side in ("numerator", "denominator")
+            )
+            return Evaluation(parse_all([metric]), np.arange(len(numerator)), numerator, denominator, 0, 0)
 
-    pairs = [(level, a, b) for level in levels for a, b in itertools.combinations(labels, 2)]
-    judged = {(level, label): over_seeds(label, level) for level in levels for label in labels} if pairs else {}
-    found = [compare_paired(judged[level, a], judged[level, b], metric, seed=seed) for level, a, b in pairs]
-    corrected = holm([result.p_value for result in found])
-    return [
-        Difference(level, a, b, result.difference.mean, result.difference.low, result.difference.high, p)
-        for (level, a, b), result, p in zip(pairs, found, corrected, strict=True)
-    ]
+        pairs = [(level, *pair) for level in self.levels for pair in itertools.combinations(labels, 2)]
+        found = [
+            compare_paired(over_seeds(first, level), over_seeds(second, level), metric, seed=self.seeds[0])
+            for level, first, second in pairs
+        ]
+        corrected = holm([paired.p_value for paired in found])
+        return [
+            Difference(*pair, **vars(paired.difference), p_value=p)
+            for pair, paired, p in zip(pairs, found, corrected, strict=True)
+        ]

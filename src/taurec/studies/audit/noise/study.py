@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from taurec.studies.audit.noise import Kind
+from taurec.studies.audit.noise.kinds import Kind
+from taurec.studies.opening import Note, silent
 from taurec.studies.options import Fields, Metrics, Option, Reading, RunFields, Source, Tune
 from taurec.studies.result import Interrupted
 
@@ -39,30 +39,24 @@ def noise(
     *,
     fields: Annotated[Fields, _FIELDS],
     reading: Reading,
-    on_progress: Callable[[str], None] | None = None,
-    on_note: Callable[[str], None] | None = None,
+    on_progress: Note = silent,
+    on_note: Note = silent,
 ) -> NoiseCurves:
     """Add noise to training, level by level, and show the loss in accuracy of each loss and baseline.
 
     Validation and test are split off first and stay clean. With --journal an interrupted command can be continued.
     """
-    from taurec.studies.audit.noise.fits import FitsEnded, Step
+    from taurec.studies.audit.noise.fits import FitsEnded
     from taurec.studies.audit.noise.robustness import noise_curves
-    from taurec.studies.audit.noise.verdict import step_text
-    from taurec.studies.opening import silent
     from taurec.training.device import pick_device
 
     given = {**fields, **({"reading": reading} if reading else {})}
     pick_device(given.get("device", "cpu"))
-    say = on_progress or silent
-
-    def on_step(step: Step) -> None:
-        say(step_text(step, kind))
-
     try:
         return noise_curves(
             source, losses, levels, kind=kind, seeds=seeds, backbone=backbone, baselines=baselines, tune=tune,
-            metrics=metrics, fields=given, journal=journal, on_progress=on_step, on_note=on_note,
+            metrics=metrics, fields=given, journal=journal, on_note=on_note,
+            on_progress=lambda step: on_progress(step.text(kind)),
         )  # fmt: skip
     except FitsEnded as ended:
         kept = f"they are in {journal}; the same command continues from there" if journal else "there is no --journal"
