@@ -6,7 +6,7 @@ from rich.console import Console
 
 from taurec.report.console import console
 from taurec.report.tables import metric_table, pairs, table
-from taurec.studies.words import interval, number, plus_minus, rate, seconds
+from taurec.studies.words import interval, number, rate, seconds
 
 
 def drawn(renderable, width=80):
@@ -70,7 +70,6 @@ def test_seconds_at_the_borders(value, text):
 def test_forms_of_numbers():
     assert (number(0.5), number(float("nan"))) == ("0.5000", "-")
     assert (interval(0.0, 1.0), interval(None, 1.0)) == ("0.0000 to 1.0000", "-")
-    assert (plus_minus(0.5, 0.4, 0.6), plus_minus(0.5, None, None)) == ("0.5000 ±.1000", "0.5000")
     assert (rate(999.0), rate(1000.0), rate(2_500_000.0)) == ("999", "1k", "2.5M")
 
 

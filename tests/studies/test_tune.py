@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from taurec.backbones import backbone_class
 from taurec.data.planted import planted
 from taurec.errors import UsageError
+from taurec.studies.tune.result import ENOUGH
 from taurec.studies.tune.study import tune
 
 pytest.importorskip("optuna")
@@ -96,3 +102,115 @@ def test_it_says_what_is_missing(log: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'taurec\[tune\]'"):
         tune(log, trials=1, fields=FIELDS, reading={})
+
+
+def test_a_killed_trial_continues_and_the_trials_are_the_same(log: str, tmp_path: Path, monkeypatch) -> None:
+    from taurec.recommender import Recommender
+
+    fields = {**FIELDS, "epochs": 4}
+    whole = outcome(tune(log, trials=3, fields=fields, reading={}))
+    fit, storage, fits = Recommender.fit, tmp_path / "trials.jsonl", []
+
+    def killed(self, parts, on_progress, **given):
+        fits.append(self.run)
+
+        def progress(told) -> None:
+            on_progress(told)
+            if len(fits) == 2 and told.epoch == 3:
+                raise KeyboardInterrupt
+
+        return fit(self, parts, on_progress=progress, **given)
+
+    monkeypatch.setattr(Recommender, "fit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        tune(log, trials=3, fields=fields, reading={}, storage=storage)
+    monkeypatch.setattr(Recommender, "fit", fit)
+    assert len(storage.read_text().splitlines()) > 0
+    assert outcome(tune(log, trials=3, fields=fields, reading={}, storage=storage)) == whole
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_second_process_on_one_file_is_refused(log: str, tmp_path: Path) -> None:
+    storage = tmp_path / "trials.jsonl"
+    hold = "import sys; from pathlib import Path; from taurec.studies.files import locked\n"
+    hold += "with locked(Path(sys.argv[1]), '--storage'): print('held', flush=True); sys.stdin.read()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", hold, storage], **pipes) as other:
+        assert other.stdout.readline().strip() == b"held"
+        with pytest.raises(UsageError, match=r"--storage .*trials.jsonl is in use by another process"):
+            tune(log, trials=1, fields=FIELDS, reading={}, storage=storage)
+        other.kill()
+    assert tune(log, trials=1, fields=FIELDS, reading={}, storage=storage).best == 1
+
+
+@pytest.mark.parametrize("values", [["xavier_uniform", "normal:0.1"]])
+def test_a_setting_without_an_order_is_tried_by_value(log: str, monkeypatch, values: list[str]) -> None:
+    monkeypatch.setattr(backbone_class("mf"), "grid", classmethod(lambda cls: {"backbone.init": values}))
+    found = tune(log, trials=6, fields={**FIELDS, "lr": 0.01, "settings": {"loss": {"tau": 0.1}}}, reading={})
+    [setting] = found.document()["settings"]
+    assert (setting["name"], setting["searched"]) == ("backbone.init", ", ".join(values))
+    assert {t.values["backbone.init"] for t in found.trials} == set(values)
+    assert found.chosen.run.backbone.settings["init"] == setting["best"]
+    [bars] = [figure for figure in found.figures() if figure.kind == "bar"]
+    assert max(bars.series[0].y) == max(t.value for t in found.trials if t.state == "complete")
+
+
+def test_the_layers_of_lightgcn_are_searched_as_whole_numbers(log: str) -> None:
+    found = tune(log, trials=4, fields={**FIELDS, "backbone": "lightgcn"}, reading={})
+    searched = {one.name: one.searched for one in found.searched}
+    assert set(searched) == {"lr", "loss.tau", "backbone.layers"}
+    layers = [t.values["backbone.layers"] for t in found.trials]
+    assert all(isinstance(n, int) for n in layers)
+    assert layers[0] == found.searched[-1].preset
+    assert len(set(layers)) > 1
+
+
+def test_a_baseline_that_is_first_on_validation_has_the_first_command(log: str) -> None:
+    found = tune(log, trials=1, fields=FIELDS, reading={})
+    ahead, behind = (replace(found, valid={"ease": value}) for value in (1.0, 0.0))
+    assert ahead.commands()[0].startswith(f"taurec train {log} --model ease --set model.l2=")
+    assert ahead.commands()[1:] == behind.commands() == [ahead.document()["commands"][1]]
+    assert "ease 1.0000" in ahead.verdict()[1]
+    assert (ahead.document()["first"], behind.document()["first"]) == ("ease", found.chosen.run.label)
+    assert not any("ease" in line and "first" in line for line in behind.verdict())
+
+
+def test_what_mattered_needs_enough_trials(log: str, monkeypatch) -> None:
+    few = tune(log, trials=3, fields=FIELDS, reading={})
+    assert all(one.importance is None and one.correlation is None for one in few.searched)
+    assert f"are shown from {ENOUGH} on" in few.tables()[1].note
+    assert not any("mattered" in line for line in few.verdict())
+    monkeypatch.setattr("taurec.studies.tune.search.ENOUGH", 3)
+    monkeypatch.setattr("taurec.studies.tune.result.ENOUGH", 3)
+    enough = tune(log, trials=3, fields=FIELDS, reading={})
+    assert sum(one.importance for one in enough.searched) == pytest.approx(1.0)
+    assert enough.tables()[1].note.startswith("Over the 3 complete trials.")
+
+
+@pytest.mark.slow
+def test_the_setting_that_matters_comes_first_in_most_searches_of_enough_trials() -> None:
+    """One setting of three has an optimum inside its range, under noise; by chance it is named in 1 of 3 searches."""
+    import optuna
+
+    rng, of = np.random.default_rng(0), {name: optuna.distributions.FloatDistribution(0.0, 1.0) for name in "abc"}
+    evaluator, named = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25), 0
+    for _ in range(60):
+        x = rng.random((ENOUGH, 3))
+        values = -4 * (x[:, 0] - 0.6) ** 2 + rng.normal(0, 0.25, ENOUGH)
+        study = optuna.create_study(direction="maximize")
+        for point, value in zip(x.tolist(), values.tolist(), strict=True):
+            params = dict(zip("abc", point, strict=True))
+            study.add_trial(optuna.trial.create_trial(params=params, distributions=of, value=value))
+        importance = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        named += max(importance, key=importance.get) == "a"
+    assert named >= 42
+
+
+def test_the_page_has_every_trial_and_what_was_varied(log: str) -> None:
+    pytest.importorskip("matplotlib", reason="the extra taurec[report] is not installed")
+    from taurec.report.page import render
+    from taurec.report.result_page import result_page
+
+    html = render(result_page(tune(log, trials=3, fields=FIELDS, reading={}), "taurec tune x"))
+    for text in ("taurec tune x", "All 3 trials", "The settings that were varied", "loss.tau", "On the test part"):
+        assert text in html

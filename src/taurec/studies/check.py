@@ -58,21 +58,16 @@ class LogCheck(Result):
 
     def _sizes(self) -> Table:
         s, report = self.found.statistics, self.found.report
-        rows = [
-            ("users", f"{s.users:,}"),
-            ("items", f"{s.items:,}"),
-            ("pairs", f"{s.pairs:,} ({s.density:.3%} of all user-item pairs)"),
-        ]
+        pairs = f"{s.pairs:,} ({s.density:.3%} of all user-item pairs)"
+        rows = [("users", f"{s.users:,}"), ("items", f"{s.items:,}"), ("pairs", pairs)]
         if report is not None:
             account = f"{report.kept:,} kept + {report.merged:,} merged + {report.below_rating:,} rejected"
             columns = ", ".join(f"{role}: {column}" for role, column in report.columns.items())
             rows += [("rows", f"{report.rows:,} read = {account}"), ("columns", columns or "by position")]
         if s.first is not None and s.last is not None:
             rows.append(("times", f"{day(s.first)} to {day(s.last)}"))
-        rows.append(
-            ("popularity", f"top 1 % of items: {s.top_1_percent:.0%} of pairs, top 10 %: {s.top_10_percent:.0%}")
-        )
-        rows.append(("Gini", f"{s.gini:.2f} (0: all items equal, 1: all pairs on one item)"))
+        top = f"top 1 % of items: {s.top_1_percent:.0%} of pairs, top 10 %: {s.top_10_percent:.0%}"
+        rows += [("popularity", top), ("Gini", f"{s.gini:.2f} (0: all items equal, 1: all pairs on one item)")]
         return Table(self.source, ("quantity", "value"), rows, section=LOG)
 
     def _spread(self) -> list[Table]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 from taurec.errors import UsageError
+from taurec.studies.opening import Note, silent
 from taurec.studies.options import Fields, Metrics, Option, Reading, RunFields, Source, Tune
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def compare(
     *,
     fields: Annotated[Fields, _FIELDS],
     reading: Reading,
-    on_progress: Callable[[str], None] | None = None,
+    on_progress: Note = silent,
 ) -> Comparison | SearchResult:
     """Compare models: fitted on training, chosen on validation, evaluated once on test.
 

@@ -60,3 +60,28 @@ def write_frame(frame: pl.LazyFrame, path: Path, option: str) -> None:
         else:
             frame.sink_csv(part, separator="\t" if path.suffix == ".tsv" else ",")
         os.replace(part, path)
+
+
+@contextlib.contextmanager
+def locked(path: Path, option: str) -> Iterator[None]:
+    """Within the block no other process may enter it for the same file; the lock ends with its process, however that
+    ends. The file is created; where the system has no ``flock`` (Windows) nothing is locked.
+
+    Raises: UsageError if another process is within the block; ResourceError if the file cannot be written.
+    """
+    try:
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as error:
+        raise ResourceError(f"{option} {path}: cannot be written ({error.strerror})") from None
+    with file:
+        with contextlib.suppress(ImportError):
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(
+                    f"{option} {path} is in use by another process; wait until it ends, or give another file"
+                ) from None
+        yield

@@ -26,11 +26,11 @@ class Names:
 
     def user(self, raw: str) -> str:
         """The text for a user id."""
-        return raw
+        return self._of("user", raw)
 
     def item(self, raw: str) -> str:
         """The text for an item id."""
-        return raw
+        return self._of("item", raw)
 
     def users(self, raw: Iterable[str]) -> list[str]:
         """The texts for user ids, in their order."""
@@ -39,6 +39,9 @@ class Names:
     def items(self, raw: Iterable[str]) -> list[str]:
         """The texts for item ids, in their order."""
         return [self.item(r) for r in raw]
+
+    def _of(self, kind: Literal["user", "item"], raw: str) -> str:
+        return raw
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,6 @@ class Hashed(Names):
     def __post_init__(self) -> None:
         if not 1 <= len(self.salt.encode()) <= 64:
             raise UsageError(f"the salt needs 1 to 64 bytes, got {len(self.salt.encode())}")
-
-    def user(self, raw: str) -> str:
-        """The text for a user id."""
-        return self._of("user", raw)
-
-    def item(self, raw: str) -> str:
-        """The text for an item id."""
-        return self._of("item", raw)
 
     def _of(self, kind: Literal["user", "item"], raw: str) -> str:
         key, person = self.salt.encode(), kind.encode()

@@ -55,9 +55,8 @@ def fit_with_notes(
         on_note(line)
     model.fit(parts, on_progress=on_epoch, on_note=on_note, resume=resume, trackers=trackers)
     model.run = model.run.but(source=opened.name)
-    best, trained = model.best, model.run.model is None
-    chosen = ""
-    if best is not None and best.metrics and trained:
+    best, chosen = model.best, ""
+    if best is not None and best.metrics and model.run.model is None:
         values = ", ".join(f"{name} {value:.4f}" for name, value in best.metrics.items())
         chosen = f"; best epoch {best.epoch} of {len(model.records)}, {values} on validation"
     on_note(f"fitted in {seconds(model.fit_seconds)}{chosen}")
@@ -68,23 +67,8 @@ def settings_lines(run: Run) -> list[str]:
     if run.model is not None:
         return [f"{run.model.text}, seed {run.seed}"]
     return [
-        ", ".join(
-            [
-                f"{run.backbone.text} + {run.loss.text}",
-                f"negatives {run.negatives.text}",
-                f"order {run.order.text if run.order else 'none'}",
-            ]
-        ),
-        ", ".join(
-            [
-                f"{run.train_score} scores",
-                f"batch {run.batch_size:,}",
-                f"lr {run.lr:g}",
-                f"l2 {run.l2:g}",
-                f"at most {count(run.epochs, 'epoch')}",
-                f"patience {run.patience} on {run.metric}",
-                f"seed {run.seed}",
-                run.device,
-            ]
-        ),
+        f"{run.backbone.text} + {run.loss.text}, negatives {run.negatives.text}, "
+        f"order {run.order.text if run.order else 'none'}",
+        f"{run.train_score} scores, batch {run.batch_size:,}, lr {run.lr:g}, l2 {run.l2:g}, at most "
+        f"{count(run.epochs, 'epoch')}, patience {run.patience} on {run.metric}, seed {run.seed}, {run.device}",
     ]

@@ -15,7 +15,6 @@ training file.
 from __future__ import annotations
 
 import json
-import os
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,8 +25,9 @@ from taurec import provenance
 from taurec.data.interactions import Interactions
 from taurec.data.source import open_source
 from taurec.data.split import Split, data_hash, split_given
-from taurec.errors import ArtefactError, ResourceError, UsageError
+from taurec.errors import ArtefactError, UsageError
 from taurec.evaluation.ranking import evaluate_ranker
+from taurec.studies.files import write_text
 from taurec.studies.recipes.baseline import fit_baseline, forecast_baseline
 from taurec.studies.recipes.recipe import METRICS, Protocol, Recipe
 from taurec.training.calibrate import cost
@@ -157,7 +157,9 @@ def merge(folder: Path, row: str, recipe: Recipe, protocol: Protocol, parts: Spl
     """
     path = record_path(folder, row, protocol)
     seeds = {int(result["seed"]): dict(result)}
-    hashed = data_hash(_shown(parts, protocol))
+    # Under paper the validation part is the test part once more.
+    valid = parts.valid if protocol == "honest" else parts.train.take([])
+    hashed = data_hash(Split(parts.train, valid, parts.test, parts.how))
     there = read_record(path, row)
     if there is not None and there["data"]["sha256"] == hashed:
         seeds = {int(s["seed"]): s for s in there["seeds"]} | seeds
@@ -183,18 +185,5 @@ def merge(folder: Path, row: str, recipe: Recipe, protocol: Protocol, parts: Spl
         "run": json.loads(recipe.run(protocol, runs[0]["seed"]).to_json()),
         "seeds": runs,
     }
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(beside, path)
-    except OSError as error:
-        raise ResourceError(f"{path}: cannot be written ({error.strerror}); choose another --out") from None
+    write_text(path, json.dumps(content, indent=1) + "\n", "--out")
     return path
-
-
-def _shown(parts: Split, protocol: Protocol) -> Split:
-    """The parts without repetition: under ``paper`` there is no validation part."""
-    if protocol == "honest":
-        return parts
-    return Split(parts.train, parts.train.take([]), parts.test, parts.how)

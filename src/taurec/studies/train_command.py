@@ -51,8 +51,10 @@ def train_command(run: Run, epochs: int | None = None, reading: Mapping[str, Any
         elif name in _OPTIONS:
             words += [f"--{name.replace('_', '-')}", f"{value}"]
         else:
-            words += ["--set", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
-    return shlex.join(["taurec", "train", run.source, *words, *_reading({**run.reading, **(reading or {})})])
+            words += ["--set", f"{name}={_text(value)}"]
+    for name, value in {**run.reading, **(reading or {})}.items():
+        words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return shlex.join(["taurec", "train", run.source, *words])
 
 
 def _settings(part: str, choice: Choice, plain: Choice) -> list[str]:
@@ -64,10 +66,3 @@ def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _reading(reading: Mapping[str, Any]) -> list[str]:
-    words = []
-    for name, value in reading.items():
-        words += [f"--{name.replace('_', '-')}"] + ([] if value is True else [str(value)])
-    return words

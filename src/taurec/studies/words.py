@@ -29,18 +29,6 @@ def interval(low: float | None, high: float | None, digits: int = 4) -> str:
     return "-" if low is None or high is None else f"{number(low, digits)} to {number(high, digits)}"
 
 
-def plus_minus(mean: float, low: float | None, high: float | None) -> str:
-    """A mean with half the width of its interval, for tables with many columns.
-
-    >>> plus_minus(0.12, 0.115, 0.125)
-    '0.1200 ±.0050'
-    """
-    if low is None or high is None:
-        return number(mean)
-    half = f"{(high - low) / 2:.4f}"
-    return f"{number(mean)} ±{half.removeprefix('0')}"
-
-
 def seconds(value: float) -> str:
     """A duration.
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taurec.evaluation.significance import Interval
-from taurec.studies.compare.front import on_front, undominated
+from taurec.studies.compare.display import on_front, undominated
 
 
 @dataclass

@@ -6,8 +6,8 @@ from rich.console import Console
 
 from taurec.evaluation.significance import Spread
 from taurec.report.terminal import fitted
-from taurec.studies.compare.tables import ranking
-from taurec.studies.compare.verdict import best_on_test
+from taurec.studies.compare import Comparison
+from taurec.studies.compare.display import ranking
 
 
 @dataclass
@@ -33,17 +33,8 @@ class Row:
         return self.label != "popularity"
 
 
-@dataclass
-class Comparison:
-    rows: list[Row]
-    source: str = "log"
-    metric: str = "ndcg@20"
-    seeds: int = 2
-    n_users: int = 50
-    best: Row = field(init=False)
-
-    def __post_init__(self):
-        self.best = max(self.rows, key=lambda row: row.metrics[self.metric].mean)
+def compared(rows, seeds=2):
+    return Comparison("log", rows, "ndcg@20", seeds, n_users=50, split=None, chosen=None)
 
 
 NAMES = ["recall@20", "ndcg@20", "mrr@20", "map@20"]
@@ -51,7 +42,7 @@ NAMES = ["recall@20", "ndcg@20", "mrr@20", "map@20"]
 
 def found(*cases):
     rows = [Row(label, {n: Value(mean, mean - 0.01, mean + 0.01) for n in NAMES}, p) for label, mean, p in cases]
-    return Comparison(rows)
+    return compared(rows)
 
 
 THREE = found(("ease", 0.5, None), ("mf:bsl", 0.49, 0.3), ("popularity", 0.1, 0.001))
@@ -82,10 +73,10 @@ def test_every_width_shows_every_value_whole(width, n):
 def test_the_spread_over_seeds_has_a_column_of_its_own():
     rows = [Row("ease", THREE.rows[0].metrics, None), Row("mf:sl", THREE.rows[1].metrics, 0.2)]
     rows[1].spread = {"ndcg@20": Spread(0.49, 0.00123, 2)}
-    lines = drawn(fitted(ranking(Comparison(rows), NAMES[:2]), 100), 100)
+    lines = drawn(fitted(ranking(compared(rows), NAMES[:2]), 100), 100)
     assert "sd of seeds" in lines[1]
     assert "0.0012" in lines[4]
-    assert "sd of seeds" not in drawn(fitted(ranking(Comparison(rows, seeds=1), NAMES[:2]), 100), 100)[1]
+    assert "sd of seeds" not in drawn(fitted(ranking(compared(rows, seeds=1), NAMES[:2]), 100), 100)[1]
 
 
 def test_the_interval_that_stays_longest_is_that_of_the_choosing_metric():
@@ -98,18 +89,18 @@ def test_the_interval_that_stays_longest_is_that_of_the_choosing_metric():
 
 
 def test_the_sentence():
-    assert best_on_test(THREE).startswith(
+    assert THREE._best_on_test().startswith(
         "Best by ndcg@20: ease; not significantly different (paired test, p >= 0.05, Holm): mf:bsl."
     )
     clear = found(("ease", 0.5, None), ("popularity", 0.1, 0.001))
-    assert "ease, ahead of every other model" in best_on_test(clear)
-    assert best_on_test(found(("ease", 0.5, None))).startswith("Best by ndcg@20: ease. Epochs")
+    assert "ease, ahead of every other model" in clear._best_on_test()
+    assert found(("ease", 0.5, None))._best_on_test().startswith("Best by ndcg@20: ease. Epochs")
 
 
 def test_what_validation_chose_is_said_as_it_was():
-    assert "Epochs were chosen on validation" in best_on_test(THREE)
+    assert "Epochs were chosen on validation" in THREE._best_on_test()
     some = found(("ease", 0.5, None), ("mf:bsl", 0.49, 0.3), ("popularity", 0.1, 0.001))
     some.rows[0].tried = 7
-    assert "Settings of ease and all epochs were chosen on validation" in best_on_test(some)
+    assert "Settings of ease and all epochs were chosen on validation" in some._best_on_test()
     some.rows[1].tried = 3
-    assert "Settings and epochs were chosen on validation" in best_on_test(some)
+    assert "Settings and epochs were chosen on validation" in some._best_on_test()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import pytest
 
 from taurec.evaluation.significance import Interval, Paired, Spread
-from taurec.studies.compare.verdict import verdict
+from taurec.studies.compare import Comparison, PairedTest
 
 
 @dataclass
@@ -40,19 +40,9 @@ def found(trained: float, p: float, chosen: str = "mf:sl", seeds: int = 1):
     best = max(rows, key=lambda row: row.mean)
     best.p_value = None
     d = trained - 0.5
-    return SimpleNamespace(
-        notes=[],
-        rows=rows,
-        metric="ndcg@20",
-        seeds=seeds,
-        best=best,
-        row=lambda label: next(r for r in rows if r.label == label),
-        chosen=SimpleNamespace(run=SimpleNamespace(label=chosen)),
-        chosen_label=chosen,
-        versus=SimpleNamespace(
-            trained="mf:sl", baseline="ease", paired=Paired(Interval(d, d - 0.005, d + 0.005), p, 9)
-        ),
-    )
+    paired = Paired(Interval(d, d - 0.005, d + 0.005), p, 9)
+    used = SimpleNamespace(run=SimpleNamespace(label=chosen))
+    return Comparison("log", rows, "ndcg@20", seeds, 9, None, used, versus=PairedTest("mf:sl", "ease", paired))
 
 
 @pytest.mark.parametrize(
@@ -67,30 +57,29 @@ def found(trained: float, p: float, chosen: str = "mf:sl", seeds: int = 1):
     ],
 )
 def test_when_a_baseline_is_the_better_choice(trained: float, p: float, said: str) -> None:
-    assert said in " ".join(verdict(found(trained, p)))
+    assert said in " ".join(found(trained, p).verdict())
 
 
 def test_the_front_and_what_was_spent() -> None:
-    text = " ".join(verdict(found(0.52, 0.001)))
+    text = " ".join(found(0.52, 0.001).verdict())
     assert "by ndcg@20 and seconds of one fit: popularity, ease, mf:sl; the same with tuning counted." in text
     assert "ease 1 in 10.0 s, mf:sl 3 in 1:30 min, popularity 1 in 1.0 s." in text
-    assert "seconds of one fit: popularity, ease; the" in " ".join(verdict(found(0.48, 0.001)))
+    assert "seconds of one fit: popularity, ease; the" in " ".join(found(0.48, 0.001).verdict())
 
 
 def test_what_validation_prefers_is_named_where_it_is_another() -> None:
-    assert "Validation prefers mf:sl, so that is the one to use" in " ".join(verdict(found(0.48, 0.001)))
-    assert "Validation prefers" not in " ".join(verdict(found(0.52, 0.001)))
+    assert "Validation prefers mf:sl, so that is the one to use" in " ".join(found(0.48, 0.001).verdict())
+    assert "Validation prefers" not in " ".join(found(0.52, 0.001).verdict())
 
 
 def test_the_spread_over_seeds() -> None:
     case = found(0.52, 0.001, seeds=3)
-    assert "standard deviation" not in " ".join(verdict(case))
+    assert "standard deviation" not in " ".join(case.verdict())
     case.row("mf:sl").spread = {"ndcg@20": Spread(0.52, 0.002, 3)}
     case.row("ease").spread = {"ndcg@20": Spread(0.5, None, 1)}
-    assert "Over 3 seeds the standard deviation of ndcg@20 is at most 0.0020 (mf:sl)" in verdict(case)[-1]
+    assert "Over 3 seeds the standard deviation of ndcg@20 is at most 0.0020 (mf:sl)" in case.verdict()[-1]
 
 
 def test_without_a_trained_model_there_is_no_duel() -> None:
-    case = found(0.52, 0.001)
-    case.versus = None
-    assert "trained" not in " ".join(verdict(case))
+    case = replace(found(0.52, 0.001), versus=None)
+    assert "trained" not in " ".join(case.verdict())

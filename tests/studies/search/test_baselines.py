@@ -47,6 +47,6 @@ def test_a_baseline_without_a_declaration_is_measured_on_some_users(monkeypatch)
 
 def test_without_time_only_what_costs_nothing_is_fitted() -> None:
     parts = split(full_log(40, 9), "ratio", valid=0.2, test=0.2)
-    found = fit_baselines(parts, {}, until=0.0, clock=lambda: 1.0, say=lambda line: None)
+    found = fit_baselines(parts, {}, until=0.0, say=lambda line: None)
     assert list(found.best) == ["popularity"]
     assert found.notes == ["itemknn left out: no time", "ease left out: no time", "ials left out: no time"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from taurec.data.planted import planted
@@ -80,9 +82,8 @@ def test_a_pool_fits_into_its_time(monkeypatch, rounds, share, labels, settings)
         "taurec.studies.search.pool.cost",
         lambda run, sizes: Cost(0.1, 0.9, 0.1) if run.backbone.name == "mf" else Cost(1.0, 90.0, 10.0),
     )
-    pool = make_pool(
-        ["mf:sl", "mf:bpr", "lightgcn:sl"], {}, Sizes(100, 100, 1000), rounds, 1.0, lambda: 0.0, lambda line: None
-    )
+    labels_of_interest = ["mf:sl", "mf:bpr", "lightgcn:sl"]
+    pool = make_pool(labels_of_interest, {}, Sizes(100, 100, 1000), rounds, math.inf, lambda line: None)
     assert pool.share == share
     assert {run.label for run in pool.runs} == labels
     assert len(pool.runs) == settings

@@ -6,23 +6,22 @@ from types import SimpleNamespace
 from typing import Any
 
 from taurec.evaluation.significance import Interval, Paired
-from taurec.studies.search.results import Trial
-from taurec.studies.search.verdict import best_of_each, verdict
+from taurec.studies.search.results import SearchResult, Trial, best_of_each
 from taurec.training.presets import resolve
 
 EASE, SL = resolve(model="ease"), resolve(loss="sl")
 TRIALS = [
-    Trial("ease", "l2=100", EASE, "baseline", 0.28, 0, 1.0, True),
-    Trial("ease", "l2=500", EASE, "baseline", 0.30, 0, 1.0, True),
-    Trial("mf:sl", "tau=0.1", SL, "probe", 0.25, 3, 4.0, False),
-    Trial("mf:sl", "tau=0.2", SL, "probe", None, 0, 0.5, True),
+    Trial("ease", "l2=100", "baseline", 0.28, 0, 1.0, True, EASE),
+    Trial("ease", "l2=500", "baseline", 0.30, 0, 1.0, True, EASE),
+    Trial("mf:sl", "tau=0.1", "probe", 0.25, 3, 4.0, False, SL),
+    Trial("mf:sl", "tau=0.2", "probe", None, 0, 0.5, True, SL),
 ]
 
 
-def found(chosen: str, valid: float, trials: list[Trial], **more: Any) -> Any:
+def found(chosen: str, valid: float, trials: list[Trial], **more: Any) -> SearchResult:
     run = EASE if chosen == "ease" else SL
-    model = SimpleNamespace(run=run, best=SimpleNamespace(metrics={"ndcg@20": valid}))
-    return SimpleNamespace(
+    model: Any = SimpleNamespace(run=run, best=SimpleNamespace(metrics={"ndcg@20": valid}))
+    return SearchResult(
         **{
             "source": "log", "budget": 60.0, "seconds": 58.0, "metric": "ndcg@20", "trials": trials, "share": 0.5,
             "chosen": model, "ended": True, "second": None, "paired": None, "chance": {chosen: 0.9},
@@ -34,7 +33,7 @@ def found(chosen: str, valid: float, trials: list[Trial], **more: Any) -> Any:
 
 
 def test_a_baseline_without_a_rival_is_not_called_better() -> None:
-    words = verdict(found("ease", 0.30, TRIALS))
+    words = found("ease", 0.30, TRIALS).verdict()
     assert words[0].startswith("Chosen for this log: ease with l2=500, a baseline; there was no time to train")
     assert words[1] == (
         "58.0 s of 1:00 min were used: 2 settings of baselines 2.0 s, 2 settings in the rounds 4.5 s. "
@@ -44,17 +43,17 @@ def test_a_baseline_without_a_rival_is_not_called_better() -> None:
 
 
 def test_a_baseline_that_won() -> None:
-    whole = Trial("mf:sl", "tau=0.1", SL, "whole", 0.29, 9, 20.0, True)
+    whole = Trial("mf:sl", "tau=0.1", "whole", 0.29, 9, 20.0, True, SL)
     assert (
         "no trained model was better on validation within this time"
-        in verdict(found("ease", 0.30, [*TRIALS, whole]))[0]
+        in found("ease", 0.30, [*TRIALS, whole]).verdict()[0]
     )
 
 
 def test_a_trained_model_that_the_clock_ended() -> None:
-    whole = Trial("mf:sl", "tau=0.1", SL, "whole", 0.31, 9, 20.0, False)
+    whole = Trial("mf:sl", "tau=0.1", "whole", 0.31, 9, 20.0, False, SL)
     same = Paired(Interval(0.002, -0.01, 0.02), 0.4, 9)
-    words = verdict(found("mf:sl", 0.31, [*TRIALS, whole], ended=False, second="ease", paired=same, test_paired=same))
+    words = found("mf:sl", 0.31, [*TRIALS, whole], ended=False, second="ease", paired=same, test_paired=same).verdict()
     assert words[0] == (
         "Chosen for this log: mf:sl with tau=0.1; its training was stopped by the budget, more time may improve it."
     )

@@ -12,7 +12,7 @@ from taurec.baselines import BASELINES
 from taurec.errors import UsageError, did_you_mean
 from taurec.losses import LOSSES, loss_class
 from taurec.plugins import importable
-from taurec.run import OF_TRAINED_MODELS, Choice, Run
+from taurec.run import OF_TRAINED_MODELS, Run
 from taurec.training.presets import resolve
 
 Tune = Literal["all", "baselines", "none"]
@@ -102,18 +102,14 @@ def label_of(model: object, run: Run) -> str:
     if isinstance(model, Mapping):
         named = {"negatives": run.negatives, "order": run.order}
         return " ".join([run.label, *(part.label for name, part in named.items() if part and model.get(name))])
-    return model if isinstance(model, str) and not any(":" in c.name for c in _choices(run)) else run.label
-
-
-def _choices(run: Run) -> list[Choice]:
-    return [run.backbone, run.loss] if run.model is None else [run.model]
+    parts = [run.backbone, run.loss] if run.model is None else [run.model]
+    return model if isinstance(model, str) and not any(":" in part.name for part in parts) else run.label
 
 
 def baseline_grid(name: str) -> Sequence[Mapping[str, Any]]:
     """The grid of a baseline's settings, from which validation chooses."""
     declared: Any = BASELINES[name]
-    grid: Sequence[Mapping[str, Any]] = declared.GRID
-    return grid
+    return declared.GRID
 
 
 def untuned(label: str, runs: Sequence[Run], tune: Tune, tries: int | None) -> str:
@@ -137,12 +133,8 @@ def evenly(points: Sequence[Any], most: int | None) -> list[Any]:
 
 def _with(base: Mapping[str, Any], point: Mapping[str, Any]) -> dict[str, Any]:
     """Run fields with a grid point merged in; ``loss.tau`` sets one value of a part."""
-    merged = dict(base)
-    nested = {k: dict(v) for k, v in dict(base.get("settings") or {}).items()}
-    for key, value in point.items():
-        if "." in key:
-            part, name = key.split(".")
-            nested.setdefault(part, {})[name] = value
-        else:
-            merged[key] = value
-    return {**merged, "settings": nested}
+    nested = {part: dict(own) for part, own in dict(base.get("settings") or {}).items()}
+    for key in (key for key in point if "." in key):
+        part, name = key.split(".")
+        nested.setdefault(part, {})[name] = point[key]
+    return {**base, **{key: value for key, value in point.items() if "." not in key}, "settings": nested}

@@ -1,10 +1,15 @@
-"""Models fitted to one split of a log: chosen on validation, evaluated once on test."""
+"""Models fitted to one split of a log: chosen on validation, evaluated once on test. Also the memory of a fit."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +20,12 @@ from taurec.data.split import Split
 from taurec.errors import UsageError
 from taurec.evaluation.metrics import parse_all
 from taurec.evaluation.ranking import Evaluation
-from taurec.evaluation.significance import bootstrap, compare_paired, holm, over_seeds
+from taurec.evaluation.significance import Paired, bootstrap, compare_paired, holm, over_seeds
 from taurec.recommender import Recommender
 from taurec.run import Run
 from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates, label_of, untuned
-from taurec.studies.compare.memory import peak_memory
 from taurec.studies.compare.results import Comparison, PairedTest, Row
+from taurec.studies.opening import Note, silent
 from taurec.training.interrupt import pass_on
 from taurec.training.records import Progress
 
@@ -57,147 +62,117 @@ def compare(
     if not models:
         raise UsageError("no models to compare; name some, such as ease or mf:sl")
     given = dict(fields or {})
-    first_seed = int(given.pop("seed", 0))
-    say = on_progress or (lambda line: None)
+    given["seed"] = first_seed = int(given.get("seed", 0))
     runs_of: dict[str, list[Run]] = {}
     for model in models:
-        runs = candidates(model, tune, {**given, "seed": first_seed}, tries)
+        runs = candidates(model, tune, given, tries)
         label = label_of(model, runs[0])
-        if label in runs_of and runs_of[label] != runs:
+        if runs_of.setdefault(label, runs) != runs:
             raise UsageError(f"two models are named {label}; a comparison can hold one of them")
-        runs_of[label] = runs
-    for label in BASELINES_ALWAYS:
-        if label not in runs_of:
-            runs_of[label] = candidates(label, tune, {**given, "seed": first_seed}, tries)
+    runs_of |= {label: candidates(label, tune, given, tries) for label in BASELINES_ALWAYS if label not in runs_of}
     some = next(iter(runs_of.values()))[0]
     parts, name = split_source(source, some)
     if not len(parts.test) or not len(parts.valid):
         raise UsageError(f"a comparison needs a validation and a test part; the split {parts.how!r} has none")
-    evaluated = [str(m) for m in parse_all([some.metric, *metrics])]
-    fitted = [_fit(label, runs, parts, seeds, evaluated, say) for label, runs in runs_of.items()]
+    study = _Study(parts, seeds, [str(m) for m in parse_all([some.metric, *metrics])], on_progress or silent)
+    fitted = [study.fit(label, runs) for label, runs in runs_of.items()]
     for f in fitted:
         f.model.run = f.model.run.but(source=name)
-    best = max(fitted, key=lambda f: f.evaluation.means()[some.metric])
-    tests = [
-        1.0 if f is best else compare_paired(best.evaluation, f.evaluation, some.metric, seed=first_seed).p_value
-        for f in fitted
-    ]
-    corrected = iter(holm([p for f, p in zip(fitted, tests, strict=True) if f is not best]))
-    rows = [f.row(None if f is best else next(corrected), first_seed) for f in fitted]
+
+    def paired(first: _Fitted, second: _Fitted) -> Paired:
+        return compare_paired(first.evaluation, second.evaluation, some.metric, seed=first_seed)
+
+    best = max(fitted, key=lambda f: f.row.metrics[some.metric].mean)
+    others = [f for f in fitted if f is not best]
+    corrected = holm([paired(best, f).p_value for f in others])
+    p_values = {f.row.label: p for f, p in zip(others, corrected, strict=True)}
+    by_valid = sorted(fitted, key=lambda f: -f.row.valid)
+    versus = None
+    if trained := next((f for f in by_valid if f.row.trained), None):
+        baseline = next(f for f in by_valid if not f.row.trained)
+        versus = PairedTest(trained.row.label, baseline.row.label, paired(trained, baseline))
     return Comparison(
         name,
-        rows,
+        [replace(f.row, p_value=p_values.get(f.row.label), run=f.model.run) for f in fitted],
         some.metric,
         seeds,
         best.evaluation.n_users,
         parts,
-        chosen=max(fitted, key=lambda f: f.valid).model,
-        models={f.label: f.model for f in fitted},
-        versus=_versus(fitted, some.metric, first_seed),
+        chosen=by_valid[0].model,
+        models={f.row.label: f.model for f in fitted},
+        versus=versus,
         shown=tuple(str(m) for m in parse_all(metrics)),
         notes=[note for label, runs in runs_of.items() if (note := untuned(label, runs, tune, tries))],
     )
 
 
-def _versus(fitted: Sequence[_Fitted], metric: str, seed: int) -> PairedTest | None:
-    """The trained model against the baseline, each the best of its kind on validation."""
-    trained = [f for f in fitted if f.model.run.model is None]
-    if not trained:
-        return None
-    first = max(trained, key=lambda f: f.valid)
-    second = max((f for f in fitted if f.model.run.model is not None), key=lambda f: f.valid)
-    paired = compare_paired(first.evaluation, second.evaluation, metric, seed=seed)
-    return PairedTest(first.label, second.label, paired)
+@dataclass(frozen=True)
+class _Fitted:
+    """A model with its chosen setting, of the first seed; its evaluation is the mean over the seeds."""
+
+    row: Row
+    model: Recommender
+    evaluation: Evaluation
 
 
 @dataclass(frozen=True)
-class _Fitted:
-    """A model with its chosen setting, fitted with every seed."""
+class _Study:
+    """What all models of a comparison share."""
 
-    label: str
-    model: Recommender
-    valid: float
-    evaluation: Evaluation
-    seconds: float
-    tune_seconds: float
-    tried: int
-    peak_mb: float | None
-    of_seeds: list[dict[str, float]]
-    """Test means of each seed."""
+    parts: Split
+    seeds: int
+    metrics: list[str]
+    say: Note
 
-    def row(self, p_value: float | None, seed: int) -> Row:
-        best = self.model.best
-        epochs = best.epoch if best and self.model.run.model is None else 0
-        intervals = {str(m): bootstrap(self.evaluation, m, seed=seed) for m in self.evaluation.metrics}
-        return Row(
-            self.label,
-            self.model.run,
-            self.valid,
-            intervals,
-            p_value,
-            epochs,
-            self.seconds,
-            self.tune_seconds,
-            self.tried,
-            self.peak_mb,
-            {name: over_seeds([means[name] for means in self.of_seeds]) for name in intervals},
+    def fit(self, label: str, runs: Sequence[Run]) -> _Fitted:
+        """The setting that validation chooses, fitted with every seed; only the baselines that draw have several."""
+        started = time.perf_counter()
+        best: tuple[Recommender, float | None] | None = None
+        for number, run in enumerate(runs, start=1):
+            with peak_memory() as memory:
+                model = self._fit_once(run, f"{label}: setting {number} of {len(runs)}")
+            if best is None or valid_of(model) > valid_of(best[0]):
+                best = model, memory.peak_mb
+        assert best is not None
+        chosen, peak_mb = best
+        run, baseline = chosen.run, chosen.run.model
+        seeds = self.seeds if baseline is None or "seed" in BASELINES.runtime(baseline.name) else 1
+        fitted = [chosen] + [
+            self._fit_once(run.but(seed=run.seed + extra), f"{label}: seed {extra + 1} of {seeds}")
+            for extra in range(1, seeds)
+        ]
+        results = [model.evaluate("test", self.metrics) for model in fitted]
+        evaluation, means = _over_seeds(results), [result.means() for result in results]
+        row = Row(
+            label=label,
+            valid=float(np.mean([valid_of(model) for model in fitted])),
+            p_value=None,
+            epochs=chosen.best.epoch if chosen.best and baseline is None else 0,
+            seconds=chosen.fit_seconds,
+            tune_seconds=time.perf_counter() - started,
+            tried=len(runs),
+            peak_mb=peak_mb,
+            metrics={str(m): bootstrap(evaluation, m, seed=runs[0].seed) for m in evaluation.metrics},
+            spread={name: over_seeds([one[name] for one in means]) for name in means[0]},
+            run=run,
         )
+        return _Fitted(row, chosen, evaluation)
 
+    def _fit_once(self, run: Run, what: str, every: float = 5.0) -> Recommender:
+        """A fitted model, its progress told at most every few seconds; a signal during training ends the comparison."""
+        self.say(what)
+        last = time.perf_counter()
 
-def _fit(
-    label: str, runs: Sequence[Run], parts: Split, seeds: int, metrics: Sequence[str], say: Callable[[str], None]
-) -> _Fitted:
-    started = time.perf_counter()
-    chosen: Recommender | None = None
-    peak: float | None = None
-    for number, run in enumerate(runs, start=1):
-        what = f"{label}: setting {number} of {len(runs)}"
-        say(what)
-        with peak_memory() as memory:
-            model = _fit_once(run, parts, what, say)
-        if chosen is None or valid_of(model) > valid_of(chosen):
-            chosen, peak = model, memory.peak_mb
-    assert chosen is not None
-    fitted = [chosen]
-    baseline = chosen.run.model
-    deterministic = baseline is not None and "seed" not in BASELINES.runtime(baseline.name)
-    for extra in range(1, 1 if deterministic else seeds):
-        what = f"{label}: seed {extra + 1} of {seeds}"
-        say(what)
-        fitted.append(_fit_once(chosen.run.but(seed=chosen.run.seed + extra), parts, what, say))
-    results = [model.evaluate("test", metrics) for model in fitted]
-    return _Fitted(
-        label,
-        chosen,
-        float(np.mean([valid_of(model) for model in fitted])),
-        _over_seeds(results),
-        chosen.fit_seconds,
-        time.perf_counter() - started,
-        len(runs),
-        peak,
-        [result.means() for result in results],
-    )
+        def on_progress(progress: Progress) -> None:
+            nonlocal last
+            if progress.record is not None and time.perf_counter() - last >= every:
+                last = time.perf_counter()
+                shown = ", ".join(f"{name} {value:.4f}" for name, value in progress.record.metrics.items())
+                self.say(f"{what}, epoch {progress.epoch} of at most {progress.epochs}: {shown}")
 
-
-def _fit_once(run: Run, parts: Split, what: str, say: Callable[[str], None]) -> Recommender:
-    """A fitted model; a signal that ended its training early ends the comparison too."""
-    model = Recommender.from_run(run).fit(parts, on_progress=_epochs(what, say))
-    pass_on(model.stopped_by)
-    return model
-
-
-def _epochs(what: str, say: Callable[[str], None], every: float = 5.0) -> Callable[[Progress], None]:
-    """A training hook that reports the progress of a fit, at most once every ``every`` seconds."""
-    last = time.perf_counter()
-
-    def on_progress(progress: Progress) -> None:
-        nonlocal last
-        if progress.record is not None and time.perf_counter() - last >= every:
-            last = time.perf_counter()
-            shown = ", ".join(f"{name} {value:.4f}" for name, value in progress.record.metrics.items())
-            say(f"{what}, epoch {progress.epoch} of at most {progress.epochs}: {shown}")
-
-    return on_progress
+        model = Recommender.from_run(run).fit(self.parts, on_progress=on_progress)
+        pass_on(model.stopped_by)
+        return model
 
 
 def valid_of(model: Recommender) -> float:
@@ -207,12 +182,43 @@ def valid_of(model: Recommender) -> float:
 
 def _over_seeds(results: Sequence[Evaluation]) -> Evaluation:
     """Each user's terms averaged over seeds; the users are the same in all."""
-    first = results[0]
-    return Evaluation(
-        first.metrics,
-        first.users,
-        np.mean([r.numerator for r in results], axis=0),
-        np.mean([r.denominator for r in results], axis=0),
-        first.n_left_out,
-        first.n_cold,
-    )
+    numerator = np.mean([r.numerator for r in results], axis=0)
+    return replace(results[0], numerator=numerator, denominator=np.mean([r.denominator for r in results], axis=0))
+
+
+class Memory:
+    """The result of :func:`peak_memory`; None until the block has ended, and where it cannot be read."""
+
+    def __init__(self) -> None:
+        self.peak_mb: float | None = None
+
+
+@contextlib.contextmanager
+def peak_memory(interval: float = 0.02) -> Iterator[Memory]:
+    """The growth of the process's resident memory within the block, sampled by a thread (Linux).
+
+    Freed memory is handed back to the system first; else a fit that reuses it would seem to need none.
+    """
+    memory, status = Memory(), Path("/proc/self/statm")
+    if not status.exists():
+        yield memory
+        return
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+    page = 4096 / 2**20
+    start, peak, done = int(status.read_text().split()[1]), 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(interval):
+            peak = max(peak, int(status.read_text().split()[1]))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield memory
+    finally:
+        done.set()
+        thread.join()
+        memory.peak_mb = max(peak - start, 0) * page

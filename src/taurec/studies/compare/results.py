@@ -10,10 +10,10 @@ from taurec.data.split import Split
 from taurec.evaluation.significance import Interval, Paired, Spread
 from taurec.recommender import Recommender
 from taurec.run import Run
-from taurec.studies.compare import page, tables
-from taurec.studies.compare.front import COSTS, on_front
-from taurec.studies.compare.verdict import verdict
-from taurec.studies.result import Figure, Part, Result, ShownModels, Table
+from taurec.studies.compare import display
+from taurec.studies.evidence import ChosenModel, plain
+from taurec.studies.result import Figure, Part, ShownModels, Table
+from taurec.studies.words import LEVEL, count, difference_words, number, seconds
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,7 @@ class Row:
 
     Attributes:
         label: ``ease`` or ``mf:bsl``.
-        run: the settings chosen on validation.
         valid: the selection metric on validation, mean over seeds.
-        metrics: test metric -> mean over users (and seeds) with its 95 % bootstrap interval over users.
         p_value: of the paired sign-flip test against the best row on the selection metric, corrected
             by Holm for the number of rows; None for the best row itself.
         epochs: until the best epoch, first seed; 0 for a baseline.
@@ -32,21 +30,23 @@ class Row:
         tune_seconds: for all settings and seeds together.
         tried: number of settings that validation chose from.
         peak_mb: the largest growth of the process's memory while fitting; None where it cannot be read.
+        metrics: test metric -> mean over users (and seeds) with its 95 % bootstrap interval over users.
         spread: test metric -> mean and standard deviation over seeds; the deviation is None for one seed, and for
             a model without random draws.
+        run: the settings chosen on validation.
     """
 
     label: str
-    run: Run
     valid: float
-    metrics: dict[str, Interval]
     p_value: float | None
     epochs: int
     seconds: float
     tune_seconds: float
     tried: int
     peak_mb: float | None
-    spread: dict[str, Spread] = field(default_factory=dict)
+    metrics: dict[str, Interval]
+    spread: dict[str, Spread]
+    run: Run
 
     @property
     def trained(self) -> bool:
@@ -73,7 +73,7 @@ class PairedTest:
 
 
 @dataclass(frozen=True)
-class Comparison(Result):
+class Comparison(ChosenModel):
     """Models compared on one split of a log.
 
     Attributes:
@@ -122,54 +122,109 @@ class Comparison(Result):
         return f"Models compared on {self.source}"
 
     def verdict(self) -> list[str]:
-        return verdict(self)
+        lines = [self._best_on_test(), self._kinds(), self._model_to_use(), self._front(), self._time(), self._seeds()]
+        return [line for line in [*lines, *self.notes] if line]
 
     def tables(self) -> list[Table]:
-        return [tables.ranking(self, self.shown or list(self.rows[0].metrics))]
+        return [display.ranking(self, self.shown or list(self.rows[0].metrics))]
 
     def figures(self) -> list[Figure]:
-        return page.figures(self)
+        return display.figures(self)
 
     def parts(self) -> list[Part]:
         """Among others how groups of users and items are served, which is computed by this call."""
-        protocol: list[Part] = [page.protocol(self), tables.settings_table(self)]
-        return [*self.figures(), *tables.page_tables(self), *page.served(self), *protocol]
-
-    def settings(self) -> dict[str, Any]:
-        return self.chosen.run.model_dump(mode="json")
+        protocol: list[Part] = [display.protocol(self), display.settings_table(self)]
+        return [*self.figures(), *display.page_tables(self), *display.served(self), *protocol]
 
     def rankers(self) -> ShownModels:
-        return ShownModels({label: self.models[label].ranker for label in page.shown_models(self)}, self.split)
+        return ShownModels({label: self.models[label].ranker for label in display.shown_models(self)}, self.split)
 
     def document(self) -> dict[str, Any]:
-        versus = self.versus
-        return {
-            "source": self.source,
-            "split": self.split.how,
-            "chosen_by": self.metric,
-            "seeds": self.seeds,
-            "users": self.n_users,
-            "best": self.best.label,
-            "chosen": self.chosen_label,
-            "front": {cost: on_front(self.rows, self.metric, (cost,)) for cost in COSTS},
-            "trained_against_baseline": versus
-            and {
-                "trained": versus.trained,
-                "baseline": versus.baseline,
-                "difference": vars(versus.paired.difference),
-                "p_value": versus.paired.p_value,
-            },
-            "words": self.verdict(),
-            "rows": [
-                {
-                    **{name: getattr(row, name) for name in _ROW_FIELDS},
-                    "metrics": {name: vars(value) for name, value in row.metrics.items()},
-                    "spread": {name: vars(value) for name, value in row.spread.items()},
-                    "run": row.run.model_dump(mode="json"),
-                }
-                for row in self.rows
-            ],
-        }
+        versus = plain(self.versus)
+        if versus is not None:
+            versus |= {k: v for k, v in versus.pop("paired").items() if k != "users"}
+        return plain(
+            {
+                "source": self.source,
+                "split": self.split.how,
+                "chosen_by": self.metric,
+                "seeds": self.seeds,
+                "users": self.n_users,
+                "best": self.best.label,
+                "chosen": self.chosen_label,
+                "front": {cost: display.on_front(self.rows, self.metric, (cost,)) for cost in display.COSTS},
+                "trained_against_baseline": versus,
+                "words": self.verdict(),
+                "rows": self.rows,
+            }
+        )
 
+    def _best_on_test(self) -> str:
+        """The best model on the test part, which models the test does not separate from it, and how settings were
+        chosen."""
+        best = self.best
+        equal = [row.label for row in self.rows if display.mark(self, row) == "="]
+        said = f"Best by {self.metric}: {best.label}"
+        if equal:
+            said += f"; not significantly different (paired test, p >= {LEVEL:g}, Holm): {', '.join(equal)}"
+        elif len(self.rows) > 1:
+            said += f", ahead of every other model (paired test, p < {LEVEL:g}, Holm)"
+        tuned = [row.label for row in self.rows if row.tried > 1]
+        settings = f"Settings of {', '.join(tuned)} and all epochs" if tuned else "Epochs"
+        if tuned and len(tuned) == sum(row.has_settings for row in self.rows):
+            settings = "Settings and epochs"
+        return f"{said}. {settings} were chosen on validation; ± is half of the 95 % bootstrap interval over users."
 
-_ROW_FIELDS = ("label", "valid", "p_value", "epochs", "seconds", "tune_seconds", "tried", "peak_mb")
+    def _kinds(self) -> str:
+        """The trained model against the baseline, and which of them to prefer."""
+        if self.versus is None:
+            return ""
+        v = self.versus
+        trained, baseline = self.row(v.trained), self.row(v.baseline)
+        said = difference_words(v.trained, v.baseline, self.metric, v.paired, "on test")
+        cost = f"one fit takes {seconds(trained.seconds)} and {seconds(baseline.seconds)}"
+        if v.paired.p_value >= LEVEL:
+            cheaper = v.baseline if baseline.seconds <= trained.seconds else v.trained
+            prefer = f"{cheaper} is the better choice as the cheaper one ({cost})"
+        elif v.paired.difference.mean > 0:
+            prefer = f"training pays here, at its price ({cost})"
+        else:
+            prefer = f"{v.baseline} is the better choice on this log ({cost})"
+        return f"Best trained model against best baseline, both by validation: {said} So {prefer}."
+
+    def _model_to_use(self) -> str:
+        """The model that validation chose, where it is not the one with the highest test value."""
+        label = self.chosen_label
+        if label == self.best.label:
+            return ""
+        p = self.row(label).p_value
+        between = "" if p is None else f" (p = {p:.2g} between the two on test)"
+        return f"Validation prefers {label}, so that is the one to use: it was chosen without the test part{between}."
+
+    def _front(self) -> str:
+        fit = display.on_front(self.rows, self.metric)
+        tuned = display.on_front(self.rows, self.metric, ("tune_seconds",))
+        memory = display.on_front(self.rows, self.metric, ("seconds", "peak_mb"))
+        said = f"No other model is both better and cheaper, by {self.metric} and seconds of one fit: {', '.join(fit)}"
+        counted = f"with tuning counted: {', '.join(tuned)}"
+        if set(tuned) == set(fit):
+            counted = "the same with tuning counted"
+        more = [label for label in memory if label not in fit]
+        return f"{said}; {counted}" + (f"; with memory as a cost also: {', '.join(more)}." if more else ".")
+
+    def _time(self) -> str:
+        """Settings tried of each model, and the time for them."""
+        seeds = f" and {count(self.seeds, 'seed')}" if self.seeds > 1 else ""
+        spent = [f"{row.label} {row.tried} in {seconds(row.tune_seconds)}" for row in self.rows]
+        return f"Settings tried and time for all of them{seeds}: {', '.join(spent)}."
+
+    def _seeds(self) -> str:
+        spreads = [(row.spread[self.metric].std, row.label) for row in self.rows if self.metric in row.spread]
+        known = [(std, label) for std, label in spreads if std is not None]
+        if not known:
+            return ""
+        std, label = max(known)
+        return (
+            f"Over {count(self.seeds, 'seed')} the standard deviation of {self.metric} is at most {number(std)} "
+            f"({label}); it is not in the ±."
+        )

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from taurec import draw
 from taurec.baselines import BASELINES, Baseline
-from taurec.data.interactions import Interactions
 from taurec.data.split import Split
 from taurec.errors import ResourceError
 from taurec.evaluation.ranking import evaluate_ranker
 from taurec.recommender import Recommender
 from taurec.run import Run
 from taurec.studies.compare.candidates import BASELINES_ALWAYS, candidates
-from taurec.studies.search.results import Trial, setting_text
+from taurec.studies.compare.protocol import valid_of
+from taurec.studies.opening import Note
+from taurec.studies.search.results import Trial, run_text
 
 FEW_USERS = 1000
 """Number of users on which a baseline without a declared cost is measured."""
@@ -34,51 +36,41 @@ class Baselines:
 
 
 def fit_baselines(
-    parts: Split,
-    fields: Mapping[str, Any],
-    until: float,
-    clock: Callable[[], float],
-    say: Callable[[str], None],
-    labels: Iterable[str] = BASELINES_ALWAYS,
+    parts: Split, fields: Mapping[str, Any], until: float, say: Note, labels: Iterable[str] = BASELINES_ALWAYS
 ) -> Baselines:
     """Fit baselines to the training part until the time is over.
 
     A fit that would take longer than the time left, by the last fit of that baseline or by :func:`forecast`, is not
     started. A baseline that declares a cost of 0 seconds is fitted in any case.
+
+    Args:
+        until: of ``time.monotonic()``.
     """
-    found, queue, took = Baselines(), _in_turns(labels, fields), dict[str, float]()
-    given_up = set[str]()
-    for run in queue:
-        label = run.label
-        if label in given_up:
+    found, took, left_out = Baselines(), dict[str, float](), dict[str, str]()
+    for run in _in_turns(labels, fields):
+        label, left = run.label, until - time.monotonic()
+        if label in left_out:
             continue
-        left = until - clock()
-        if not _costs_nothing(run, parts.train):
+        cost = _built(run).fit_cost(parts.train)
+        if cost is None or cost.seconds > 0:
             if left <= 0:
-                given_up.add(label)
-                if label not in took:
-                    found.notes.append(f"{label} left out: no time")
+                left_out[label] = "no time"
+            elif (expected := took[label] if label in took else forecast(run, parts)) > left:
+                left_out[label] = f"about {expected:.0f} s by forecast, {left:.0f} s left"
+            if label in left_out:
+                found.notes += [] if label in took else [f"{label} left out: {left_out[label]}"]
                 continue
-            expected = took[label] if label in took else forecast(run, parts)
-            if expected > left:
-                given_up.add(label)
-                if label not in took:
-                    found.notes.append(f"{label} left out: about {expected:.0f} s by forecast, {left:.0f} s left")
-                continue
-        say(f"{label} {setting_text(run)}".strip())
-        started = clock()
+        say(run_text(run))
+        started = time.monotonic()
         try:
             model = Recommender.from_run(run).fit(parts)
         except ResourceError as error:
-            given_up.add(label)
+            left_out[label] = str(error)
             found.notes.append(f"{label} left out: {error}")
             continue
-        took[label] = clock() - started
-        assert model.best is not None
-        value = model.best.metrics[run.metric]
-        found.tries.append(Trial(label, setting_text(run), run, "baseline", value, 0, took[label], True))
-        before = found.best.get(label)
-        if before is None or before.best is None or value > before.best.metrics[run.metric]:
+        took[label] = time.monotonic() - started
+        found.tries.append(Trial.of(run, "baseline", valid_of(model), 0, took[label], True))
+        if label not in found.best or valid_of(model) > valid_of(found.best[label]):
             found.best[label] = model
     return found
 
@@ -111,20 +103,13 @@ def _built(run: Run) -> Baseline:
     return BASELINES.build(run.model.name, given=run.model.settings, seed=run.seed)
 
 
-def _costs_nothing(run: Run, train: Interactions) -> bool:
-    """Whether a baseline declares that its fit takes no time."""
-    cost = _built(run).fit_cost(train)
-    return cost is not None and cost.seconds == 0
-
-
 def _in_turns(labels: Iterable[str], fields: Mapping[str, Any]) -> list[Run]:
     """Every label's default, then a point of each label's grid in turn, points in a drawn order."""
-    defaults = list[Run]()
-    rest = list[tuple[int, int, Run]]()
+    defaults, grids = list[Run](), list[list[Run]]()
     for label in labels:
         default = candidates(label, "none", fields)[0]
         grid = [run for run in candidates(label, "baselines", fields) if run != default]
-        defaults.append(default)
         order = draw.permutation(draw.key(default.seed, f"probe {label}"), len(grid))
-        rest += [(place, len(rest), grid[i]) for place, i in enumerate(order)]
-    return [*defaults, *(run for _, _, run in sorted(rest, key=lambda entry: entry[:2]))]
+        defaults.append(default)
+        grids.append([grid[i] for i in order])
+    return [*defaults, *(run for turn in zip_longest(*grids) for run in turn if run is not None)]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -23,10 +22,11 @@ from taurec.ranker import Ranker
 from taurec.recommender import Recommender
 from taurec.run import Run
 from taurec.studies.compare.protocol import valid_of
+from taurec.studies.opening import Note, silent
 from taurec.studies.search.baselines import fit_baselines
 from taurec.studies.search.halving import Contestant, halve
 from taurec.studies.search.pool import MODELS, Pool, make_pool
-from taurec.studies.search.results import SearchResult, Trial, setting_text
+from taurec.studies.search.results import SearchResult, Trial, run_text
 from taurec.training.forecast import Sizes
 from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve
@@ -84,148 +84,79 @@ def search(
         raise UsageError(f"a budget of at least {LEAST:g} seconds is needed, got {budget!r}")
     if not models or not all(":" in label for label in models):
         raise UsageError(f"a search needs trained models as backbone:loss, got {list(models)!r}; baselines are added")
-    clock = time.monotonic
-    started = clock() if started is None else started
+    started = monotonic() if started is None else started
     given = dict(fields or {})
     first = resolve(**{**given, "model": None})
     parts, name = split_source(source, first)
     if not len(parts.valid):
         raise UsageError(f"a search needs a validation part; the split {parts.how!r} has none")
-    metrics_used = [str(m) for m in parse_all([first.metric, *metrics])]
-    say = on_progress or (lambda line: None)
-    work = _Search(parts, first, started + budget, clock, say, given)
-    return work.run(name, budget, started, list(models), metrics_used)
+    measured = [str(m) for m in parse_all([first.metric, *metrics])]
+    end, tell = started + budget, on_progress or silent
 
+    def say(text: str) -> None:
+        left = max(0, round(end - monotonic()))
+        tell(f"{text}; {left // 60}:{left % 60:02d} min left")
 
-@dataclass
-class _Search:
-    """One search: the data, the clock, and the steps to the result."""
+    baselines = fit_baselines(parts, given, monotonic() + BASELINES_SHARE * budget, say)
+    rounds, sizes = ROUNDS_SHARE * budget, Sizes.of(parts.train, parts.valid)
+    pool = make_pool(models, given, sizes, rounds, monotonic() + MEASURING_SHARE * budget, say)
+    with tempfile.TemporaryDirectory(prefix="taurec-probe-") as folder:
+        contest = _Contest(pool, parts, first, Path(folder), say)
+        ranked = halve(len(pool.runs), contest.advance, rounds, monotonic, contest.on_turn) if pool.runs else []
+        settings, settings_paired = contest.first_against_second(ranked)
+        whole = list[Recommender]()
+        for contestant in ranked[:2]:
+            whole += contest.on_whole_log(contestant, end, another=bool(whole))
+    in_rounds = [contest.trial(contestant) for contestant in ranked]
+    trained = [Trial.of(m.run, "whole", valid_of(m), len(m.records), m.fit_seconds, m.finished) for m in whole]
 
-    parts: Split
-    first: Run
-    end: float
-    clock: Callable[[], float]
-    tell: Callable[[str], None]
-    fields: Mapping[str, Any]
+    say("evaluating")
+    fitted = list(baselines.best.values())
+    for model in whole:  # of two settings of one model the better one
+        same = next((m for m in fitted if m.run.label == model.run.label), None)
+        if same is None or valid_of(model) > valid_of(same):
+            fitted = [*(m for m in fitted if m is not same), model]
+    fitted.sort(key=valid_of, reverse=True)
+    metric, pair = first.metric, [model.run.label for model in fitted[:2]]
 
-    def say(self, text: str) -> None:
-        left = max(0, round(self.end - self.clock()))
-        self.tell(f"{text}; {left // 60}:{left % 60:02d} min left")
+    def paired(of: Mapping[str, Evaluation]) -> Paired | None:
+        return compare_paired(of[pair[0]], of[pair[1]], metric, seed=first.seed) if len(pair) > 1 and of else None
 
-    def run(self, name: str, budget: float, started: float, models: list[str], metrics: list[str]) -> SearchResult:
-        baselines = fit_baselines(
-            self.parts, self.fields, self.clock() + BASELINES_SHARE * budget, self.clock, self.say
-        )
-        rounds = ROUNDS_SHARE * budget
-        pool = make_pool(
-            models,
-            self.fields,
-            Sizes.of(self.parts.train, self.parts.valid),
-            rounds,
-            self.clock() + MEASURING_SHARE * budget,
-            self.clock,
-            self.say,
-        )
-        notes = [*baselines.notes, *pool.notes]
-        with tempfile.TemporaryDirectory(prefix="taurec-probe-") as folder:
-            contest = _Contest(self, pool, Path(folder))
-            contestants = (
-                halve(len(pool.runs), contest.advance, rounds, self.clock, contest.on_turn) if pool.runs else []
-            )
-            trials = [*baselines.tries, *(contest.trial(s) for s in contestants)]
-            settings, settings_paired = contest.first_against_second(contestants)
-            fitted = dict(baselines.best)
-            for contestant in contestants[:2]:
-                model = self._whole(contest, contestant, bool(contest.finished))
-                if model is not None:
-                    contest.finished.append(model)
-                    trials.append(_trial(model))
-                    best = fitted.get(model.run.label)
-                    if best is None or valid_of(model) > valid_of(best):
-                        fitted[model.run.label] = model
-        notes += contest.notes
-        return self._chosen(
-            name, budget, started, metrics, fitted, trials, pool.share, settings, settings_paired, notes
-        )
-
-    def _whole(self, contest: _Contest, contestant: Contestant, another: bool) -> Recommender | None:
-        """A setting trained on the whole log in the remaining time; None where that is too short."""
-        i, run = contestant.number, contest.pool.runs[contestant.number]
-        if not np.isfinite(contestant.value):
-            return None
-        n_users = int((self.parts.test.user_counts > 0).sum())
-        ending = EVALUATION_SECONDS * max(n_users, self.parts.valid.n_users) + 4 * contest.evaluation_seconds(i)
-        left, epoch = self.end - self.clock() - ending, contest.epoch_seconds(i)
-        if left < (5 if another else 1) * epoch and (another or contest.pool.share < 1):
-            return None
-        label = f"{run.label} {setting_text(run)}"
-        self.say(f"training {label} on the whole log")
-        resume = contest.path(i) if contest.pool.share == 1 else None
-        model = Recommender.from_run(run)
-        model.fit(self.parts, resume=resume, seconds=max(0.0, left - epoch))
-        pass_on(model.stopped_by)
-        return model
-
-    def _chosen(
-        self,
-        name: str,
-        budget: float,
-        started: float,
-        metrics: list[str],
-        fitted: dict[str, Recommender],
-        trials: list[Trial],
-        share: float,
-        settings: tuple[str, ...],
-        settings_paired: Paired | None,
-        notes: list[str],
-    ) -> SearchResult:
-        metric, seed = self.first.metric, self.first.seed
-        self.say("evaluating")
-        ranked = sorted(fitted, key=lambda label: -valid_of(fitted[label]))
-        on_valid = {label: fitted[label].evaluate("valid", [metric]) for label in ranked[:4]}
-        chosen, second = fitted[ranked[0]], ranked[1] if len(ranked) > 1 else None
-        paired = test_paired = None
-        if second is not None:
-            paired = compare_paired(on_valid[ranked[0]], on_valid[second], metric, seed=seed)
-        on_test: dict[str, Evaluation] = {}
-        if len(self.parts.test):
-            on_test = {label: fitted[label].evaluate("test", metrics) for label in ranked[:2]}
-            if second is not None:
-                test_paired = compare_paired(on_test[ranked[0]], on_test[second], metric, seed=seed)
-        for model in fitted.values():
-            model.run = model.run.but(source=name)
-        return SearchResult(
-            name,
-            budget,
-            self.clock() - started,
-            metric,
-            trials,
-            share,
-            chosen,
-            chosen.finished,
-            second,
-            paired,
-            chance_of_best(on_valid, metric, seed=seed),
-            settings,
-            settings_paired,
-            {label: bootstrap_all(found, seed=seed) for label, found in on_test.items()},
-            test_paired,
-            next((found.n_users for found in on_test.values()), 0),
-            notes,
-            dict(self.fields.get("reading") or {}),
-        )
+    on_valid = {model.run.label: model.evaluate("valid", [metric]) for model in fitted[:4]}
+    on_test = {model.run.label: model.evaluate("test", measured) for model in fitted[:2] if len(parts.test)}
+    for model in fitted:
+        model.run = model.run.but(source=name)
+    return SearchResult(
+        source=name,
+        budget=budget,
+        seconds=monotonic() - started,
+        metric=metric,
+        trials=[*baselines.tries, *in_rounds, *trained],
+        share=pool.share,
+        chosen=fitted[0],
+        ended=fitted[0].finished,
+        second=pair[1] if len(pair) > 1 else None,
+        paired=paired(on_valid),
+        chance=chance_of_best(on_valid, metric, seed=first.seed),
+        settings_tested=settings,
+        settings_paired=settings_paired,
+        test={label: bootstrap_all(found, seed=first.seed) for label, found in on_test.items()},
+        test_paired=paired(on_test),
+        n_users=next((found.n_users for found in on_test.values()), 0),
+        notes=[*baselines.notes, *pool.notes, *contest.notes],
+        reading=dict(given.get("reading") or {}),
+    )
 
 
 class _Contest:
     """The rounds: the contestants, the users that take part, and the state of each contestant."""
 
-    def __init__(self, work: _Search, pool: Pool, folder: Path):
-        self.work, self.pool, self.folder = work, pool, folder
-        self.train, self.valid = _some_users(work.parts, pool.share, work.first.seed)
+    def __init__(self, pool: Pool, parts: Split, first: Run, folder: Path, say: Note):
+        self.pool, self.parts, self.first, self.folder, self.say = pool, parts, first, folder, say
+        self.train, self.valid = _some_users(parts, pool.share, first.seed)
         self.records: dict[int, list[EpochRecord]] = {}
         self.rankers: dict[int, Ranker] = {}
         self.notes: list[str] = []
-        self.finished: list[Recommender] = []
         self._last = False
 
     def path(self, i: int) -> Path:
@@ -233,8 +164,7 @@ class _Contest:
 
     def on_turn(self, turn: int, rounds: int, i: int) -> None:
         self._last = turn == rounds
-        run = self.pool.runs[i]
-        self.work.say(f"round {turn} of {rounds}: {run.label} {setting_text(run)}")
+        self.say(f"round {turn} of {rounds}: {run_text(self.pool.runs[i])}")
 
     def advance(self, i: int, seconds: float) -> tuple[float, bool]:
         """Train a contestant for about ``seconds`` more."""
@@ -244,7 +174,7 @@ class _Contest:
             trainer = Trainer(run, self.train, self.valid)
             trained = trainer.fit(self.path(i), every=float("inf"), seconds=max(0.0, seconds - epoch / 2))
         except NonFiniteError as error:
-            self.notes.append(f"{run.label} {setting_text(run)} failed: {error}")
+            self.notes.append(f"{run_text(run)} failed: {error}")
             return -np.inf, True
         pass_on(trained.stopped_by)
         self.records[i] = trained.records
@@ -253,30 +183,39 @@ class _Contest:
         return (trained.best.metrics[run.metric] if trained.best else -np.inf), trained.finished
 
     def trial(self, contestant: Contestant) -> Trial:
-        run, records = self.pool.runs[contestant.number], self.records.get(contestant.number, [])
+        epochs = len(self.records.get(contestant.number, []))
         valid = contestant.value if np.isfinite(contestant.value) else None
-        spent = len(records), contestant.seconds, contestant.ended
-        return Trial(run.label, setting_text(run), run, "probe", valid, *spent)
+        run = self.pool.runs[contestant.number]
+        return Trial.of(run, "probe", valid, epochs, contestant.seconds, contestant.ended)
 
     def first_against_second(self, contestants: list[Contestant]) -> tuple[tuple[str, ...], Paired | None]:
         """The names of the two best of the last round, and their difference where both have a ranker from it."""
-        runs = [self.pool.runs[s.number] for s in contestants[:2]]
-        names = tuple(f"{run.label} {setting_text(run)}" for run in runs)
-        rankers = [self.rankers.get(s.number) for s in contestants[:2]]
-        if len(rankers) < 2 or rankers[0] is None or rankers[1] is None:
+        numbers = [contestant.number for contestant in contestants[:2]]
+        names = tuple(run_text(self.pool.runs[i]) for i in numbers)
+        rankers = [self.rankers[i] for i in numbers if i in self.rankers]
+        if len(rankers) < 2:
             return names, None
-        metric = self.work.first.metric
-        first, second = (evaluate_ranker(r, self.valid, self.train, [metric]) for r in rankers if r is not None)
-        return names, compare_paired(first, second, metric, seed=self.work.first.seed)
+        metric = self.first.metric
+        first, second = (evaluate_ranker(ranker, self.valid, self.train, [metric]) for ranker in rankers)
+        return names, compare_paired(first, second, metric, seed=self.first.seed)
 
-    def epoch_seconds(self, i: int) -> float:
-        """Of an epoch with its validation on the whole log."""
-        found = _epoch_seconds(self.records.get(i, []))
-        return found / self.pool.share if found else self.pool.epoch.get(self.pool.runs[i].label, 0.0)
-
-    def evaluation_seconds(self, i: int) -> float:
-        """Seconds of one evaluation of the whole log."""
-        return max((r.eval_seconds for r in self.records.get(i, [])), default=0.0) / self.pool.share
+    def on_whole_log(self, contestant: Contestant, end: float, another: bool) -> list[Recommender]:
+        """The setting trained on the whole log until the end of the budget; empty where the time is too short."""
+        i, run, share = contestant.number, self.pool.runs[contestant.number], self.pool.share
+        if not np.isfinite(contestant.value):
+            return []
+        records = self.records.get(i, [])
+        epoch = _epoch_seconds(records) / share or self.pool.epoch.get(run.label, 0.0)
+        n_users = max(int((self.parts.test.user_counts > 0).sum()), self.parts.valid.n_users)
+        evaluation = max((r.eval_seconds for r in records), default=0.0) / share
+        left = end - monotonic() - EVALUATION_SECONDS * n_users - 4 * evaluation
+        if left < (5 if another else 1) * epoch and (another or share < 1):
+            return []
+        self.say(f"training {run_text(run)} on the whole log")
+        model = Recommender.from_run(run)
+        model.fit(self.parts, resume=self.path(i) if share == 1 else None, seconds=max(0.0, left - epoch))
+        pass_on(model.stopped_by)
+        return [model]
 
 
 def _some_users(parts: Split, share: float, seed: int) -> tuple[Interactions, Interactions]:
@@ -291,9 +230,3 @@ def _some_users(parts: Split, share: float, seed: int) -> tuple[Interactions, In
 def _epoch_seconds(records: Sequence[EpochRecord]) -> float:
     """The median time of an epoch with its validation; 0 where there was none."""
     return float(np.median([r.train_seconds + r.eval_seconds for r in records])) if records else 0.0
-
-
-def _trial(model: Recommender) -> Trial:
-    run = model.run
-    spent = len(model.records), model.fit_seconds, model.finished
-    return Trial(run.label, setting_text(run), run, "whole", valid_of(model), *spent)

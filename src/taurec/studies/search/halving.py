@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 KEPT = 3
 """One in three goes on after a round."""
@@ -19,7 +19,7 @@ Advance = Callable[[int, float], tuple[float, bool]]
 """Trains a contestant for about the seconds given; returns its best value so far and whether it has ended."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Contestant:
     """The state of a contestant.
 
@@ -80,9 +80,8 @@ def halve(
             if on_turn is not None:
                 on_turn(turn, len(rounds), i)
             value, ended = advance(i, max(0.0, round_end - started) / (len(waiting) - n_before))
-            now = contestants[i]
-            spent = now.seconds + clock() - started
-            best = max(value, now.value)
-            contestants[i] = replace(now, value=best, seconds=spent, rounds=now.rounds + 1, ended=ended)
+            one = contestants[i]
+            one.value, one.ended = max(value, one.value), ended
+            one.seconds, one.rounds = one.seconds + clock() - started, one.rounds + 1
     last = set(still)
     return sorted(contestants, key=lambda s: (s.number not in last, 0 if s.number in last else -s.rounds, -s.value))

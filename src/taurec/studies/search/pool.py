@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from taurec.errors import ResourceError
 from taurec.run import Run
 from taurec.studies.compare.candidates import candidates, untuned
+from taurec.studies.opening import Note
 from taurec.studies.search.halving import sizes as round_sizes
 from taurec.training.calibrate import cost
 from taurec.training.forecast import Sizes, check_memory
@@ -48,8 +50,7 @@ def make_pool(
     sizes: Sizes,
     rounds: float,
     until: float,
-    clock: Callable[[], float],
-    say: Callable[[str], None],
+    say: Note,
 ) -> Pool:
     """Choose settings, and a share of the users if all of them take too long.
 
@@ -58,13 +59,13 @@ def make_pool(
         fields: run fields common to all.
         sizes: of the log.
         rounds: seconds for all rounds.
-        until: time of the clock after which no further model is measured, except the first.
+        until: of ``time.monotonic()``, after which no further model is measured, except the first.
     """
     grids = {label: candidates(label, "all", fields) for label in models}
     epoch = dict[str, float]()
     notes = [note for label, runs in grids.items() if (note := untuned(label, runs, "all", None))]
     for label, runs in grids.items():
-        if epoch and clock() > until:
+        if epoch and monotonic() > until:
             notes.append(f"{label} left out: no time to measure its cost")
             continue
         try:
@@ -87,7 +88,7 @@ def make_pool(
                 return Pool(runs, epoch, share, notes)
         if len(labels) == 1:
             return Pool(runs, epoch, SHARES[-1], notes)
-        slowest = max(labels, key=lambda label: epoch[label])
+        slowest = max(labels, key=epoch.__getitem__)
         gone = slowest if epoch[slowest] > SLOW * min(epoch[label] for label in labels) else labels[-1]
         labels.remove(gone)
         notes.append(f"{gone} left out: an epoch takes about {epoch[gone]:.1f} s, too long for this budget")

@@ -1,8 +1,8 @@
-"""The result of a search within a given time."""
+"""The result of a search within a given time: what was chosen, how certain that is, and what was tried."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -11,13 +11,22 @@ from taurec.losses import loss_class
 from taurec.recommender import Recommender
 from taurec.run import Run
 from taurec.studies.compare.candidates import baseline_grid
-from taurec.studies.result import Figure, Part, Result, ShownModels, Table
-from taurec.studies.search import tables
-from taurec.studies.search.verdict import verdict
+from taurec.studies.evidence import ChosenModel, learning_curve, metric_cells, metric_figure
+from taurec.studies.result import Cell, Column, Figure, Part, Series, Table
 from taurec.studies.train_command import train_command
+from taurec.studies.words import LEVEL, count, difference_words, number, seconds
 
+SHOWN = 12
+"""Settings in the table of a terminal; all of them are in the document and on the page."""
+TRIED, TEST, CURVE = "What was tried", "On the test part", "Learning curve"
 Stage = Literal["baseline", "probe", "whole"]
 """A baseline; a setting in the rounds; a model trained in the time left after the rounds."""
+_STAGES: dict[Stage, tuple[str, str]] = {
+    "baseline": ("baseline", "of baselines"),
+    "probe": ("rounds", "in the rounds"),
+    "whole": ("whole", "on the whole log"),
+}
+"""In a table and in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -27,27 +36,32 @@ class Trial:
     Attributes:
         label: ``ease`` or ``mf:sl``.
         setting: the varied settings, such as ``tau=0.1``.
-        run: all settings.
         stage: the part of the search; values of ``probe`` are over some of the users only where ``share`` is
             below 1.
         valid: the best value of the selection metric on validation; None where training failed.
         epochs: number of epochs; 0 for a baseline.
         seconds: the time it took.
         ended: whether training finished; more time would not change the value.
+        run: all settings.
     """
 
     label: str
     setting: str
-    run: Run
     stage: Stage
     valid: float | None
     epochs: int
     seconds: float
     ended: bool
+    run: Run
+
+    @classmethod
+    def of(cls, run: Run, stage: Stage, valid: float | None, epochs: int, seconds: float, ended: bool) -> Trial:
+        """With the label and the varied settings of the run."""
+        return cls(run.label, setting_text(run), stage, valid, epochs, seconds, ended, run)
 
 
 @dataclass(frozen=True)
-class SearchResult(Result):
+class SearchResult(ChosenModel):
     """A model chosen within a budget, and how certain the choice is.
 
     Attributes:
@@ -71,17 +85,22 @@ class SearchResult(Result):
     """
 
     schema: ClassVar[str] = "taurec.search/1"
+    keys: ClassVar[Mapping[str, str]] = {
+        "metric": "chosen_by", "share": "share_of_users", "trials": "tries", "chance": "chance_of_best",
+        "paired": "valid_difference", "settings_tested": "settings", "settings_paired": "settings_difference",
+        "test_paired": "test_difference", "n_users": "users", "reading": "",
+    }  # fmt: skip
     source: str
     budget: float
     seconds: float
     metric: str
-    trials: list[Trial]
     share: float
+    trials: list[Trial]
     chosen: Recommender
     ended: bool
     second: str | None
-    paired: Paired | None
     chance: Mapping[str, float]
+    paired: Paired | None
     settings_tested: tuple[str, ...]
     settings_paired: Paired | None
     test: Mapping[str, Mapping[str, Interval]]
@@ -94,65 +113,145 @@ class SearchResult(Result):
         return f"A model for {self.source}"
 
     def verdict(self) -> list[str]:
-        return verdict(self)
+        lines = [self._chosen(), *self._model(), *self._setting(), *self._on_test(), self._time()]
+        return lines + [f"Note: {note}." for note in self.notes]
 
     def tables(self) -> list[Table]:
-        label = self.chosen.run.label
-        return [tables.best_trials(self), *([tables.on_test(self, label)] if label in self.test else [])]
-
-    def figures(self) -> list[Figure]:
-        return tables.figures(self)
+        """The best trials: models fitted to the whole log first, then baselines, then the rounds."""
+        whole, rounds = by_valid(self._of("whole")), by_valid(self._of("probe"))
+        shown = [*whole, *best_of_each(self._of("baseline"))]
+        strong = [n for n, t in enumerate(shown) if self._is_chosen(t)][:1]
+        shown += rounds[: max(3, SHOWN - len(shown))]
+        title = f"{self.source}: {count(len(self.trials), 'setting')} tried, the best of them by validation"
+        on_test = [self._test(label) for label in self.test if label == self.chosen.run.label]
+        return [self._trials(title, self.metric, shown, strong=strong), *on_test]
 
     def parts(self) -> list[Part]:
-        on_test = [tables.on_test(self, label) for label in self.test]
-        return [*self.figures(), tables.models(self), tables.all_trials(self), *on_test]
+        metric = f"{self.metric} on validation"
+        users = "" if self.share == 1 else f" Values of the rounds are those of {self.share:.0%} of the users."
+        every = f"All {count(len(self.trials), 'setting')} in the order of the work"
+        models = self._trials("Models fitted to the whole log, the best first", metric, self._whole())
+        tried = self._trials(every, self.metric, self.trials, note=f"{metric}.{users}")
+        return [*self.figures(), models, tried, *(self._test(label) for label in self.test)]
+
+    def figures(self) -> list[Figure]:
+        """Quality against time, the test metric, and the learning curve of the chosen model."""
+        whole, label = self._whole(), f"{self.metric} on validation"
+        points = [Series(t.label, [max(t.seconds, 1e-3)], [t.valid or 0.0]) for t in whole]
+        caption = "Models fitted to the whole log, each with its best setting, and the seconds of that one fit."
+        alt = f"The best is {whole[0].label} with {number(whole[0].valid or 0.0)}"
+        made = [Figure("scatter", points, "seconds", label, caption, alt, log_x=True, section=TRIED)]
+        if self.test:
+            values = {model: metrics[self.metric] for model, metrics in self.test.items()}
+            users = count(self.n_users, "user")
+            caption = f"Over {users}, with 95 % bootstrap intervals; computed once, after the choice."
+            made.append(metric_figure(values, self.metric, caption, TEST))
+        curve = learning_curve(self.chosen.run.label, self.chosen, self.metric)
+        if len(curve.x) > 1:
+            best = curve.x[list(curve.y).index(max(curve.y))]
+            alt = f"Best in epoch {best:.0f} of {len(curve.x)}"
+            caption = "The chosen model after each epoch."
+            made.append(Figure("line", [curve], "epoch", label, caption, alt, section=CURVE))
+        return made
 
     def commands(self) -> list[str]:
         """The command that fits the chosen model."""
         epochs = None if self.ended else len(self.chosen.records)
         return [train_command(self.chosen.run, epochs, self.reading)]
 
-    def settings(self) -> dict[str, Any]:
-        return self.chosen.run.model_dump(mode="json")
-
-    def rankers(self) -> ShownModels:
-        return ShownModels({self.chosen.run.label: self.chosen.ranker}, self.chosen.split)
-
     def document(self) -> dict[str, Any]:
-        return {
-            "source": self.source,
-            "split": self.chosen.split.how,
-            "budget": self.budget,
-            "seconds": self.seconds,
-            "chosen_by": self.metric,
-            "share_of_users": self.share,
-            "tries": [
-                {**{name: getattr(t, name) for name in _TRIAL_FIELDS}, "run": t.run.model_dump(mode="json")}
-                for t in self.trials
-            ],
-            "chosen": self.chosen.run.model_dump(mode="json"),
-            "ended": self.ended,
-            "second": self.second,
-            "chance_of_best": dict(self.chance),
-            "valid_difference": _paired(self.paired),
-            "settings": list(self.settings_tested),
-            "settings_difference": _paired(self.settings_paired),
-            "test": {label: {name: vars(v) for name, v in values.items()} for label, values in self.test.items()},
-            "test_difference": _paired(self.test_paired),
-            "users": self.n_users,
-            "notes": self.notes,
-            "words": self.verdict(),
-            "command": self.commands()[0],
-        }
+        return {"source": self.source, "split": self.chosen.split.how, **super().document()}
+
+    def _of(self, stage: Stage) -> list[Trial]:
+        return [t for t in self.trials if t.stage == stage]
+
+    def _whole(self) -> list[Trial]:
+        return best_of_each([t for t in self.trials if t.stage != "probe" and t.valid is not None])
+
+    def _is_chosen(self, trial: Trial) -> bool:
+        """Whether a trial is that of the chosen model."""
+        best = self.chosen.best
+        return trial.label == self.chosen.run.label and best is not None and trial.valid == best.metrics[self.metric]
+
+    def _chosen(self) -> str:
+        run = self.chosen.run
+        setting = next((t.setting for t in self.trials if self._is_chosen(t)), "")
+        said = f"Chosen for this log: {run.label}{f' with {setting}' if setting else ''}"
+        if run.model is not None:
+            if self._of("whole"):
+                return f"{said}, a baseline; no trained model was better on validation within this time."
+            return f"{said}, a baseline; there was no time to train a model on the whole log. Allow more time."
+        return f"{said}{'' if self.ended else '; its training was stopped by the budget, more time may improve it'}."
+
+    def _model(self) -> list[str]:
+        if self.second is None or self.paired is None:
+            return []
+        label = self.chosen.run.label
+        said = difference_words(label, self.second, self.metric, self.paired, "on validation")
+        share = f"{label} is the best in {self.chance[label]:.0%} of resamples of the users"
+        return [f"{said} {share}; the same pairs chose it, which favours it."]
+
+    def _setting(self) -> list[str]:
+        if len(self.settings_tested) < 2:
+            return []
+        first, second = self.settings_tested
+        if self.settings_paired is None:
+            return [f"Of the trained settings {first} came first in the rounds, {second} second."]
+        said = difference_words(first, second, self.metric, self.settings_paired, "on validation")
+        return [f"Of the trained settings, after equal times: {said}"]
+
+    def _on_test(self) -> list[str]:
+        if self.second is None or self.test_paired is None:
+            return []
+        label, where = self.chosen.run.label, "on the test part (which was not used to choose)"
+        lines = [difference_words(label, self.second, self.metric, self.test_paired, where)]
+        if self.chosen.run.model is None and self.test_paired.p_value >= LEVEL and ":" not in self.second:
+            lines.append(f"{self.second} is the simpler choice and costs less.")
+        return lines
+
+    def _time(self) -> str:
+        spent = [
+            f"{count(len(trials), 'setting')} {where} {seconds(sum(t.seconds for t in trials))}"
+            for stage, (_, where) in _STAGES.items()
+            if (trials := self._of(stage))
+        ]
+        users = "" if self.share == 1 else f" In the rounds a drawn {self.share:.0%} of the users took part."
+        return f"{seconds(self.seconds)} of {seconds(self.budget)} were used: {', '.join(spent)}.{users}"
+
+    def _test(self, label: str) -> Table:
+        names = list(self.test[label])
+        rows = list(zip(names, metric_cells(self.test[label], names), strict=True))
+        title = f"{label} on the test part, {count(self.n_users, 'user')}"
+        return Table(title, ["metric", Column("value", better="higher")], rows, section=TEST)
+
+    def _trials(self, title: str, metric: str, of: list[Trial], strong: Sequence[int] = (), note: str = "") -> Table:
+        """With a note it is a folded table, which also says which trials finished."""
+        columns = [
+            Column("model", whole=True), Column("setting"), Column("part"), Column(metric, better="higher", spec=".4f"),
+            Column("epochs"), Column("time", "s"), Column("finished"),
+        ]  # fmt: skip
+        rows: list[list[Cell]] = [
+            [
+                t.label, t.setting, _STAGES[t.stage][0], "-" if t.valid is None else t.valid, t.epochs or "-",
+                t.seconds, t.ended,
+            ]
+            for t in of
+        ]  # fmt: skip
+        shown = len(columns) if note else len(columns) - 1
+        return Table(title, columns[:shown], [row[:shown] for row in rows], note, strong, TRIED, folded=bool(note))
 
 
-_TRIAL_FIELDS = ("label", "setting", "stage", "valid", "epochs", "seconds", "ended")
+def by_valid(trials: Sequence[Trial]) -> list[Trial]:
+    """The best on validation first; failed ones last."""
+    return sorted(trials, key=lambda t: -(t.valid if t.valid is not None else -1.0))
 
 
-def _paired(found: Paired | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {"difference": vars(found.difference), "p_value": found.p_value, "users": found.n_users}
+def best_of_each(trials: Sequence[Trial]) -> list[Trial]:
+    """The best setting of each model, the best model first."""
+    best: dict[str, Trial] = {}
+    for t in by_valid(trials):
+        best.setdefault(t.label, t)
+    return list(best.values())
 
 
 def setting_text(run: Run) -> str:
@@ -169,3 +268,8 @@ def setting_text(run: Run) -> str:
         names = [key.removeprefix("loss.") for key in loss_class(run.loss.name).grid()]
         given = {name: run.loss.settings.get(name, getattr(run, name, None)) for name in names}
     return ", ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in given.items())
+
+
+def run_text(run: Run) -> str:
+    """The label of a run and its varied settings."""
+    return f"{run.label} {setting_text(run)}".strip()

@@ -6,14 +6,17 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from taurec.errors import ArtefactError, NonFiniteError, ResourceError, TaurecError, UsageError
+from taurec.studies.files import locked
 from taurec.studies.opening import Note
 from taurec.studies.result import Interrupted
+from taurec.studies.tune.result import ENOUGH, Setting, Trial, Tuning
 from taurec.studies.tune.space import Range, Space, settings_text, value_of, with_values
 from taurec.studies.words import count, number, seconds
 
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     from taurec.data.split import Split
     from taurec.recommender import Recommender
     from taurec.run import Run
-    from taurec.studies.tune.result import Setting, Trial, Tuning
     from taurec.training.records import Progress
 
 BASELINES = ("popularity", "ease")
@@ -32,11 +34,6 @@ BASELINES_SHARE = 0.25
 """Maximum time for the baselines, as a share of the budget and on top of it."""
 WARM_UP = 5
 """Epochs that every trial gets, or the patience if that is more: a low learning rate needs them to catch up."""
-ENOUGH = 8
-"""Complete trials from which importances and correlations are shown."""
-_STATES: dict[str, Literal["complete", "pruned", "failed"]] = {
-    "COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed",
-}  # fmt: skip
 _NOT_IDENTITY = {"source", "reading", "data_hash", "model", "device", "threads", "kernel", "found"}
 
 
@@ -54,7 +51,7 @@ class Search:
     trials: int
     end: float
     storage: Path | None
-    say: Callable[[str], None]
+    say: Note
     note: Note
     models: dict[int, Recommender] = field(default_factory=dict)
     """The preset's and the best trial's model, if they were fitted in this process."""
@@ -67,7 +64,8 @@ class Search:
         if not len(parts.valid):
             raise UsageError(f"tune needs a validation part; the split {parts.how!r} has none")
         self.preset = self.preset.but(source=name, split=parts.how, data_hash=data_hash(parts))
-        with _quiet_optuna():
+        alone = locked(self.storage, "--storage") if self.storage else contextlib.nullcontext()
+        with _quiet_optuna(), alone:
             study = self._open()
             self._trials(study, parts)
             return self._evaluated(study, parts, metrics, started)
@@ -80,12 +78,12 @@ class Search:
         import optuna
         from optuna.storages.journal import JournalFileBackend
 
-        where = None
-        if self.storage is not None:
-            where = optuna.storages.JournalStorage(JournalFileBackend(str(self.storage)))
         # The preset is the first trial, and the median of fewer than five trials prunes nothing.
         pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(WARM_UP, self.preset.patience))
         try:
+            where = None
+            if self.storage is not None:
+                where = optuna.storages.JournalStorage(JournalFileBackend(str(self.storage)))
             study = optuna.create_study(
                 storage=where, study_name="taurec", direction="maximize", pruner=pruner, load_if_exists=True
             )
@@ -93,18 +91,20 @@ class Search:
             raise ArtefactError(f"--storage {self.storage}: not a journal of Optuna ({error})") from None
         except OSError as error:
             raise ResourceError(f"--storage {self.storage}: cannot be written ({error.strerror})") from None
-        mine = json.loads(json.dumps(_identity(self.preset, self.space)))
-        if "taurec" not in study.user_attrs:
-            first = {n: d.stored(value_of(self.preset, n)) for n, d in self.space.items()}
+        mine, there = json.loads(json.dumps(_identity(self.preset, self.space))), study.user_attrs.get("taurec")
+        if there is None:
+            values = {name: value_of(self.preset, name) for name in self.space}
+            first = {n: v if isinstance(self.space[n], Range) else str(v) for n, v in values.items()}
             study.enqueue_trial(first, skip_if_exists=True)
             study.set_user_attr("taurec", mine)
-        elif differences := _differences(study.user_attrs["taurec"], mine):
+        elif there != mine:
+            different = [name for name in {**there, **mine} if there.get(name) != mine.get(name)]
             raise UsageError(
-                f"--storage {self.storage} holds another search: {'; '.join(differences)}; "
-                f"give the options of that search, or another file"
+                f"--storage {self.storage} holds another search: "
+                + "; ".join(f"{name} is {there.get(name)} there and {mine.get(name)} here" for name in different)
+                + "; give the options of that search, or another file"
             )
-        done = len(ended(study))
-        if done:
+        if done := len(_ended(study)):
             self.note(f"{count(done, 'trial')} of {self.trials} done already, from {self.storage}")
         return study
 
@@ -113,9 +113,9 @@ class Search:
 
         from taurec import draw
 
-        while len(ended(study)) < self.trials and time.monotonic() < self.end:
+        while len(_ended(study)) < self.trials and time.monotonic() < self.end:
             unfinished = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING])
-            number_of_next = unfinished[0].number if unfinished else len(ended(study))
+            number_of_next = unfinished[0].number if unfinished else len(_ended(study))
             # A seed for each trial, so that a search that was stopped draws what an uninterrupted one draws.
             seed = int(draw.integers(draw.key(self.preset.seed, "tune"), number_of_next, 1 << 31)[0])
             study.sampler = optuna.samplers.TPESampler(seed=seed)
@@ -132,64 +132,55 @@ class Search:
 
         for name, domain in self.space.items():
             domain.suggest(trial, name)
-        values, first = self._values(trial.params), trial.number == 0
-        label = f"trial {trial.number + 1}"
+        values, first, label = self._values(trial.params), trial.number == 0, f"trial {trial.number + 1}"
         self.say(f"{label} of {self.trials}: {settings_text(values)}")
-        checkpoint = None
-        if self.storage is not None:
-            checkpoint = self.storage.with_name(f"{self.storage.name}.trial-{trial.number + 1}.safetensors")
+        checkpoint = self.storage and self.storage.with_name(
+            f"{self.storage.name}.trial-{trial.number + 1}.safetensors"
+        )
         reported = dict(study.trials[trial.number].intermediate_values)
-        clock, state = time.monotonic(), TrialState.COMPLETE
+        started, metric, state = time.monotonic(), self.preset.metric, TrialState.COMPLETE
 
         def on_epoch(progress: Progress) -> None:
-            if progress.record is None or self.preset.metric not in progress.record.metrics:
+            if progress.record is None or metric not in progress.record.metrics:
                 return
             if progress.epoch not in reported:
-                reported[progress.epoch] = progress.record.metrics[self.preset.metric]
+                reported[progress.epoch] = progress.record.metrics[metric]
                 trial.report(reported[progress.epoch], progress.epoch)
             if not first and trial.should_prune():
                 raise _Pruned
 
         try:
-            model = Recommender.from_run(self.preset if first else with_values(self.preset, values))
-            left = None if self.end == math.inf else max(0.0, self.end - clock)
+            model = Recommender.from_run(self._run_of(study, trial.number))
+            left = None if self.end == math.inf else max(0.0, self.end - started)
             model.fit(parts, on_progress=on_epoch, resume=checkpoint, seconds=left)
-            if model.stopped_by:
-                kept = f"{count(len(ended(study)), 'trial')} kept"
-                goes_on = f"; the same command continues {self.storage}" if self.storage else ""
-                raise Interrupted(model.stopped_by, f"stopped by a signal in {label}, {kept}{goes_on}")
-            if not model.finished:
-                return False
         except _Pruned:
-            state = TrialState.PRUNED
-        except Interrupted:
-            raise
+            state, outcome = TrialState.PRUNED, f"stopped early at epoch {max(reported)}"
         except TaurecError as error:
             if first and not isinstance(error, NonFiniteError):
                 raise
-            state = TrialState.FAIL
+            state, outcome = TrialState.FAIL, "failed"
             trial.set_user_attr("error", str(error))
-        epochs = len(model.records) if state == TrialState.COMPLETE else max(reported, default=0)
-        trial.set_user_attr("epochs", epochs)
-        trial.set_user_attr("seconds", time.monotonic() - clock)
+        else:
+            if model.stopped_by:
+                goes_on = f"; the same command continues {self.storage}" if self.storage else ""
+                kept = f"{count(len(_ended(study)), 'trial')} kept"
+                raise Interrupted(model.stopped_by, f"stopped by a signal in {label}, {kept}{goes_on}")
+            if not model.finished:
+                return False
+        took, complete = time.monotonic() - started, state == TrialState.COMPLETE
+        trial.set_user_attr("epochs", len(model.records) if complete else max(reported, default=0))
+        trial.set_user_attr("seconds", took)
         if checkpoint is not None:
             checkpoint.unlink(missing_ok=True)
-        if state != TrialState.COMPLETE:
-            study.tell(trial, state=state)
-            outcome = "failed" if state == TrialState.FAIL else f"stopped early at epoch {max(reported)}"
-            self.note(f"{label}: {settings_text(values)}: {outcome}")
-            return True
-        assert model.best is not None
-        value = model.best.metrics[self.preset.metric]
-        study.tell(trial, value)
-        best = best_of(study)
-        if trial.number in (0, best):
-            self.models = {n: m for n, m in {**self.models, trial.number: model}.items() if n in (0, best)}
-        self.note(
-            f"{label}: {settings_text(values)}: {self.preset.metric} {number(value)}, "
-            f"{count(len(model.records), 'epoch')}, {seconds(time.monotonic() - clock)}"
-            + (f"; the best is {number(study.best_value)}" if trial.number != best else "; the best so far")
-        )
+        value = model.best.metrics[metric] if complete and model.best else None
+        study.tell(trial, value, state)
+        if value is not None:
+            best = _best_of(study)
+            if trial.number in (0, best):
+                self.models = {n: m for n, m in {**self.models, trial.number: model}.items() if n in (0, best)}
+            rank = f"the best is {number(study.best_value)}" if trial.number != best else "the best so far"
+            outcome = f"{metric} {number(value)}, {count(len(model.records), 'epoch')}, {seconds(took)}; {rank}"
+        self.note(f"{label}: {settings_text(values)}: {outcome}")
         return True
 
     def _fitted(self, study: optuna.study.Study, n: int, parts: Split) -> Recommender:
@@ -199,9 +190,8 @@ class Search:
 
         if n not in self.models:
             self.say(f"fitting trial {n + 1} again for the evaluation")
-            model = Recommender.from_run(self._run_of(study, n)).fit(parts)
-            pass_on(model.stopped_by)
-            self.models[n] = model
+            self.models[n] = Recommender.from_run(self._run_of(study, n)).fit(parts)
+            pass_on(self.models[n].stopped_by)
         return self.models[n]
 
     def _values(self, stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,31 +204,32 @@ class Search:
     def _evaluated(self, study: optuna.study.Study, parts: Split, metrics: list[str], started: float) -> Tuning:
         """The best trial by validation, with the evaluations that belong to it."""
         from taurec.evaluation.significance import bootstrap_all, compare_paired, holm
+        from taurec.studies.compare.protocol import valid_of
         from taurec.studies.search.baselines import fit_baselines
-        from taurec.studies.tune.result import Tuning
 
         metric, seed = self.preset.metric, self.preset.seed
-        trials = [self._record(one) for one in ended(study)]
+        trials = [self._record(one) for one in _ended(study)]
         whole = [one for one in trials if one.state == "complete"]
         if not whole:
             why = "all of them failed" if trials else "none was trained to its end within the budget"
             raise UsageError(f"no trial has a value: {why}; give a longer --budget, fewer --epochs or other settings")
-        best = best_of(study)
+        best = _best_of(study)
         chosen = self._fitted(study, best, parts)
-        models = {f"{chosen.run.label}, tuned": chosen}
+        models, valid_paired = {f"{chosen.run.label}, tuned": chosen}, None
         if best != 0 and whole[0].number == 1:
             models["the preset"] = self._fitted(study, 0, parts)
-        on_valid = [model.evaluate("valid", [metric]) for model in models.values()]
-        valid_paired = compare_paired(on_valid[0], on_valid[1], metric, seed=seed) if len(on_valid) == 2 else None
+            tuned, before = (model.evaluate("valid", [metric]) for model in models.values())
+            valid_paired = compare_paired(tuned, before, metric, seed=seed)
         until = time.monotonic() + BASELINES_SHARE * (self.end - started)
-        baselines = fit_baselines(parts, self.given, until, time.monotonic, self.say, BASELINES)
+        baselines = fit_baselines(parts, self.given, until, self.say, BASELINES)
         models |= baselines.best
         self.say("evaluating")
         on_test = {label: model.evaluate("test", metrics) for label, model in models.items() if len(parts.test)}
         first, *others = on_test or [""]
-        compared = [compare_paired(on_test[first], on_test[label], metric, seed=seed) for label in others]
-        corrected = holm([paired.p_value for paired in compared])
-        chosen.run = chosen.run.but(source=self.preset.source)
+        compared = {label: compare_paired(on_test[first], on_test[label], metric, seed=seed) for label in others}
+        corrected = holm([paired.p_value for paired in compared.values()])
+        for model in models.values():
+            model.run = model.run.but(source=self.preset.source)
         return Tuning(
             source=self.preset.source,
             metric=metric,
@@ -249,57 +240,54 @@ class Search:
             chosen=chosen,
             searched=_settings(study, self.preset, chosen.run, self.space),
             valid_paired=valid_paired,
-            valid={label: model.best.metrics[metric] for label, model in baselines.best.items() if model.best},
+            valid={label: valid_of(model) for label, model in baselines.best.items()},
+            baselines={label: model.run for label, model in baselines.best.items()},
             test={label: bootstrap_all(found, seed=seed) for label, found in on_test.items()},
             test_paired={
-                label: replace(paired, p_value=p) for label, paired, p in zip(others, compared, corrected, strict=True)
+                label: replace(paired, p_value=p)
+                for (label, paired), p in zip(compared.items(), corrected, strict=True)
             },
             n_users=next((found.n_users for found in on_test.values()), 0),
             notes=baselines.notes,
         )
 
     def _record(self, one: optuna.trial.FrozenTrial) -> Trial:
-        from taurec.studies.tune.result import Trial
-
-        state = _STATES[one.state.name]
+        state, told = one.state.name.lower().replace("fail", "failed"), one.user_attrs
         value = one.value if state == "complete" else max(one.intermediate_values.values(), default=None)
-        told = one.user_attrs
         spent = told.get("epochs", 0), told.get("seconds", 0.0)
         return Trial(one.number + 1, state, value, *spent, self._values(one.params), told.get("error", ""))
 
 
-def ended(study: optuna.study.Study) -> list[optuna.trial.FrozenTrial]:
+def _ended(study: optuna.study.Study) -> list[optuna.trial.FrozenTrial]:
     return [one for one in study.get_trials(deepcopy=False) if one.state.is_finished()]
 
 
-def best_of(study: optuna.study.Study) -> int:
+def _complete(study: optuna.study.Study) -> list[optuna.trial.FrozenTrial]:
+    return [one for one in _ended(study) if one.state.name == "COMPLETE"]
+
+
+def _best_of(study: optuna.study.Study) -> int:
     """The number, from 0, of the complete trial with the highest value; the first of equal ones."""
-    complete = [one for one in ended(study) if one.state.name == "COMPLETE"]
-    return max(complete, key=lambda one: (one.value, -one.number)).number
+    return max(_complete(study), key=lambda one: (one.value, -one.number)).number
 
 
 def _settings(study: optuna.study.Study, preset: Run, best: Run, space: Space) -> list[Setting]:
     """The settings that were varied; what mattered is computed from :data:`ENOUGH` complete trials on."""
-    import warnings
-
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     from scipy.stats import spearmanr
 
-    from taurec.studies.tune.result import Setting
-
-    complete = [one for one in ended(study) if one.state.name == "COMPLETE"]
+    complete = _complete(study)
     importance, correlation = dict[str, float](), dict[str, float]()
     if len(complete) >= ENOUGH:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of constant values, and of an evaluator that may still change
             importance = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=0.25))
-            for name, domain in space.items():
-                if isinstance(domain, Range):
-                    of = [one.params[name] for one in complete], [one.value for one in complete]
-                    correlation[name] = float(spearmanr(*of).statistic)
+            for name in (name for name, domain in space.items() if isinstance(domain, Range)):
+                of = [one.params[name] for one in complete], [one.value for one in complete]
+                correlation[name] = float(spearmanr(*of).statistic)
     return [
         Setting(
-            name, domain.text(), value_of(preset, name), value_of(best, name), importance.get(name),
+            name, str(domain), value_of(preset, name), value_of(best, name), importance.get(name),
             None if math.isnan(correlation.get(name, math.nan)) else correlation[name],
         )
         for name, domain in space.items()
@@ -314,13 +302,8 @@ def _identity(preset: Run, space: Space) -> dict[str, Any]:
             fixed |= {name: value["name"], **{f"{name}.{k}": v for k, v in value["settings"].items()}}
         else:
             fixed[name] = value
-    searched = {name: f"searched in {domain.text()}" for name, domain in space.items()}
+    searched = {name: f"searched in {domain}" for name, domain in space.items()}
     return {**fixed, **searched, "log": f"data_hash {preset.data_hash[:12]}"}
-
-
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-    return [f"{name} is {there.get(name)} there and {here.get(name)} here" for name in names]
 
 
 @contextlib.contextmanager

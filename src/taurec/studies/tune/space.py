@@ -44,11 +44,7 @@ class Range:
         """The value of the run."""
         return stored if isinstance(stored, int) else _rounded(stored)
 
-    def stored(self, value: float) -> float:
-        """The inverse of :meth:`value`."""
-        return value
-
-    def text(self) -> str:
+    def __str__(self) -> str:
         return f"{self.low:g} to {self.high:g}{', logarithmic' if self.log else ''}"
 
 
@@ -64,18 +60,14 @@ class Categories:
     def value(self, stored: str) -> Any:
         return next(value for value in self.values if str(value) == stored)
 
-    def stored(self, value: Any) -> str:
-        return str(value)
-
-    def text(self) -> str:
+    def __str__(self) -> str:
         return ", ".join(map(str, self.values))
 
 
-Domain = Range | Categories
-Space = Mapping[str, Domain]
+Space = Mapping[str, Range | Categories]
 
 
-def search_space(preset: Run, given: Mapping[str, Any]) -> dict[str, Domain]:
+def search_space(preset: Run, given: Mapping[str, Any]) -> dict[str, Range | Categories]:
     """Setting -> its domain: the grids of the loss, backbone and negative sampler, and the learning rate.
 
     Args:
@@ -84,7 +76,7 @@ def search_space(preset: Run, given: Mapping[str, Any]) -> dict[str, Domain]:
 
     >>> from taurec.training.presets import resolve
     >>> space = search_space(resolve(loss="ccl"), {"negatives": "uniform:256"})
-    >>> {name: domain.text() for name, domain in space.items()}
+    >>> {name: str(domain) for name, domain in space.items()}
     {'lr': '0.001 to 0.1, logarithmic', 'loss.margin': '0.1 to 1.6'}
     """
     from taurec.backbones import backbone_class
@@ -92,18 +84,17 @@ def search_space(preset: Run, given: Mapping[str, Any]) -> dict[str, Domain]:
     from taurec.sampling import NEGATIVES, Sampler
     from taurec.training.presets import REGISTRIES
 
-    grids = {"lr": [preset.lr / LR_FACTOR * 2, preset.lr * LR_FACTOR / 2]}
     sampler = NEGATIVES[preset.negatives.name]
-    grids |= loss_class(preset.loss.name).grid() | backbone_class(preset.backbone.name).grid()
-    if isinstance(sampler, type) and issubclass(sampler, Sampler):
-        grids |= sampler.grid()
+    own = sampler.grid() if isinstance(sampler, type) and issubclass(sampler, Sampler) else {}
+    grids = {"lr": [preset.lr / LR_FACTOR * 2, preset.lr * LR_FACTOR / 2]}
+    grids |= loss_class(preset.loss.name).grid() | backbone_class(preset.backbone.name).grid() | own
     fixed = {*given, *(f"{part}.{key}" for part, values in dict(given.get("settings") or {}).items() for key in values)}
     for part in {"loss", "backbone", "negatives"} & given.keys():
         fixed |= {f"{part}.{key}" for key in REGISTRIES[part].read(given[part])[1]}
     return {name: _domain(preset, name, values) for name, values in grids.items() if name not in fixed}
 
 
-def _domain(preset: Run, name: str, grid: Sequence[Any]) -> Domain:
+def _domain(preset: Run, name: str, grid: Sequence[Any]) -> Range | Categories:
     """From half of the least value to twice the largest, where the run accepts them; other values are categories."""
     values = list(dict.fromkeys([*grid, value_of(preset, name)]))
     if any(isinstance(v, bool) or not isinstance(v, int | float) for v in values) or len(set(grid)) < 2:

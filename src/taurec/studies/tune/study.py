@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,7 +42,7 @@ def tune(
     *,
     fields: Annotated[Fields, _FIELDS],
     reading: Reading,
-    on_progress: Callable[[str], None] | None = None,
+    on_progress: Note = silent,
     on_note: Note = silent,
 ) -> Tuning:
     """Search the settings of a model on validation; evaluate the best once on test.
@@ -75,6 +74,5 @@ def tune(
     if not space:
         raise UsageError("nothing is left to vary, because every setting of the search space is given")
     shown = [str(m) for m in parse_all([preset.metric, *metrics])]
-    say = on_progress or silent
-    search = Search(preset, space, given, trials, started + allowed, storage, say, on_note)
+    search = Search(preset, space, given, trials, started + allowed, storage, on_progress, on_note)
     return search.run(source, shown, started)
