@@ -17,7 +17,7 @@ PACKAGES = ("torch", "numpy", "scipy", "numba", "polars", "pydantic", "safetenso
 def doctor(as_json: o.Json = False) -> None:
     """Show versions, devices, kernels, threads and folders; exit 0 if training can run here."""
     from taurec.cli.output import Output
-    from taurec.report.tables import pairs
+    from taurec.report.terminal import pairs
 
     found = {"versions": _versions(), "computing": _computing(), "data": _data()}
     output = Output(as_json)

@@ -11,8 +11,9 @@ from taurec.cli import options as o
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rich.table import Table as RichTable
+
     from taurec.evaluation.significance import Interval
-    from taurec.studies.result import Table
 
 
 def evaluate(
@@ -31,7 +32,6 @@ def evaluate(
     from taurec.evaluation.metrics import DEFAULT_METRICS, parse_all
     from taurec.evaluation.significance import bootstrap_all
     from taurec.recommender import Recommender
-    from taurec.report.terminal import fitted
     from taurec.saved import update_metrics
     from taurec.studies.words import count
 
@@ -61,7 +61,7 @@ def evaluate(
         }
     )
     title = f"{model.run.label} on the {part} part, {count(result.n_users, 'user')}"
-    output.say(fitted(_table(title, intervals, folded), output.out.width))
+    output.say(metric_table(title, intervals, output.out.width, folded))
     output.say()
     output.say(f"{count(result.n_left_out, 'user')} without {part} items left out of the means.")
     if result.n_cold:
@@ -73,7 +73,11 @@ def evaluate(
         )
 
 
-def _table(title: str, intervals: Mapping[str, Interval], folded: Mapping[str, float]) -> Table:
+def metric_table(
+    title: str, intervals: Mapping[str, Interval], width: int, folded: Mapping[str, float] | None = None
+) -> RichTable:
+    """Metrics with their 95 % intervals, one per line, and beside them those of users ranked from their items alone."""
+    from taurec.report.terminal import fitted
     from taurec.studies.result import Column, Table
     from taurec.studies.words import interval
 
@@ -83,4 +87,4 @@ def _table(title: str, intervals: Mapping[str, Interval], folded: Mapping[str, f
         columns += [Column("from history", spec=".4f"), Column("gap", spec="+.4f")]
         for row in rows:
             row += [folded[row[0]], folded[row[0]] - row[1]]
-    return Table(title, columns, rows)
+    return fitted(Table(title, columns, rows), width)

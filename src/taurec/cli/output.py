@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import Console, RenderableType
 
 
@@ -23,7 +21,7 @@ class Output:
     """
 
     def __init__(self, as_json: bool = False, quiet: bool = False):
-        from taurec.report.console import console
+        from taurec.report.terminal import console
 
         self.as_json, self.quiet = as_json, quiet
         self.out: Console = console(sys.stdout)
@@ -44,14 +42,7 @@ class Output:
         """Print a part of the result; nothing in JSON mode."""
         if self.as_json:
             return
-        if isinstance(renderable, str):
-            self.out.print(renderable, markup=False)
-        else:
-            self.out.print(renderable)
-
-    def written(self, path: Path) -> None:
-        """Note that a file was written."""
-        self.note(f"written to {path}")
+        self.out.print(renderable, markup=False)
 
     def command(self, text: str) -> None:
         """Print a command to copy on a separate, unbroken line; nothing in JSON mode."""

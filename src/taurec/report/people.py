@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,11 +12,35 @@ from taurec.data.interactions import Interactions
 from taurec.data.split import Split
 from taurec.evaluation.lists import top_k
 from taurec.ranker import Ranker
-from taurec.report.page import Lists, Person
 from taurec.studies.names import Hashed
 
 HISTORY = 12
 """Items of a history that are shown."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user's history with the lists of models.
+
+    Attributes:
+        name: of the user.
+        history: their items, the newest first where times are known.
+        lists: by model, its items, the best first.
+        hits: items of the lists that the user took later, in the part that was held out.
+    """
+
+    name: str
+    history: Sequence[str]
+    lists: Mapping[str, Sequence[str]]
+    hits: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Lists:
+    """A few users' histories beside their lists; items that turned out right are marked."""
+
+    people: Sequence[Person]
+    caption: str = ""
 
 
 def some_people(
