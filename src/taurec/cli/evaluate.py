@@ -11,9 +11,8 @@ from taurec.cli import options as o
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rich.table import Table as RichTable
-
     from taurec.evaluation.significance import Interval
+    from taurec.studies.result import Table
 
 
 def evaluate(
@@ -61,7 +60,7 @@ def evaluate(
         }
     )
     title = f"{model.run.label} on the {part} part, {count(result.n_users, 'user')}"
-    output.say(metric_table(title, intervals, output.out.width, folded))
+    output.say(metric_table(title, intervals, folded))
     output.say()
     output.say(f"{count(result.n_left_out, 'user')} without {part} items left out of the means.")
     if result.n_cold:
@@ -73,11 +72,8 @@ def evaluate(
         )
 
 
-def metric_table(
-    title: str, intervals: Mapping[str, Interval], width: int, folded: Mapping[str, float] | None = None
-) -> RichTable:
-    """Metrics with their 95 % intervals, one per line, and beside them those of users ranked from their items alone."""
-    from taurec.report.terminal import fitted
+def metric_table(title: str, intervals: Mapping[str, Interval], folded: Mapping[str, float]) -> Table:
+    """Metrics with their 95 % intervals, and beside them those of users ranked from their items alone, if there are."""
     from taurec.studies.result import Column, Table
     from taurec.studies.words import interval
 
@@ -85,6 +81,5 @@ def metric_table(
     rows: list[list[Any]] = [[name, value.mean, interval(value.low, value.high)] for name, value in intervals.items()]
     if folded:
         columns += [Column("from history", spec=".4f"), Column("gap", spec="+.4f")]
-        for row in rows:
-            row += [folded[row[0]], folded[row[0]] - row[1]]
-    return fitted(Table(title, columns, rows), width)
+        rows = [[name, mean, bounds, folded[name], folded[name] - mean] for name, mean, bounds in rows]
+    return Table(title, columns, rows)

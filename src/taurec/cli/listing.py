@@ -44,7 +44,6 @@ def list_entries(
 ) -> None:
     """List losses, backbones, baselines, negatives, orders, metrics or datasets."""
     from taurec.cli.output import Output
-    from taurec.report.terminal import fitted
     from taurec.studies.result import Column, Table
 
     found = entries(kind)
@@ -53,9 +52,9 @@ def list_entries(
     name, description = Column(kind, whole=True), Column("description")
     if any(entry.settings for entry in found):
         rows = [[e.name, " ".join(f"{k}={_short(v)}" for k, v in e.settings.items()), e.about] for e in found]
-        output.say(fitted(Table("", [name, Column("settings", dim=True), description], rows)))
+        output.say(Table("", [name, Column("settings", dim=True), description], rows))
     else:
-        output.say(fitted(Table("", [name, description], [[e.name, e.about] for e in found])))
+        output.say(Table("", [name, description], [[e.name, e.about] for e in found]))
 
 
 def entries(kind: str) -> list[Entry]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,11 +78,7 @@ READING: dict[str, tuple[type, str | None, str]] = {
         None,
         "csv, tsv, csv-semicolon, parquet, inter, lightgcn, u.data, ratings.dat. [default: by the file name]",
     ),
-    "no_header": (
-        bool,
-        None,
-        "The first line is data: columns are user, item; name others by number: --time 4.",
-    ),
+    "no_header": (bool, None, "The first line is data: columns are user, item; name others by number: --time 4."),
     "encoding": (str, None, "Encoding of a text file. [default: utf-8]"),
     "unknown": (
         str,
@@ -108,18 +104,20 @@ def option(
     return parameter(name, Annotated[kind if kind is bool else kind | None, shown], False if kind is bool else None)
 
 
-def run_options(names: Iterable[str], group: str = "") -> list[inspect.Parameter]:
+def run_options(names: Collection[str], group: str = "") -> list[inspect.Parameter]:
     """Options for fields of a run, and ``--set`` (parameter ``assign``).
 
     Args:
         names: of the fields.
         group: replaces the groups of the options that choose and train a model.
     """
-    made = {name: FIELDS[name] for name in FIELDS if name in names}
-    first = [option(name, kind, group or usual, help) for name, (kind, usual, help) in made.items() if usual != RUN]
-    last = [option(name, kind, RUN, help) for name, (kind, usual, help) in made.items() if usual == RUN]
-    panel = group or (MODEL if "loss" in made else TRAINING)
-    return [*first, option("assign", list[str], panel, SET, metavar="KEY=VALUE", spelling="--set"), *last]
+    made = [
+        option(name, kind, usual if usual == RUN else group or usual, help)
+        for name, (kind, usual, help) in FIELDS.items()
+        if name in names
+    ]
+    panel = group or (MODEL if "loss" in names else TRAINING)
+    return [*made, option("assign", list[str], panel, SET, metavar="KEY=VALUE", spelling="--set")]
 
 
 def file_options() -> list[inspect.Parameter]:

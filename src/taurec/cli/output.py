@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from taurec.studies.result import Table
+
 
 class Output:
     """The two streams of one command.
@@ -38,11 +40,13 @@ class Output:
         with contextlib.suppress(BrokenPipeError):
             self.err.print(text, style="yellow" if warning else None, markup=False, soft_wrap=not self.err.is_terminal)
 
-    def say(self, renderable: RenderableType = "") -> None:
-        """Print a part of the result; nothing in JSON mode."""
-        if self.as_json:
-            return
-        self.out.print(renderable, markup=False)
+    def say(self, shown: RenderableType | Table = "") -> None:
+        """Print a part of the result, a table fitted to the terminal; nothing in JSON mode."""
+        from taurec.report.terminal import fitted
+        from taurec.studies.result import Table
+
+        if not self.as_json:
+            self.out.print(fitted(shown, self.out.width) if isinstance(shown, Table) else shown, markup=False)
 
     def command(self, text: str) -> None:
         """Print a command to copy on a separate, unbroken line; nothing in JSON mode."""

@@ -11,10 +11,9 @@ from taurec.cli import options as o
 from taurec.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
-
     from taurec.cli.output import Output
     from taurec.recommender import Recommendations, Recommender
+    from taurec.studies.result import Table
 
 SHOWN = 10
 """Items of a history that are shown before its list."""
@@ -142,9 +141,9 @@ def _write_all(model: Recommender, path: Path, k: int, filters: dict[str, Any], 
 
 def _history(model: Recommender, person: str) -> list[str]:
     """The items of a user in all parts of the log."""
-    index = model.users.encode([person])
-    parts = [part for part in (model.split.train, model.split.valid, model.split.test) if part is not None]
-    return [item for part in parts for item in model.items.decode(part.items_of(int(index[0])))]
+    (index,) = model.users.encode([person])
+    parts = (model.split.train, model.split.valid, model.split.test)
+    return [item for part in parts for item in model.items.decode(part.items_of(int(index)))]
 
 
 def _rows(lists: Recommendations, person: str) -> list[dict[str, Any]]:
@@ -152,9 +151,7 @@ def _rows(lists: Recommendations, person: str) -> list[dict[str, Any]]:
     return [{"rank": rank, "item": item, "score": score} for user, item, score, rank in rows if user == person]
 
 
-def _table(rows: list[dict[str, Any]], score: str, title: str = "") -> RichTable:
-    from taurec.report.terminal import fitted
+def _table(rows: list[dict[str, Any]], score: str, title: str = "") -> Table:
     from taurec.studies.result import Column, Table
 
-    cells = [(row["rank"], row["item"], row["score"]) for row in rows]
-    return fitted(Table(title, ("", "item", Column(score, spec=".3f")), cells))
+    return Table(title, ("", "item", Column(score, spec=".3f")), [(r["rank"], r["item"], r["score"]) for r in rows])

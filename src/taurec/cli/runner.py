@@ -15,21 +15,16 @@ from taurec.cli import options as o
 from taurec.cli.config import Config
 from taurec.cli.signature import Group, for_typer, groups_of
 from taurec.errors import UsageError
+from taurec.studies import Study
 
 if TYPE_CHECKING:
     from taurec.cli.output import Output
     from taurec.studies.names import Names
     from taurec.studies.result import Result
 
-Study = Callable[..., "Result"]
-
 
 def output_options(json_to: str) -> list[inspect.Parameter]:
-    """The options that every study's command has.
-
-    Args:
-        json_to: the parameter that names the file for the document, ``out`` or ``report``.
-    """
+    """The options that every study's command has; ``json_to`` names the file for the document, out or report."""
     return [
         o.option("html", Path, o.OUTPUT, "Write a page to FILE.html.", metavar="FILE"),
         o.option(json_to, Path, o.OUTPUT, "Write everything to FILE.json.", metavar="FILE"),
@@ -91,26 +86,22 @@ def _run(study: Study, groups: Mapping[str, Group], json_to: str, given: Mapping
 
 def _write(result: Result, output: Output, names: Names, json_to: str, given: Mapping[str, Any]) -> None:
     """Write the files of a result and, in JSON mode, print its document."""
+    from taurec.provenance import facts
+    from taurec.report import json
+    from taurec.report.page import write_page
+    from taurec.report.result_page import result_page
+    from taurec.studies.files import write_text
+
     out, html = given[json_to], given["html"]
-    if out is not None or output.as_json:
-        from taurec.report import json
-
-        content = json.document(result)
+    content = json.document(result) if out is not None or output.as_json else None
     if out is not None:
-        from taurec.studies.files import write_text
-
         write_text(out, json.text(content) + "\n", f"--{json_to}")
         output.note(f"written to {out}")
     if html is not None:
-        from taurec.provenance import facts
-        from taurec.report.page import write_page
-        from taurec.report.result_page import result_page
-
         output.note("writing the page")
         write_page(result_page(result, typed_command(given["context"]), facts(), names), html)
         output.note(f"written to {html}")
-    if output.as_json:
-        output.document(content)
+    output.document(content)
 
 
 def show(result: Result, output: Output) -> None:

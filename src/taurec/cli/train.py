@@ -79,14 +79,16 @@ def train(
         if out is not None:
             check_writable(out, overwrite)
         _forecast(recommender, output, parts)
-        resume = None if out is None or recommender.run.model is not None else _checkpoint_of(out)
+        resume = None
+        if out is not None and recommender.run.model is None:  # kept until the run is saved
+            resume = out.resolve().parent / f".{out.name}.checkpoint.safetensors"
         with show(output.err, output.quiet) as hook:
             fit_with_notes(recommender, opened, parts, output.note, hook, resume=resume, trackers=trackers)
         if out is not None:
             recommender.save(out, overwrite)
         if resume is not None and not recommender.stopped_by:
             resume.unlink(missing_ok=True)
-        _leave_if_stopped(recommender, out, output)
+        _leave_if_stopped(recommender, out, resume, output)
     intervals: dict[str, Interval] = {}
     if len(parts.test):
         intervals = bootstrap_all(recommender.evaluate("test", chosen), seed=recommender.run.seed)
@@ -96,17 +98,12 @@ def train(
     _show(recommender, intervals, out, output)
 
 
-def _checkpoint_of(out: Path) -> Path:
-    """The checkpoint of a run that will be saved in a folder; it is kept until the run is saved."""
-    return out.resolve().parent / f".{out.name}.checkpoint.safetensors"
-
-
-def _leave_if_stopped(model: Recommender, saved: Path | None, output: Output) -> None:
+def _leave_if_stopped(model: Recommender, saved: Path | None, resume: Path | None, output: Output) -> None:
     """Raise :class:`Stopped` if a signal ended the fit, after a note on what was saved."""
     if not model.stopped_by:
         return
     where = f"saved to {saved}" if saved else "nothing was saved, as there is no --out"
-    if saved is not None and _checkpoint_of(saved).exists():
+    if resume is not None and resume.exists():
         where += "; the same command with --overwrite continues from there"
     output.note(f"warning: stopped by a signal after {count(len(model.records), 'whole epoch')}; {where}")
     raise Stopped(model.stopped_by)
@@ -179,20 +176,17 @@ def _document(recommender: Recommender, intervals: dict[str, Interval], saved: P
 
 
 def _show(recommender: Recommender, intervals: dict[str, Interval], saved: Path | None, output: Output) -> None:
+    users = int((recommender.split.test.user_counts > 0).sum())
+    left_out = len(recommender.users) - users
     if intervals:
-        users = int((recommender.split.test.user_counts > 0).sum())
-        title = f"{recommender.run.label} on the test part, {users:,} users"
-        output.say(metric_table(title, intervals, output.out.width))
-        left_out = len(recommender.users) - users
-        if left_out:
-            output.say(f"{count(left_out, 'user')} without test items left out of the means.")
+        output.say(metric_table(f"{recommender.run.label} on the test part, {users:,} users", intervals, {}))
     else:
         output.say("No test part, so nothing was evaluated.")
+    if intervals and left_out:
+        output.say(f"{count(left_out, 'user')} without test items left out of the means.")
     output.say()
     if saved is None:
         output.say("Nothing was saved; add --out DIR to keep the model.")
     else:
         output.say(f"Saved to {saved}. Next:")
-        output.command(
-            f"taurec recommend {shlex.quote(str(saved))} --user {shlex.quote(recommender.users.decode([0])[0])}"
-        )
+        output.command(shlex.join(["taurec", "recommend", str(saved), "--user", recommender.users.decode([0])[0]]))

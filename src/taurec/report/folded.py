@@ -124,23 +124,19 @@ def fixed_bytes(form: FoldIn, n: int) -> int:
     """Bytes in a page of n items of it, without the weights of an item-to-item model."""
     match form:
         case MeanOfItems(item=item):
-            return _encoded(n * item.shape[1]) + _encoded(4 * n)
+            arrays = [n * item.shape[1], 4 * n]
         case RidgeFactors(item=item):
-            return _encoded(n * item.shape[1]) + _encoded(4 * n) + _encoded(4 * item.shape[1] ** 2)
+            arrays = [n * item.shape[1], 4 * n, 4 * item.shape[1] ** 2]
         case ItemWeights():
-            return 2 * _encoded(4 * n)
+            arrays = [4 * n, 4 * n]
         case ConstantScores():
-            return _encoded(4 * n)
+            arrays = [4 * n]
+    return sum((size + 2) // 3 * 4 for size in arrays)  # in base64
 
 
 def most_entries(form: FoldIn, n: int) -> int:
     """The largest number of weights that n items of it can have."""
     return min(form.most, n) * n if isinstance(form, ItemWeights) else 0
-
-
-def _encoded(n: int) -> int:
-    """Length of n bytes in base64."""
-    return (n + 2) // 3 * 4
 
 
 def _text(values: NDArray[Any]) -> str:

@@ -228,14 +228,6 @@ def _legend(label: str) -> str:
 
 
 def _look(n: int) -> dict[str, Any]:
-    """Colour, marker and dashes of the n-th series.
-
-    The seventh series repeats no colour; markers and dashes shift where colours repeat, so that no two series look the
-    same.
-    """
-    form = n + n // len(COLOURS)
-    return {
-        "color": COLOURS[n % len(COLOURS)],
-        "marker": MARKERS[form % len(MARKERS)],
-        "linestyle": DASHES[form % len(DASHES)],
-    }
+    """Colour, marker and dashes of the n-th series; these shift where colours repeat, so that no two look alike."""
+    form = (n + n // len(COLOURS)) % len(COLOURS)
+    return {"color": COLOURS[n % len(COLOURS)], "marker": MARKERS[form], "linestyle": DASHES[form]}

@@ -30,60 +30,41 @@ def show(console: Console, quiet: bool = False) -> Iterator[Callable[[Progress],
         yield lambda progress: None
     elif console.is_terminal:
         with Live(console=console, transient=True, auto_refresh=False) as live:
-            yield _Drawn(live)
+            yield _Shown(console, live)
     else:
-        yield _Logged(console)
+        yield _Shown(console)
 
 
-class _Clock:
-    """Time since the first call, and an estimate of the time left if every epoch is run."""
+class _Shown:
+    """Shows progress: a line redrawn in place and fitted to a terminal, or one line after each epoch in a log."""
 
-    def __init__(self) -> None:
-        self._first: float | None = None
-
-    def left(self, p: Progress) -> float | None:
-        """Seconds until the last epoch; None until it can be estimated."""
-        share, now = _share(p), time.perf_counter()
-        if self._first is None:
-            self._first, self._started = share, now
-        done, spent = share - self._first, now - self._started
-        return spent * (1 - share) / done if done > 0 and spent > 0.2 else None
-
-
-class _Drawn(_Clock):
-    """One line, redrawn in place, fitted to the width of the terminal."""
-
-    def __init__(self, live: Live):
-        super().__init__()
-        self._live, self._last = live, 0.0
+    def __init__(self, console: Console, live: Live | None = None):
+        self._console, self._live = console, live
+        self._drawn, self._closed = 0.0, False
+        self._first: tuple[float, float] | None = None
         self._validated: EpochRecord | None = None
 
     def __call__(self, progress: Progress) -> None:
+        left, now = self._left(progress), time.perf_counter()
         if progress.record is not None and progress.record.metrics:
             self._validated = progress.record
-        left, now = self.left(progress), time.perf_counter()
-        if now - self._last < REDRAW and progress.record is None:
-            return
-        self._last = now
-        line = live_line(progress, self._validated, left, self._live.console.width - 1)
-        self._live.update(Text(line, no_wrap=True), refresh=True)
+        if self._live is not None:
+            if now - self._drawn >= REDRAW or progress.record is not None:
+                self._drawn = now
+                line = live_line(progress, self._validated, left, self._console.width - 1)
+                self._live.update(Text(line, no_wrap=True), refresh=True)
+        elif progress.record is not None and not self._closed:
+            try:
+                self._console.print(log_line(progress, left), markup=False, soft_wrap=True)
+            except BrokenPipeError:
+                self._closed = True
 
-
-class _Logged(_Clock):
-    """One line after each epoch."""
-
-    def __init__(self, console: Console):
-        super().__init__()
-        self._console, self._closed = console, False
-
-    def __call__(self, progress: Progress) -> None:
-        left = self.left(progress)
-        if progress.record is None or self._closed:
-            return
-        try:
-            self._console.print(log_line(progress, left), markup=False, soft_wrap=True)
-        except BrokenPipeError:
-            self._closed = True
+    def _left(self, progress: Progress) -> float | None:
+        """Seconds until the last epoch if every epoch is run; None until it can be estimated."""
+        share, now = _share(progress), time.perf_counter()
+        self._first = self._first or (share, now)
+        done, spent = share - self._first[0], now - self._first[1]
+        return spent * (1 - share) / done if done > 0 and spent > 0.2 else None
 
 
 def log_line(p: Progress, left: float | None = None) -> str:

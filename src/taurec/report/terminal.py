@@ -54,16 +54,8 @@ def fitted(given: Table, width: int = 80) -> RichTable:
 
 
 def _drawn(given: Table, gone: Collection[str], arrow: bool) -> RichTable:
-    made = RichTable(
-        box=box.SIMPLE_HEAD,
-        title=Text(given.title, style="bold") if given.title else None,
-        title_justify="left",
-        pad_edge=False,
-        show_edge=False,
-        header_style="bold",
-        padding=(0, 1),
-        min_width=min(len(given.title), 78) or None,
-    )
+    made = _empty(given.title, box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", padding=(0, 1))
+    made.min_width = min(len(given.title), 78) or None
     kept = [(n, column) for n, column in enumerate(given.heads) if column.name not in gone]
     for n, column in kept:
         numbers = all_numeric([row[n] for row in given.rows])
@@ -82,16 +74,14 @@ def _drawn(given: Table, gone: Collection[str], arrow: bool) -> RichTable:
 
 def pairs(rows: Iterable[tuple[str, Any]], title: str = "") -> RichTable:
     """Names and values, one pair a line."""
-    made = RichTable(
-        box=None,
-        show_header=False,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-        title=Text(title, style="bold") if title else None,
-        title_justify="left",
-    )
+    made = _empty(title, box=None, show_header=False, padding=(0, 2, 0, 0))
     made.add_column(style="dim", no_wrap=True)
     made.add_column(overflow="fold")
     for name, value in rows:
         made.add_row(Text(name), Text(str(value)))
     return made
+
+
+def _empty(title: str, **frame: Any) -> RichTable:
+    shown = Text(title, style="bold") if title else None
+    return RichTable(title=shown, title_justify="left", pad_edge=False, **frame)
