@@ -136,10 +136,10 @@ def test_a_file_gives_the_settings_and_the_command_line_wins(run, log_csv, tmp_p
     code, out, err = run("train", "--config", config, "--epochs", 2, "--json")
     assert (code, err) == (0, "")
     document = json.loads(out)
-    of_file = {"batch_size": 128, "l2_mode": "sum", "epochs": 2}
-    assert {name: document["run"][name] for name in of_file} == of_file
-    assert document["run"]["settings"]["loss"]["tau_neg"] == 0.2
-    assert (document["run"]["loss"], document["run"]["negatives"], document["epochs"]) == ("bsl", "uniform:4", 2)
+    made = document["run"]
+    assert (made["source"], made["batch_size"], made["l2_mode"], made["epochs"]) == (str(log_csv), 128, "sum", 2)
+    assert (made["loss"]["name"], made["loss"]["settings"]["tau_neg"]) == ("bsl", 0.2)
+    assert (made["negatives"]["settings"]["n"], made["backbone"]["settings"]["dim"], document["epochs"]) == (4, 8, 2)
     assert set(document["test"]) == {"recall@5", "ndcg@5"}
 
 
