@@ -111,13 +111,11 @@ def run_options(names: Collection[str], group: str = "") -> list[inspect.Paramet
         names: of the fields.
         group: replaces the groups of the options that choose and train a model.
     """
-    made = [
-        option(name, kind, usual if usual == RUN else group or usual, help)
-        for name, (kind, usual, help) in FIELDS.items()
-        if name in names
-    ]
+    made = {name: FIELDS[name] for name in FIELDS if name in names}
+    own = [option(name, kind, group or usual, help) for name, (kind, usual, help) in made.items() if usual != RUN]
+    last = [option(name, kind, RUN, help) for name, (kind, usual, help) in made.items() if usual == RUN]
     panel = group or (MODEL if "loss" in names else TRAINING)
-    return [*made, option("assign", list[str], panel, SET, metavar="KEY=VALUE", spelling="--set")]
+    return [*own, option("assign", list[str], panel, SET, metavar="KEY=VALUE", spelling="--set"), *last]
 
 
 def file_options() -> list[inspect.Parameter]:

@@ -72,6 +72,7 @@ def draw(figure: Figure, title: str = "") -> str:
 
     Raises: UsageError for an x that is not above 0 on a logarithmic axis, and for bars without one value a group.
 
+    >>> from taurec.studies.result import Series
     >>> draw(Figure("scatter", [Series("ease", [1.5], [0.3])], "fit (s)", "ndcg@20", log_x=True)).startswith("<svg")
     True
     """
