@@ -12,8 +12,8 @@ from typing import Any
 
 from pages import fill, table
 
-from taurec.report.plots import line_plot
-from taurec.studies.result import Series
+from taurec.report.plots import draw
+from taurec.studies.result import Figure, Series
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 METRICS = ("recall@20", "ndcg@20")
@@ -220,7 +220,7 @@ def plot(record: dict[str, Any]) -> str:
             y, spread = [r["ndcg@20"] for r in found], [r["spread"] or 0.0 for r in found]
             low, high = ([v + sign * s for v, s in zip(y, spread, strict=True)] for sign in (-1, 1))
             series.append(Series(label, [100 * r["level"] for r in found], y, low, high))
-    svg = line_plot(series, x_label="false positives put in, % of a user's positives", y_label="NDCG@20 on clean test")
+    svg = draw(Figure("line", series, "false positives put in, % of a user's positives", "NDCG@20 on clean test"))
     # As a file of its own it has no page around it whose ink and paper it could take.
     return svg.replace("<svg ", '<svg style="background: #fff; color: #111" ', 1)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from pages import fill, table
 
-from taurec.report.plots import line_plot
-from taurec.studies.result import Series
+from taurec.report.plots import draw
+from taurec.studies.result import Figure, Series
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 ORDER = ["ml-100k", "debian", "yelp2018"]
@@ -58,7 +58,7 @@ def plot(record: dict[str, Any]) -> str:
         if c["metric"] == record["metric"]:
             y = [p["estimate"]["mean"] for p in c["points"]]
             series.append(Series(c["label"], [100 * p["level"] for p in c["points"]], [100 * v / y[0] for v in y]))
-    svg = line_plot(series, x_label="false positives put in, %", y_label="% of NDCG@20 without noise")
+    svg = draw(Figure("line", series, "false positives put in, %", "% of NDCG@20 without noise"))
     # As a file of its own it has no page around it whose ink and paper it could take.
     return svg.replace("<svg ", '<svg style="background: #fff; color: #111" ', 1)
 

@@ -156,8 +156,8 @@ PANELS = {"report.folded", "report.people", "report.tryit"}
 """The exceptions: they turn fitted models into the lists and the try-it panel of a page."""
 
 ARRAYS = {"torch", "numpy", "scipy", "polars"}
-MAY_IMPORT_ARRAYS = PANELS | {"report.json", "cli.doctor", "cli.export"}
-"""JSON turns numpy scalars into plain ones, doctor shows versions, export joins files."""
+MAY_IMPORT_ARRAYS = PANELS | {"report.json", "cli.doctor", "cli.recommend"}
+"""JSON turns numpy scalars into plain ones, doctor shows versions, recommend joins files."""
 
 
 @pytest.mark.parametrize("path", [p for p in modules() if name_of(p).split(".")[0] in FACES], ids=name_of)

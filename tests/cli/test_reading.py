@@ -8,15 +8,20 @@ import pytest
 import typer
 
 from taurec.cli.app import app as whole
-from taurec.cli.reading import OPTIONS, Reading, given_only, reads_files
+from taurec.cli.options import READING, given_files
+from taurec.cli.signature import with_options
+from taurec.studies.options import Reading
 
 
 def test_a_command_gets_what_was_given() -> None:
     seen = []
 
-    @reads_files
+    @with_options
     def show(
-        source: str, reading: Reading, count: Annotated[int, typer.Option(help="How many.")] = 2, quiet: bool = False
+        source: Annotated[str, typer.Argument()],
+        reading: Reading,
+        count: Annotated[int, typer.Option(help="How many.")] = 2,
+        quiet: Annotated[bool, typer.Option()] = False,
     ) -> None:
         """Show it."""
         seen.append((source, count, quiet, dict(reading)))
@@ -30,7 +35,7 @@ def test_a_command_gets_what_was_given() -> None:
 
 
 def test_zero_is_a_value_and_other_names_are_passed_over() -> None:
-    assert given_only({"min_rating": 0.0, "no_header": False, "epochs": 3}) == {"min_rating": 0.0}
+    assert given_files({"min_rating": 0.0, "no_header": False, "epochs": 3}) == {"min_rating": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -40,4 +45,4 @@ def test_every_command_that_opens_a_log_has_them(words: str) -> None:
     command = typer.main.get_command(whole)
     for word in words.split():
         command = command.commands[word]  # type: ignore[attr-defined]
-    assert set(OPTIONS) <= {parameter.name for parameter in command.params}
+    assert set(READING) <= {parameter.name for parameter in command.params}

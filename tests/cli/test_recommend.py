@@ -45,7 +45,7 @@ def test_only_and_without(run, saved):
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "tsv"])
 def test_everybody_into_a_file_equals_the_lists_one_by_one(run, saved, tmp_path, monkeypatch, ending):
-    monkeypatch.setattr("taurec.cli.export.ROWS", 50)
+    monkeypatch.setattr("taurec.cli.recommend.ROWS", 50)
     path = tmp_path / f"all.{ending}"
     code, out, err = run("recommend", saved, "--all", "-k", "4", "--to", path)
     assert (code, out) == (0, "")

@@ -124,3 +124,31 @@ def test_trackers_follow_a_training(run, log_csv, tmp_path):
     code, out, err = run("train", log_csv, *FAST, "--track", "tensorbord:x")
     assert (code, out) == (2, "")
     assert "did you mean 'tensorboard'" in err
+
+
+def test_a_file_gives_the_settings_and_the_command_line_wins(run, log_csv, tmp_path):
+    config = tmp_path / "run.toml"
+    config.write_text(
+        f'source = "{log_csv}"\nepochs = 1\nbatch-size = 128\nnegatives = "uniform:4"\n'
+        'metrics = ["recall@5", "ndcg@5"]\nloss = "bsl"\n'
+        'set = {loss = {tau_neg = 0.2}, "backbone.dim" = 8, l2_mode = "sum"}\nquiet = true\n'
+    )
+    code, out, err = run("train", "--config", config, "--epochs", 2, "--json")
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    made = document["run"]
+    assert (made["source"], made["batch_size"], made["l2_mode"], made["epochs"]) == (str(log_csv), 128, "sum", 2)
+    assert (made["loss"]["name"], made["loss"]["settings"]["tau_neg"]) == ("bsl", 0.2)
+    assert (made["negatives"]["settings"]["n"], made["backbone"]["settings"]["dim"], document["epochs"]) == (4, 8, 2)
+    assert set(document["test"]) == {"recall@5", "ndcg@5"}
+
+
+def test_an_unknown_key_of_a_file_is_refused_with_the_accepted_ones(run, log_csv, tmp_path):
+    config = tmp_path / "run.toml"
+    config.write_text("epohcs = 2\n")
+    code, out, err = run("train", log_csv, "--config", config)
+    assert (code, out) == (2, "")
+    assert f"--config {config}: unknown option 'epohcs'; did you mean 'epochs'? (accepted: " in err
+    accepted = err.split("(accepted: ")[1].rstrip(")\n").split(", ")
+    assert {"source", "loss", "set", "batch-size", "min-rating", "no-header", "out", "json"} <= set(accepted)
+    assert not {"config", "help", "reading", "fields"} & set(accepted)

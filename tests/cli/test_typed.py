@@ -6,7 +6,7 @@ import typer
 
 from taurec.cli import options as o
 from taurec.cli.failures import run
-from taurec.cli.typed import typed_command
+from taurec.cli.runner import typed_command
 
 FOUND = []
 app = typer.Typer()

@@ -10,9 +10,10 @@ import pytest
 from taurec.baselines import EASE, IALS, ItemKNN, Popularity
 from taurec.data.planted import planted
 from taurec.ranker import EmbeddingRanker
-from taurec.report.page import Details, Figure, Lists, Page, Person, Prose, Section, Table, write_page
-from taurec.report.plots import Series, bar_plot, interval_plot, line_plot, scatter_plot
+from taurec.report.page import Page, Section, write_page
+from taurec.report.people import Lists, Person
 from taurec.report.tryit import try_it
+from taurec.studies.result import Figure, Series, Table
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
@@ -37,19 +38,31 @@ def sample() -> Page:
     rankers |= {"ials": IALS(dim=8).fit(WORLD), "ease": EASE(l2=10.0).fit(WORLD), "itemknn": ItemKNN(k=20).fit(WORLD)}
     panel = try_it(rankers, WORLD, {"0": EVIL[0], "1": EVIL[1], "2": "x" * 90}, start=["5"])
     long = "a-name-without-any-place-to-break-" * 5
-    line = line_plot([Series(EVIL[0], [0, 1], [0.3, 0.2], [0.2, 0.1], [0.4, 0.3])], x_label="noise", y_label="ndcg")
-    bars = bar_plot(["tail", "head"], {"sl": [1, 2], "bsl": [2, 3]}, x_label="group", y_label="recall")
+    line = [Series(EVIL[0], [0, 1], [0.3, 0.2], [0.2, 0.1], [0.4, 0.3])]
+    bars = [Series("sl", ["tail", "head"], [1, 2]), Series("bsl", ["tail", "head"], [2, 3])]
     rows = [[long, *(0.1 * n for n in range(12))] for _ in range(3)]
-    figures = [line, bars, interval_plot([EVIL[1]], [1], [0], [2], x_label="gain")]
-    figures.append(scatter_plot(["a", "b"], [1, 2], [1, 2], x_label="s", y_label="ndcg", log_x=True))
+    figures = [
+        Figure("line", line, "noise", "ndcg", "Figure 0", "Finding 0"),
+        Figure("bar", bars, "group", "recall", "Figure 1", "Finding 1"),
+        Figure("interval", [Series("gain", [EVIL[1]], [1], [0], [2])], "gain", "", "Figure 2", "Finding 2"),
+        Figure(
+            "scatter",
+            [Series(n, [x], [x]) for n, x in (("a", 1), ("b", 2))],
+            "s",
+            "ndcg",
+            "Figure 3",
+            "Finding 3",
+            True,
+        ),
+    ]
     lists = Lists([Person(long, [long, EVIL[1]], {"sl": ["b", long], "bsl": ["c"]}, hits=["c"])])
     return Page(
         f"Sample {EVIL[0]}",
         f"Summary {EVIL[1]} {long}",
         [
-            Section("Figures", [Figure(svg, f"Figure {n}", f"Finding {n}") for n, svg in enumerate(figures)]),
-            Section("Table", [Table(["model", *(f"metric {n}" for n in range(12))], rows, "A wide table")]),
-            Section("Lists", [lists, Details("More", [Prose(long)])]),
+            Section("Figures", figures),
+            Section("Table", [Table("A wide table", ["model", *(f"metric {n}" for n in range(12))], rows)]),
+            Section("Lists", [lists, Table("More", ["name"], [[long]], folded=True)]),
             Section("Try it", [panel]),
         ],
         command=f"taurec compare {long}",

@@ -7,8 +7,9 @@ from scipy.sparse import csr_array, random_array
 
 from taurec.baselines import EASE, IALS, ItemKNN, Popularity
 from taurec.data.planted import planted
+from taurec.foldin import ItemWeights, MeanOfItems
 from taurec.ranker import EmbeddingRanker
-from taurec.report.folded import Rounded, Weights, fixed_bytes, fold
+from taurec.report.folded import fixed_bytes, fold
 
 WORLD = planted(n_users=80, n_items=50, seed=3).log
 
@@ -18,20 +19,34 @@ def dense(form, n):
     return np.array([form.scores([i]) for i in range(n)])
 
 
+def rounded(rows):
+    return fold(MeanOfItems(rows), np.arange(len(rows)), 0)
+
+
+def thinned(matrix, keep):
+    return fold(ItemWeights(csr_array(matrix), len(matrix)), np.arange(len(matrix)), keep)
+
+
+def decoded(form, name, dtype):
+    return np.frombuffer(base64.b64decode(form.plain[name]), dtype)
+
+
 def test_rounded_by_hand():
-    rows = Rounded.of(np.array([[3.0, -1.5, 0.0], [0.0, 0.0, 0.0], [1e-30, 0.0, 0.0]]))
-    assert rows.q.tolist() == [[127, -64, 0], [0, 0, 0], [127, 0, 0]]  # -63.5 rounds to even
-    assert rows.length[0] == np.float32(math.sqrt(9 + 2.25))
-    assert rows.unit[0].tolist() == [127 / math.hypot(127, 64), -64 / math.hypot(127, 64), 0.0]
-    assert rows.rows[1].tolist() == [0.0, 0.0, 0.0]
-    np.testing.assert_allclose(rows.rows[2, 0], 1e-30, rtol=1e-6)
+    form = rounded(np.array([[3.0, -1.5, 0.0], [0.0, 0.0, 0.0], [1e-30, 0.0, 0.0]]))
+    assert decoded(form, "q", "i1").reshape(3, 3).tolist() == [[127, -64, 0], [0, 0, 0], [127, 0, 0]]  # -63.5 to even
+    length = decoded(form, "length", "<f4")
+    assert length[0] == np.float32(math.sqrt(9 + 2.25))
+    rows = form.form.item
+    assert rows[0].tolist() == [q / math.hypot(127, 64) * np.float64(length[0]) for q in (127, -64, 0)]
+    assert rows[1].tolist() == [0.0, 0.0, 0.0]
+    np.testing.assert_allclose(rows[2, 0], 1e-30, rtol=1e-6)
 
 
 def test_rounding_is_within_half_a_step():
     x = np.random.default_rng(0).normal(size=(200, 32))
     step = np.abs(x).max(axis=1) / 127
     # the row is put back to its own length, which moves it by less than another half step
-    assert (np.abs(Rounded.of(x).rows - x) <= step[:, None]).all()
+    assert (np.abs(rounded(x).form.item - x) <= step[:, None]).all()
 
 
 @pytest.mark.parametrize("n", [3, 300, 900])
@@ -39,7 +54,7 @@ def test_weights_keep_the_largest_wherever_they_stand(n):
     whole = random_array((n, n), density=min(1.0, 3 / n), random_state=1).toarray()
     whole -= np.diag(np.linspace(0.3, 0.5, n))
     whole[0, -1] = 2.0
-    kept = dense(Weights.of(csr_array(whole), 2 * n), n)
+    kept = dense(thinned(whole, 2 * n), n)
     edge = np.sort(np.abs(whole), axis=None)[-2 * n]
     wanted = np.where(np.abs(whole) >= edge, whole, 0.0)
     step = np.abs(wanted).max(axis=1, keepdims=True) / 127
@@ -50,16 +65,16 @@ def test_weights_keep_the_largest_wherever_they_stand(n):
 def test_gaps_wider_than_a_byte_by_hand():
     row = np.zeros((1024, 1024))
     row[0, [0, 255, 256, 1023]] = [1, -1, 0.5, 1]
-    form = Weights.of(csr_array(row), 4)
-    assert form.gap.tolist() == [1, 255, 1, 255, 255, 255, 2]  # 255 * 3 + 2 = 767 = 1023 - 256
-    assert form.value.tolist() == [127, -127, 64, 0, 0, 0, 127]
-    assert form.count.tolist() == [7] + [0] * 1023
+    form = thinned(row, 4)
+    assert decoded(form, "gap", "u1").tolist() == [1, 255, 1, 255, 255, 255, 2]  # 255 * 3 + 2 = 767 = 1023 - 256
+    assert decoded(form, "value", "i1").tolist() == [127, -127, 64, 0, 0, 0, 127]
+    assert decoded(form, "count", "<i4").tolist() == [7] + [0] * 1023
     assert np.flatnonzero(form.scores([0])).tolist() == [0, 255, 256, 1023]
     assert not form.scores([1]).any()
 
 
 def test_no_weights_at_all():
-    form = Weights.of(csr_array((4, 4)), 3)
+    form = thinned(np.zeros((4, 4)), 3)
     assert form.scores([0, 3]).tolist() == [0.0] * 4
 
 
@@ -93,8 +108,8 @@ def test_what_is_written_is_what_is_counted():
         Popularity().fit(WORLD),
         EmbeddingRanker(np.zeros((1, 7)), np.ones((50, 7))),
     ):
-        plain = fold(ranker.fold_in(), np.arange(50), 0).plain()
+        plain = fold(ranker.fold_in(), np.arange(50), 0).plain
         assert sum(len(v) for v in plain.values() if isinstance(v, str)) == fixed_bytes(ranker.fold_in(), 50)
-    texts = fold(EASE().fit(WORLD).fold_in(), np.arange(50), 200).plain()
+    texts = fold(EASE().fit(WORLD).fold_in(), np.arange(50), 200).plain
     assert len(base64.b64decode(texts["gap"])) == 200
     assert len(base64.b64decode(texts["scale"])) == 200

@@ -8,7 +8,8 @@ import pytest
 
 from taurec.errors import UsageError
 from taurec.report import plots
-from taurec.report.plots import COLOURS, INK, Series, bar_plot, interval_plot, line_plot, scatter_plot
+from taurec.report.plots import COLOURS, INK, draw
+from taurec.studies.result import Figure, Series
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -22,14 +23,27 @@ def lines(**more):
         Series("sl", [0, 1, 2], [0.3, 0.2, 0.1], [0.2, 0.1, 0.0], [0.4, 0.3, 0.2]),
         Series("b & <c>", [0, 2], [1, 2]),
     ]
-    return line_plot(two, x_label="noise (%)", y_label="ndcg@20", **more)
+    return draw(Figure("line", two, "noise (%)", "ndcg@20"), **more)
+
+
+def bars(groups, values, x_label="x", y_label="y"):
+    return draw(Figure("bar", [Series(name, groups, of) for name, of in values.items()], x_label, y_label))
+
+
+def curves(series, **more):
+    return draw(Figure("line", series, "x", "y", **more))
+
+
+def points(labels, x, y, x_label="x", y_label="y", log_x=False):
+    series = [Series(label, [a], [b]) for label, a, b in zip(labels, x, y, strict=True)]
+    return draw(Figure("scatter", series, x_label, y_label, log_x=log_x))
 
 
 PLOTS = {
     "line": lines(title="a title"),
-    "bar": bar_plot(["tail", "head"], {"sl": [1, 2], "bsl": [2, 3]}, x_label="group", y_label="recall"),
-    "interval": interval_plot(["sl", "bsl"], [1, 2], [0, 1], [2, 3], x_label="gain"),
-    "scatter": scatter_plot(["sl", "ease"], [1, 10], [1, 2], x_label="fit (s)", y_label="ndcg", log_x=True),
+    "bar": bars(["tail", "head"], {"sl": [1, 2], "bsl": [2, 3]}, "group", "recall"),
+    "interval": draw(Figure("interval", [Series("gain", ["sl", "bsl"], [1, 2], [0, 1], [2, 3])], "gain")),
+    "scatter": points(["sl", "ease"], [1, 10], [1, 2], "fit (s)", "ndcg", log_x=True),
 }
 
 
@@ -55,9 +69,9 @@ def test_axes_are_named(svg):
 
 def test_names_are_text_whatever_they_hold():
     assert "b & <c>" in texts(lines())
-    formula = scatter_plot(["$x_1$"], [1], [1], x_label="_a", y_label="$$")
+    formula = points(["$x_1$"], [1], [1], "_a", "$$")
     assert {"$x_1$", "_a", "$$"} <= set(texts(formula))
-    hidden = bar_plot(["g"], {"_x": [1], "y": [2]}, x_label="x", y_label="y")
+    hidden = bars(["g"], {"_x": [1], "y": [2]})
     assert [t.strip() for t in texts(hidden)][-2:] == ["_x", "y"]
 
 
@@ -76,22 +90,22 @@ def test_every_link_within_a_plot_has_its_target():
 
 def test_series_differ_without_colour():
     many = [Series(str(n), [0, 1], [n, n + 1]) for n in range(7)]
-    svg = line_plot(many, x_label="x", y_label="y")
+    svg = curves(many)
     dashes = set(re.findall(r"stroke-dasharray: ([^;\"]*)", svg))
     assert len(dashes) == 6  # and one unbroken
     assert all(c in svg for c in COLOURS if c != INK)
 
 
 def test_no_two_of_many_series_look_alike():
-    looks = {(COLOURS[n % len(COLOURS)], *map(str, plots._form(n).values())) for n in range(20)}
+    looks = {tuple(map(str, plots._look(n).values())) for n in range(20)}
     assert len(looks) == 20
 
 
 def test_a_gap_and_a_single_point():
-    svg = line_plot([Series("sl", [0, 1, 2], [1, math.nan, 2])], x_label="x", y_label="y")
+    svg = curves([Series("sl", [0, 1, 2], [1, math.nan, 2])])
     assert "nan" not in svg.lower()
-    line_plot([Series("sl", [1], [1])], x_label="x", y_label="y", log_x=True)
-    line_plot([], x_label="x", y_label="y")
+    curves([Series("sl", [1], [1])], log_x=True)
+    curves([])
 
 
 def test_settings_of_matplotlib_are_left_alone():
@@ -108,9 +122,13 @@ def test_settings_of_matplotlib_are_left_alone():
     [
         (lambda: Series("a", [1], [1, 2]), "1, 2"),
         (lambda: Series("a", [1], [1], low=[1]), "one bound"),
-        (lambda: bar_plot(["a"], {"x": [1, 2]}, x_label="", y_label=""), "'x'"),
-        (lambda: line_plot([Series("a", [0, 1], [1, 2])], x_label="", y_label="", log_x=True), "above 0, got 0"),
-        (lambda: interval_plot(["a"], [1], [1], [1, 2], x_label=""), "equally long"),
+        (
+            lambda: draw(Figure("bar", [Series("w", ["a"], [1]), Series("x", ["a", "b"], [1, 2])], "")),
+            "'x'.*equally long",
+        ),
+        (lambda: curves([Series("a", [0, 1], [1, 2])], log_x=True), "above 0, got 0"),
+        (lambda: points(["a"], [-1], [1], log_x=True), "above 0, got -1"),
+        (lambda: Series("a", ["a"], [1], [1], [1, 2]), "equally long"),
     ],
 )
 def test_faults_are_named(call, says):
@@ -120,7 +138,7 @@ def test_faults_are_named(call, says):
 
 @pytest.mark.parametrize("package", ["matplotlib", "jinja2"])
 def test_a_missing_extra_is_named(monkeypatch, package):
-    from taurec.report.extras import require
+    from taurec.report.plots import require
 
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UsageError, match=rf"{package} is not installed.*pip install 'taurec\[report\]'"):
@@ -131,11 +149,11 @@ def test_a_missing_extra_is_named(monkeypatch, package):
 
 
 def test_a_logarithmic_axis_has_plain_numbers():
-    wide = scatter_plot(["a", "b"], [0.001, 100], [1, 2], x_label="", y_label="", log_x=True)
+    wide = points(["a", "b"], [0.001, 100], [1, 2], log_x=True)
     assert {"0.001", "0.1", "10", "100"} <= set(texts(wide))
-    narrow = line_plot([Series("a", [2, 5], [1, 2])], x_label="", y_label="", log_x=True)
+    narrow = curves([Series("a", [2, 5], [1, 2])], log_x=True)
     assert {"2", "3", "4", "5"} <= set(texts(narrow))
-    between = line_plot([Series("s", [0.025, 0.1, 0.4], [1, 2, 3])], x_label="", y_label="", log_x=True)
+    between = curves([Series("s", [0.025, 0.1, 0.4], [1, 2, 3])], log_x=True)
     assert {"0.05", "0.1", "0.2"} <= set(texts(between))
     assert not [text for text in texts(wide) + texts(narrow) + texts(between) if "e-" in text]
     assert "mathdefault" not in wide + narrow + between
@@ -144,16 +162,16 @@ def test_a_logarithmic_axis_has_plain_numbers():
 def test_plots_are_small():
     values = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
     many = {f"model {n}": values for n in range(7)}
-    bars = bar_plot([str(n) for n in values], many, x_label="group", y_label="recall")
-    curves = line_plot([Series(n, v, v, v, v) for n, v in many.items()], x_label="x", y_label="y")
-    assert max(len(bars), len(curves)) < 60_000
+    wide = bars([str(n) for n in values], many)
+    bands = curves([Series(n, v, v, v, v) for n, v in many.items()])
+    assert max(len(wide), len(bands)) < 60_000
 
 
 def test_a_long_legend_does_not_take_its_rows_from_the_axes():
     def height(n):
         """Points from the bottom to the top of the axes."""
         names = [f"a name that has a row to itself, {i}" for i in range(n)]
-        svg = line_plot([Series(name, [0, 1], [0, 1]) for name in names], x_label="x", y_label="y")
+        svg = curves([Series(name, [0, 1], [0, 1]) for name in names])
         frame = re.search(r'patch_2">\s*<path d="M \S+ (\S+) \nL \S+ \S+ \nL \S+ (\S+)', svg)
         return float(frame[1]) - float(frame[2])
 

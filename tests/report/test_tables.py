@@ -1,11 +1,10 @@
 import io
-from dataclasses import dataclass
 
 import pytest
 from rich.console import Console
 
-from taurec.report.console import console
-from taurec.report.tables import metric_table, pairs, table
+from taurec.report.terminal import console, fitted, pairs
+from taurec.studies.result import Column, Table
 from taurec.studies.words import interval, number, rate, seconds
 
 
@@ -16,16 +15,16 @@ def drawn(renderable, width=80):
 
 
 def test_numbers_to_the_right_text_to_the_left():
-    lines = drawn(table(["name", "n"], [["a", 5], ["bcd", None], ["e", 1000]], right=["n"]))
-    assert lines == ["name      n", "───────────", "a         5", "bcd", "e      1000"]
+    lines = drawn(fitted(Table("", ["name", "n"], [["a", 5], ["bcd", None], ["e", 1000]])))
+    assert lines == ["name       n", "────────────", "a          5", "bcd", "e      1,000"]
 
 
 def test_markup_in_names_is_text():
-    assert drawn(table(["id"], [["[bold]x[/bold]"]]))[-1] == "[bold]x[/bold]"
+    assert drawn(fitted(Table("", ["id"], [["[bold]x[/bold]"]])))[-1] == "[bold]x[/bold]"
 
 
 def test_long_text_folds_and_numbers_stay_whole():
-    lines = drawn(table(["text", "n"], [["word " * 20, "123456"]], right=["n"]), width=40)
+    lines = drawn(fitted(Table("", ["text", "n"], [["word " * 20, "123456"]])), width=40)
     assert max(map(len, lines)) <= 40
     assert sum("123456" in line for line in lines) == 1
 
@@ -38,17 +37,9 @@ def test_pairs():
     ]
 
 
-@dataclass
-class Value:
-    mean: float
-    low: float | None
-    high: float | None
-
-
-def test_metric_table_and_a_value_without_interval():
-    lines = drawn(metric_table({"ndcg@5": Value(0.5, 0.25, 0.75), "mrr@5": Value(1.0, None, None)}, "t"))
-    assert lines[0] == "t"
-    assert lines[3:] == ["ndcg@5   0.5000   0.2500 to 0.7500", "mrr@5    1.0000   -"]
+def test_a_column_of_lesser_importance_is_dim():
+    made = fitted(Table("", ["name", Column("settings", dim=True)], [["a", "tau=0.1"]]))
+    assert [column.style for column in made.columns] == [None, "dim"] or made.columns[1].style == "dim"
 
 
 @pytest.mark.parametrize(

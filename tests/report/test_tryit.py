@@ -13,8 +13,8 @@ from taurec.data.vocabulary import Vocabulary
 from taurec.errors import UsageError
 from taurec.ranker import EmbeddingRanker
 from taurec.recommender import Recommender
-from taurec.report.page import LIMIT, Details, Page, Section, TryIt, render, write_page
-from taurec.report.tryit import BUDGET, try_it
+from taurec.report.page import LIMIT, Page, Section, render, write_page
+from taurec.report.tryit import BUDGET, TryIt, try_it
 
 WORLD = planted(n_users=80, n_items=50, seed=3).log
 EVIL = ["<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>", "a\u2028b", '"', "<!--<script>"]
@@ -145,14 +145,14 @@ def test_item_to_item_models_get_what_is_left():
     large, small = (try_it(rankers, log, budget=b) for b in (600_000, 300_000))
     for panel, budget in ((large, 600_000), (small, 300_000)):
         assert 0.5 * budget < len(panel.data().encode()) <= budget + 2_000  # and a few hundred letters of JSON
-    counts = [panel.models[0].form.count.sum() for panel in (small, large)]
+    counts = [panel.models[0].form.entries for panel in (small, large)]
     assert counts[0] < counts[1]
 
 
 def test_one_panel_a_page():
     panel = try_it({"mf": vectors(50)}, WORLD)
     with pytest.raises(UsageError, match="one try-it panel, got 2"):
-        render(Page("t", "", [Section("a", [panel, Details("b", [panel])])]))
+        render(Page("t", "", [Section("a", [panel, panel])]))
     assert "tryit-data" not in render(Page("t", "", []))
 
 

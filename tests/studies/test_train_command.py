@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from taurec.cli.app import app
-from taurec.cli.reading import given_only
+from taurec.cli.options import given_files
 from taurec.cli.settings import run_fields
 from taurec.studies.train_command import train_command
 from taurec.training.presets import resolve
@@ -22,7 +22,7 @@ def parsed(command: str) -> Any:
     options = ("model", "backbone", "loss", "negatives", "order", "batch_size", "epochs", "lr", "l2", "metric")
     options += ("patience", "split", "seed", "device", "threads")
     fields = run_fields(given["assign"], **{name: given[name] for name in options})
-    return resolve(**fields, source=given["source"], reading=given_only(given))
+    return resolve(**fields, source=given["source"], reading=given_files(given))
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,13 @@ def build() -> typer.Typer:
     app.callback()(root)
     app.command("demo")(demo.demo)
     app.command("train")(train.train)
-    groups = _studies(app)
+    groups: dict[str, typer.Typer] = {"": app}
+    for words in STUDIES:
+        group, _, name = words.rpartition(" ")
+        if group not in groups:
+            groups[group] = typer.Typer(no_args_is_help=True, help=GROUPS.get(group), context_settings=_SETTINGS)
+            app.add_typer(groups[group], name=group)
+        groups[group].command(name)(command_of(study(words)))
     groups["data"].command("split")(data.split)
     app.command("evaluate")(evaluate.evaluate)
     app.command("recommend")(recommend.recommend)
@@ -58,21 +64,6 @@ def build() -> typer.Typer:
     app.command("list")(listing.list_entries)
     app.command("doctor")(doctor.doctor)
     return app
-
-
-def _studies(app: typer.Typer) -> dict[str, typer.Typer]:
-    """Add the commands of the studies; returns the groups that were made for them, by name."""
-    groups: dict[str, typer.Typer] = {}
-    for words in STUDIES:
-        *above, name = words.split()
-        where = app
-        for group in above:
-            if group not in groups:
-                groups[group] = typer.Typer(no_args_is_help=True, help=GROUPS.get(group), context_settings=_SETTINGS)
-                app.add_typer(groups[group], name=group)
-            where = groups[group]
-        where.command(name)(command_of(study(words)))
-    return groups
 
 
 app = build()

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperOption
 
+from taurec.cli.options import OUTPUT
 from taurec.errors import DataError, UsageError, did_you_mean
 
 _NOT_IN_FILES = frozenset({"config", "help", "context"})
@@ -23,7 +24,7 @@ Config = Annotated[
     Path | None,
     typer.Option(
         "--config", metavar="FILE", help="Take options from FILE.toml; those given here win.", is_eager=True,
-        callback=_read, rich_help_panel="Output",
+        callback=_read, rich_help_panel=OUTPUT,
     ),
 ]  # fmt: skip
 
@@ -44,10 +45,12 @@ def options_from(path: Path, context: typer.Context) -> dict[str, Any]:
         raise UsageError(f"--config {path}: cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"--config {path}: not TOML ({error})") from None
-    known: dict[str, Any] = {}
-    for parameter in context.command.params:
-        if parameter.name not in _NOT_IN_FILES and parameter.name is not None:
-            known[_key(parameter)] = parameter
+    # the name of an option without its dashes; that of an argument in small letters
+    known: dict[str, Any] = {
+        max(parameter.opts, key=len).lstrip("-").replace("_", "-").lower(): parameter
+        for parameter in context.command.params
+        if parameter.name not in _NOT_IN_FILES
+    }
     found: dict[str, Any] = {}
     for key, value in content.items():
         option = known.get(key.replace("_", "-"))
@@ -58,24 +61,15 @@ def options_from(path: Path, context: typer.Context) -> dict[str, Any]:
     return found
 
 
-def _key(parameter: Any) -> str:
-    """The name of an option without its dashes; that of an argument in small letters."""
-    longest = max(parameter.opts, key=len)
-    return str(longest).lstrip("-").replace("_", "-").lower()
-
-
 def _value(path: Path, key: str, value: Any, repeatable: bool) -> Any:
     """A TOML value as the command line would give it."""
     if isinstance(value, dict):
         if not repeatable:
             raise UsageError(f"--config {path}: {key} takes a value, not a table")
         return [f"{name}={_text(one)}" for name, one in _flat(value)]
-    if isinstance(value, list):
-        texts = [_text(one) for one in value]
-        return texts if repeatable else ",".join(texts)
     if repeatable:
-        return [_text(value)]
-    return value if isinstance(value, bool | int | float) else str(value)
+        return [_text(one) for one in (value if isinstance(value, list) else [value])]
+    return value if isinstance(value, bool | int | float) else _text(value)
 
 
 def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from taurec.cli import options as o
-from taurec.cli.reading import Reading, reads_files
-from taurec.errors import UsageError, did_you_mean
-
-FORMATS = ("parquet", "tsv", "csv")
-HOWS = ("ratio", "leave-last-one", "time")
+from taurec.cli.signature import with_options
+from taurec.errors import UsageError
+from taurec.studies.options import Option, Reading, Source
 
 
-@reads_files
+@with_options
 def split(
-    source: o.Source,
+    source: Source,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the parts.")],
-    how: Annotated[str, typer.Option(help="How to split: ratio, leave-last-one or time.")] = "ratio",
+    how: Annotated[
+        Literal["ratio", "leave-last-one", "time"], Option("How to split: ratio, leave-last-one or time.")
+    ] = "ratio",
     valid: Annotated[float, typer.Option(help="Share of the interactions for validation.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share of the interactions for test.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Seed of the random split.")] = 0,
     as_format: Annotated[
-        str, typer.Option("--as", metavar="FORMAT", help="Format of the files: parquet, tsv or csv.")
+        Literal["parquet", "tsv", "csv"],
+        Option("Format of the files: parquet, tsv or csv.", metavar="FORMAT", names=("--as",)),
     ] = "parquet",
     as_json: o.Json = False,
     quiet: o.Quiet = False,
@@ -35,13 +36,9 @@ def split(
     from taurec.cli.output import Output
     from taurec.data.source import open_source
     from taurec.data.split import split as cut
-    from taurec.report.tables import pairs
+    from taurec.report.terminal import pairs
     from taurec.studies.files import write_frame
 
-    if how not in HOWS:
-        raise UsageError(f"--how {how!r}{did_you_mean(how, HOWS)}")
-    if as_format not in FORMATS:
-        raise UsageError(f"--as {as_format!r}{did_you_mean(as_format, FORMATS)}")
     output = Output(as_json, quiet)
     targets = {name: out / f"{name}.{as_format}" for name in ("train", "valid", "test")}
     there = [path for path in targets.values() if path.exists()]
@@ -50,9 +47,9 @@ def split(
     opened = open_source(source, **reading)
     for note in opened.notes:
         output.note(note)
-    if opened.given and how != "ratio":
+    if opened.log is None and how != "ratio":
         raise UsageError(f"{opened.name} has given training and test parts; it cannot be split by {how!r}")
-    parts = opened.split(valid, seed) if opened.given else cut(opened.log, how, valid=valid, test=test, seed=seed)  # type: ignore[arg-type]
+    parts = opened.split(valid, seed) if opened.log is None else cut(opened.log, how, valid=valid, test=test, seed=seed)
     written = {}
     for name, path in targets.items():
         log = getattr(parts, name)

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from taurec.cli import options as o
 
-if TYPE_CHECKING:
-    from taurec.recommender import Recommender
-
 MODELS = ("popularity", "itemknn", "ease", "ials", "mf:bpr", "mf:sl", "mf:bsl", "mf:mml")
-METRICS = ["recall@20", "ndcg@20"]
-FIELDS: dict[str, Any] = {"epochs": 10, "patience": 3}
 HISTORIES = {
     "data analysis": ("python3-numpy", "python3-pandas"),
     "a web service": ("python3-flask", "python3-sqlalchemy"),
     "a game": ("libsdl2-2.0-0", "libopenal1"),
 }
-K = 6
+INTRODUCTION = """\
+Which packages does software like yours need? Users are Debian source packages, items the
+binary packages they depend on or recommend: {size}.
+"""
+BEST = """
+Best on validation, so used from here on: {label}. Its recommendations for
+users who have these packages:
+"""
+NEXT = """\
+The model is in {folder}. Next:
+  taurec recommend {folder} --like python3-numpy,python3-matplotlib
+  taurec evaluate {folder}
+and the same on your own log, a CSV with columns for the user and the item:
+  taurec compare my.csv
+  taurec train my.csv --out my-model
+(taurec is .venv/bin/taurec if you came here by `make demo`.)"""
 
 
 def demo(
@@ -43,27 +53,16 @@ def demo(
     check_writable(out, overwrite=True)
     log = debian.load()
     size = f"{count(log.n_users, 'user')}, {count(log.n_items, 'item')}, {count(len(log), 'pair')}"
-    output.say("Which packages does software like yours need? Users are Debian source packages, items the")
-    output.say(f"binary packages they depend on or recommend: {size}.\n")
+    output.say(INTRODUCTION.format(size=size))
+    metrics, fields = ["recall@20", "ndcg@20"], {"epochs": 10, "patience": 3}
     with progress_line(output) as say:
-        found = compare("debian", MODELS, metrics=METRICS, fields=FIELDS, tune="baselines", on_progress=say)
+        found = compare("debian", MODELS, metrics=metrics, fields=fields, tune="baselines", on_progress=say)
     show(found, output)
     model = found.chosen
-    output.say(f"\nBest on validation, so used from here on: {model.run.label}. Its recommendations for")
-    output.say("users who have these packages:\n")
+    output.say(BEST.format(label=model.run.label))
     for name, history in HISTORIES.items():
+        items = ", ".join(model.recommend_from_history(history, k=6).item)
         output.say(f"  {name}: {', '.join(history)}")
-        output.say(textwrap.fill(_recommended(model, history), 78, initial_indent="    -> ", subsequent_indent=" " * 7))
+        output.say(textwrap.fill(items, 78, initial_indent="    -> ", subsequent_indent=" " * 7))
         output.say()
-    folder = model.save(out, overwrite=True)
-    output.say(f"The model is in {folder}. Next:")
-    output.say(f"  taurec recommend {folder} --like python3-numpy,python3-matplotlib")
-    output.say(f"  taurec evaluate {folder}")
-    output.say("and the same on your own log, a CSV with columns for the user and the item:")
-    output.say("  taurec compare my.csv")
-    output.say("  taurec train my.csv --out my-model")
-    output.say("(taurec is .venv/bin/taurec if you came here by `make demo`.)")
-
-
-def _recommended(model: Recommender, history: tuple[str, ...]) -> str:
-    return ", ".join(model.recommend_from_history(history, K).item)
+    output.say(NEXT.format(folder=model.save(out, overwrite=True)))

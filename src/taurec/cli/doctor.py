@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from taurec.cli import options as o
 
@@ -17,9 +15,9 @@ PACKAGES = ("torch", "numpy", "scipy", "numba", "polars", "pydantic", "safetenso
 def doctor(as_json: o.Json = False) -> None:
     """Show versions, devices, kernels, threads and folders; exit 0 if training can run here."""
     from taurec.cli.output import Output
-    from taurec.report.tables import pairs
+    from taurec.report.terminal import pairs
 
-    found = {"versions": _versions(), "computing": _computing(), "data": _data()}
+    found = {"versions": _versions(), "computing": _computing(), "data": _folders()}
     output = Output(as_json)
     output.document(found)
     for number, (title, content) in enumerate(found.items()):
@@ -30,31 +28,26 @@ def doctor(as_json: o.Json = False) -> None:
 
 def _versions() -> dict[str, str]:
     from taurec import __version__
+    from taurec.provenance import installed_version
 
-    versions = {"taurec": __version__, "python": platform.python_version(), "system": platform.platform(terse=True)}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
+    system = {"taurec": __version__, "python": platform.python_version(), "system": platform.platform(terse=True)}
+    return {**system, **{package: installed_version(package) for package in PACKAGES}}
 
 
-def _computing() -> dict[str, Any]:
+def _computing() -> dict[str, str]:
     import torch
 
     from taurec.kernels import available
 
     usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
-    gpus = range(torch.cuda.device_count())
-    found: dict[str, Any] = {
+    gpus = [f"cuda:{n} ({torch.cuda.get_device_name(n)})" for n in range(torch.cuda.device_count())]
+    return {
         "cores": f"{usable} usable of {os.cpu_count()}",
         "threads": f"{torch.get_num_threads()} by torch",
         "memory": _memory(),
-        "devices": ", ".join(["cpu", *(f"cuda:{n} ({torch.cuda.get_device_name(n)})" for n in gpus)]),
+        "devices": ", ".join(["cpu", *gpus]),
+        **{f"kernel {name}": state for name, state in available().items()},
     }
-    found.update({f"kernel {name}": state for name, state in available().items()})
-    return found
 
 
 def _memory() -> str:
@@ -65,15 +58,14 @@ def _memory() -> str:
     return f"{total / 2**30:.1f} GiB"
 
 
-def _data() -> dict[str, str]:
+def _folders() -> dict[str, str]:
     from taurec.data.catalog import cache_folder
 
     named = os.environ.get("TAUREC_DATA")
-    given = _folder_text(Path(named)) if named else "not set"
-    return {"TAUREC_DATA": given, "cache": _folder_text(cache_folder())}
+    return {"TAUREC_DATA": _content(Path(named)) if named else "not set", "cache": _content(cache_folder())}
 
 
-def _folder_text(folder: Path) -> str:
+def _content(folder: Path) -> str:
     if not folder.is_dir():
         return f"{folder} (does not exist)"
     inside = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))

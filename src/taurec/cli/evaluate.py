@@ -31,7 +31,6 @@ def evaluate(
     from taurec.evaluation.metrics import DEFAULT_METRICS, parse_all
     from taurec.evaluation.significance import bootstrap_all
     from taurec.recommender import Recommender
-    from taurec.report.terminal import fitted
     from taurec.saved import update_metrics
     from taurec.studies.words import count
 
@@ -61,7 +60,7 @@ def evaluate(
         }
     )
     title = f"{model.run.label} on the {part} part, {count(result.n_users, 'user')}"
-    output.say(fitted(_table(title, intervals, folded), output.out.width))
+    output.say(metric_table(title, intervals, folded))
     output.say()
     output.say(f"{count(result.n_left_out, 'user')} without {part} items left out of the means.")
     if result.n_cold:
@@ -73,7 +72,8 @@ def evaluate(
         )
 
 
-def _table(title: str, intervals: Mapping[str, Interval], folded: Mapping[str, float]) -> Table:
+def metric_table(title: str, intervals: Mapping[str, Interval], folded: Mapping[str, float]) -> Table:
+    """Metrics with their 95 % intervals, and beside them those of users ranked from their items alone, if there are."""
     from taurec.studies.result import Column, Table
     from taurec.studies.words import interval
 
@@ -81,6 +81,5 @@ def _table(title: str, intervals: Mapping[str, Interval], folded: Mapping[str, f
     rows: list[list[Any]] = [[name, value.mean, interval(value.low, value.high)] for name, value in intervals.items()]
     if folded:
         columns += [Column("from history", spec=".4f"), Column("gap", spec="+.4f")]
-        for row in rows:
-            row += [folded[row[0]], folded[row[0]] - row[1]]
+        rows = [[name, mean, bounds, folded[name], folded[name] - mean] for name, mean, bounds in rows]
     return Table(title, columns, rows)

@@ -33,7 +33,9 @@ def run(app: typer.Typer, argv: Sequence[str]) -> int:
 
     ``--debug``, anywhere before ``--``, adds the traceback.
     """
-    arguments, debug = _without_debug(argv)
+    end = argv.index("--") if "--" in argv else len(argv)
+    arguments = [*(word for word in argv[:end] if word != "--debug"), *argv[end:]]
+    debug = "--debug" in argv[:end]
     command = typer.main.get_command(app)
     try:
         with _terminate_as_exit(), command.make_context("taurec", arguments or ["--help"]) as context:
@@ -48,6 +50,7 @@ def run(app: typer.Typer, argv: Sequence[str]) -> int:
 
 
 def _exit_code_of(error: BaseException, debug: bool) -> int:
+    """The exit code of an error, which is printed unless it only ends the command."""
     if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
         return _pipe_closed()
     if isinstance(error, typer.Exit | Stopped):
@@ -56,26 +59,25 @@ def _exit_code_of(error: BaseException, debug: bool) -> int:
         return error.code if isinstance(error.code, int) else 1
     if debug and not hasattr(error, "format_message"):
         traceback.print_exception(error)
-    code, text = _code_and_text(error)
+    message = " ".join(str(error).split())[:300]
+    colon = f": {message}" if message else ""
+    code = ResourceError.exit_code
+    if isinstance(error, TaurecError):
+        code, text = error.exit_code, str(error)
+    elif isinstance(error, KeyboardInterrupt):
+        code, text = 128 + signal.SIGINT, "interrupted"
+    elif hasattr(error, "format_message"):
+        code, text = 2, _usage_text(error)
+    elif isinstance(error, MemoryError):
+        text = f"out of memory{colon}; use fewer users, a smaller dim or batch"
+    elif isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES:
+        text = (f"{error.filename}: " if error.filename else "") + (error.strerror or str(error)).lower()
+    else:
+        kind = type(error).__name__
+        code, text = 1, f"internal error: {kind}{colon}; this is a defect of TauRec; --debug shows the traceback"
     with contextlib.suppress(OSError):
         print(f"error: {text}", file=sys.stderr)
     return code
-
-
-def _code_and_text(error: BaseException) -> tuple[int, str]:
-    if isinstance(error, TaurecError):
-        return error.exit_code, str(error)
-    if isinstance(error, KeyboardInterrupt):
-        return 128 + signal.SIGINT, "interrupted"
-    if hasattr(error, "format_message"):
-        return 2, _usage_text(error)
-    if isinstance(error, MemoryError):
-        return ResourceError.exit_code, f"out of memory{_colon(error)}; use fewer users, a smaller dim or batch"
-    if isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES:
-        where = f"{error.filename}: " if error.filename else ""
-        return ResourceError.exit_code, f"{where}{(error.strerror or str(error)).lower()}"
-    kind = type(error).__name__
-    return 1, f"internal error: {kind}{_colon(error)}; this is a defect of TauRec; --debug shows the traceback"
 
 
 def _usage_text(error: BaseException) -> str:
@@ -92,17 +94,6 @@ def _usage_text(error: BaseException) -> str:
         text += "" if text.endswith("?") else ";"
     command = context.command_path if context is not None else "taurec"
     return f"{text} see {command} --help"
-
-
-def _colon(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f": {text[:300]}" if text else ""
-
-
-def _without_debug(argv: Sequence[str]) -> tuple[list[str], bool]:
-    end = argv.index("--") if "--" in argv else len(argv)
-    head = [a for a in argv[:end] if a != "--debug"]
-    return [*head, *argv[end:]], len(head) < end
 
 
 def _pipe_closed() -> int:

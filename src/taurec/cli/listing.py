@@ -22,10 +22,11 @@ _REGISTRIES = {
     "baselines": ("taurec.baselines", "BASELINES"),
     "negatives": ("taurec.sampling", "NEGATIVES"),
     "orders": ("taurec.sampling", "ORDERS"),
+    "metrics": ("taurec.evaluation.metrics", "METRICS"),
 }
 """Kinds with a registry: its module and its name."""
 
-KINDS = (*_REGISTRIES, "metrics", "datasets")
+KINDS = (*_REGISTRIES, "datasets")
 
 
 @dataclass(frozen=True)
@@ -43,65 +44,41 @@ def list_entries(
 ) -> None:
     """List losses, backbones, baselines, negatives, orders, metrics or datasets."""
     from taurec.cli.output import Output
-    from taurec.report.tables import table
+    from taurec.studies.result import Column, Table
 
     found = entries(kind)
     output = Output(as_json)
     output.document([vars(entry) for entry in found])
-    settings = any(entry.settings for entry in found)
-    columns = [kind, *(["settings"] if settings else []), "description"]
-    rows = [[e.name, *([_settings_text(e)] if settings else []), e.about] for e in found]
-    output.say(table(columns, rows, whole=[kind], dim=["settings"]))
+    name, description = Column(kind, whole=True), Column("description")
+    if any(entry.settings for entry in found):
+        rows = [[e.name, " ".join(f"{k}={_short(v)}" for k, v in e.settings.items()), e.about] for e in found]
+        output.say(Table("", [name, Column("settings", dim=True), description], rows))
+    else:
+        output.say(Table("", [name, description], [[e.name, e.about] for e in found]))
 
 
 def entries(kind: str) -> list[Entry]:
-    """The entries of one kind.
+    """The entries of one kind: those built in, then those of installed packages, which are named but not imported.
 
     Raises: UsageError for an unknown kind.
     """
-    if kind in _REGISTRIES:
-        return _of_registry(_registry(kind))
-    if kind == "metrics":
-        return _metrics()
     if kind == "datasets":
-        return _datasets()
-    raise UsageError(f"nothing to list under {kind!r}{did_you_mean(kind, KINDS)}")
+        from taurec.data.catalog import DATASETS
+
+        return [Entry(name, {}, value.about) for name, value in DATASETS.items()]
+    if kind not in _REGISTRIES:
+        raise UsageError(f"nothing to list under {kind!r}{did_you_mean(kind, KINDS)}")
+    module, variable = _REGISTRIES[kind]
+    registry: Registry[Any] = getattr(importlib.import_module(module), variable)
+    found = [Entry(p.name, {}, f"{p.target}, of the package {p.package} {p.version}") for p in registry.plugins()]
+    if kind == "metrics":
+        return [Entry(f"{name}@K", {}, first_sentence(registry[name])) for name in registry] + found
+    return [Entry(name, _defaults(registry, name), first_sentence(registry[name])) for name in registry] + found
 
 
-def _registry(kind: str) -> Registry[Any]:
-    module, name = _REGISTRIES[kind]
-    found: Registry[Any] = getattr(importlib.import_module(module), name)
-    return found
-
-
-def _of_registry(registry: Registry[Any]) -> list[Entry]:
-    """Built-in entries, then those of installed packages, which are named but not imported."""
-    empty = inspect.Parameter.empty
-    built_in = [
-        Entry(
-            name,
-            {key: None if p.default is empty else p.default for key, p in registry.settings(name).items()},
-            first_sentence(registry[name]),
-        )
-        for name in registry
-    ]
-    return built_in + _offered(registry)
-
-
-def _offered(registry: Registry[Any]) -> list[Entry]:
-    return [Entry(p.name, {}, f"{p.target}, of the package {p.package} {p.version}") for p in registry.plugins()]
-
-
-def _metrics() -> list[Entry]:
-    from taurec.evaluation.metrics import METRICS
-
-    return [Entry(f"{name}@K", {}, first_sentence(METRICS[name])) for name in METRICS] + _offered(METRICS)
-
-
-def _datasets() -> list[Entry]:
-    from taurec.data.catalog import DATASETS
-
-    return [Entry(name, {}, value.about) for name, value in DATASETS.items()]
+def _defaults(registry: Registry[Any], name: str) -> dict[str, Any]:
+    found = {key: parameter.default for key, parameter in registry.settings(name).items()}
+    return {key: None if value is inspect.Parameter.empty else value for key, value in found.items()}
 
 
 def first_sentence(thing: Any) -> str:
@@ -109,10 +86,6 @@ def first_sentence(thing: Any) -> str:
     paragraph = " ".join(inspect.cleandoc(thing.__doc__ or "").split("\n\n")[0].split())
     sentence = re.split(r"(?<!\bal)[.:] ", paragraph + " ", maxsplit=1)[0]
     return sentence.replace("``", "").strip().rstrip(".:")
-
-
-def _settings_text(entry: Entry) -> str:
-    return " ".join(f"{key}={_short(value)}" for key, value in entry.settings.items())
 
 
 def _short(value: Any) -> str:

@@ -1,23 +1,26 @@
-"""Options that several commands share, declared once."""
+"""Options that several commands share, declared once as data, and typer's parameters made of them."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-Source = Annotated[
-    str, typer.Argument(help="A named set (taurec list datasets), a file, or a folder with train and test files.")
-]
+MODEL, TRAINING, RUN = "Model", "Training", "Split, seed and device"
+"""Groups of the options that set fields of a run."""
+FILES, OUTPUT = "Your files", "Output"
+
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A folder written by taurec train --out.")]
 Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.", rich_help_panel="Output")
+    bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.", rich_help_panel=OUTPUT)
 ]
 Quiet = Annotated[
     bool,
     typer.Option(
-        "--quiet", "-q", help="No notes and no progress; results and warnings remain.", rich_help_panel="Output"
+        "--quiet", "-q", help="No notes and no progress; results and warnings remain.", rich_help_panel=OUTPUT
     ),
 ]
 Metrics = Annotated[
@@ -33,10 +36,7 @@ K = Annotated[int, typer.Option("-k", "--k", help="Length of the lists.")]
 BACKBONES = ("mf", "lightgcn", "ngcf", "simplex")
 """Names for help texts; the registry itself imports torch. A test compares the two."""
 
-MODEL, TRAINING, RUN = "Model", "Training", "Split, seed and device"
-"""Groups of the options that set fields of a run."""
-
-_FIELDS: dict[str, tuple[Any, str, str]] = {
+FIELDS: dict[str, tuple[type, str, str]] = {
     "model": (str, MODEL, "A baseline (taurec list baselines); without it a trained model:"),
     "backbone": (str, MODEL, ", ".join(BACKBONES) + ". [default: mf]"),
     "loss": (str, MODEL, "Loss, such as bsl (taurec list losses). [default: sl]"),
@@ -64,25 +64,69 @@ _FIELDS: dict[str, tuple[Any, str, str]] = {
 }
 """Options that set fields of a run: type, group and help."""
 
+SET = "Any other setting, repeatable: loss.tau_neg=0.1, backbone.dim=128, or a field of the run: l2_mode=sum."
 
-def field(name: str, group: str = "") -> Any:
-    """The option that sets a field of a run; ``group`` replaces the group of those that choose and train a model."""
-    _, usual, text = _FIELDS[name]
-    shown = usual if usual == RUN or not group else group
-    return typer.Option(help=text.replace("[", r"\["), rich_help_panel=shown)
+READING: dict[str, tuple[type, str | None, str]] = {
+    "user": (str, "COLUMN", "Column of user ids."),
+    "item": (str, "COLUMN", "Column of item ids."),
+    "time": (str, "COLUMN", "Column of times."),
+    "weight": (str, "COLUMN", "Column of row weights; without it all rows weigh 1."),
+    "rating": (str, "COLUMN", "Column of ratings, for --min-rating."),
+    "min_rating": (float, None, "Keep rows with at least this rating. [default: all rows]"),
+    "format": (
+        str,
+        None,
+        "csv, tsv, csv-semicolon, parquet, inter, lightgcn, u.data, ratings.dat. [default: by the file name]",
+    ),
+    "no_header": (bool, None, "The first line is data: columns are user, item; name others by number: --time 4."),
+    "encoding": (str, None, "Encoding of a text file. [default: utf-8]"),
+    "unknown": (
+        str,
+        None,
+        "Test users and items of a folder that are not in training: error, skip or keep. [default: error]",
+    ),
+}
+"""Options that describe the user's files, by the arguments of :func:`taurec.data.source.open_source`: type, placeholder
+and help."""
 
 
-def assignments(group: str = MODEL) -> Any:
-    """The option ``--set``."""
-    text = "Any other setting, repeatable: loss.tau_neg=0.1, backbone.dim=128, or a field of the run: l2_mode=sum."
-    return typer.Option("--set", metavar="KEY=VALUE", help=text, rich_help_panel=group)
+def parameter(name: str, hint: Any, default: Any = None) -> inspect.Parameter:
+    """A parameter of a command, as typer reads it."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 
-def run_options(names: tuple[str, ...], group: str = "") -> dict[str, Any]:
-    """Options for fields of a run, and ``--set`` (parameter ``assign``): name -> annotation."""
-    made: dict[str, Any] = {}
-    for name in (name for name in _FIELDS if name in names):
-        made[name] = Annotated[_FIELDS[name][0] | None, field(name, group)]
+def option(
+    name: str, kind: Any, group: str, help: str, *, metavar: str | None = None, spelling: str = ""
+) -> inspect.Parameter:
+    """An option that may be left out, as a parameter of a command: a flag is then False, another value None."""
+    names = [spelling] if spelling else [f"--{name.replace('_', '-')}"] if kind is bool else []
+    shown = typer.Option(*names, metavar=metavar, help=help.replace("[", r"\["), rich_help_panel=group)
+    return parameter(name, Annotated[kind if kind is bool else kind | None, shown], False if kind is bool else None)
+
+
+def run_options(names: Collection[str], group: str = "") -> list[inspect.Parameter]:
+    """Options for fields of a run, and ``--set`` (parameter ``assign``).
+
+    Args:
+        names: of the fields.
+        group: replaces the groups of the options that choose and train a model.
+    """
+    made = {name: FIELDS[name] for name in FIELDS if name in names}
+    own = [option(name, kind, group or usual, help) for name, (kind, usual, help) in made.items() if usual != RUN]
+    last = [option(name, kind, RUN, help) for name, (kind, usual, help) in made.items() if usual == RUN]
     panel = group or (MODEL if "loss" in names else TRAINING)
-    last = {name: made.pop(name) for name in tuple(made) if _FIELDS[name][1] == RUN}
-    return {**made, "assign": Annotated[list[str] | None, assignments(panel)], **last}
+    return [*own, option("assign", list[str], panel, SET, metavar="KEY=VALUE", spelling="--set"), *last]
+
+
+def file_options() -> list[inspect.Parameter]:
+    """:data:`READING` as parameters of a command."""
+    return [option(name, kind, FILES, help, metavar=metavar) for name, (kind, metavar, help) in READING.items()]
+
+
+def given_files(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of :data:`READING` that were given.
+
+    >>> given_files({"user": None, "no_header": False, "item": "movie", "epochs": 3})
+    {'item': 'movie'}
+    """
+    return {name: values[name] for name in READING if values.get(name) is not None and values[name] is not False}

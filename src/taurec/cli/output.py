@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import Console, RenderableType
+
+    from taurec.studies.result import Table
 
 
 class Output:
@@ -23,7 +23,7 @@ class Output:
     """
 
     def __init__(self, as_json: bool = False, quiet: bool = False):
-        from taurec.report.console import console
+        from taurec.report.terminal import console
 
         self.as_json, self.quiet = as_json, quiet
         self.out: Console = console(sys.stdout)
@@ -40,18 +40,13 @@ class Output:
         with contextlib.suppress(BrokenPipeError):
             self.err.print(text, style="yellow" if warning else None, markup=False, soft_wrap=not self.err.is_terminal)
 
-    def say(self, renderable: RenderableType = "") -> None:
-        """Print a part of the result; nothing in JSON mode."""
-        if self.as_json:
-            return
-        if isinstance(renderable, str):
-            self.out.print(renderable, markup=False)
-        else:
-            self.out.print(renderable)
+    def say(self, shown: RenderableType | Table = "") -> None:
+        """Print a part of the result, a table fitted to the terminal; nothing in JSON mode."""
+        from taurec.report.terminal import fitted
+        from taurec.studies.result import Table
 
-    def written(self, path: Path) -> None:
-        """Note that a file was written."""
-        self.note(f"written to {path}")
+        if not self.as_json:
+            self.out.print(fitted(shown, self.out.width) if isinstance(shown, Table) else shown, markup=False)
 
     def command(self, text: str) -> None:
         """Print a command to copy on a separate, unbroken line; nothing in JSON mode."""

@@ -11,13 +11,15 @@ from taurec.cli import options as o
 from taurec.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
-
     from taurec.cli.output import Output
     from taurec.recommender import Recommendations, Recommender
+    from taurec.studies.result import Table
 
 SHOWN = 10
 """Items of a history that are shown before its list."""
+
+ROWS = 1 << 20
+"""Approximate number of rows of a block of the lists of all users."""
 
 
 def recommend(
@@ -41,6 +43,7 @@ def recommend(
     from taurec.cli.output import Output
     from taurec.cli.settings import split_names
     from taurec.recommender import Recommender
+    from taurec.studies.files import TABLES, check_target, write_frame
 
     asked = [name for name, given in (("--user", user), ("--like", like), ("--all", everybody)) if given]
     if len(asked) != 1:
@@ -54,8 +57,6 @@ def recommend(
         raise UsageError(f"-k must be at least 1, got {k}")
     output = Output(as_json, quiet)
     if to is not None:
-        from taurec.studies.files import TABLES, check_target
-
         check_target(to, TABLES, "--to")
     model = Recommender.load(folder)
     known = model.items.ids.to_list() if any("," in v for v in [*(like or ()), *(only or ()), *(without or ())]) else ()
@@ -64,11 +65,8 @@ def recommend(
         "without": split_names(without, known) if without else None,
         "filter_seen": not with_seen,
     }
-    if everybody:
-        from taurec.cli.export import write_all
-
-        assert to is not None
-        write_all(model, to, k, filters, output)
+    if everybody and to is not None:
+        _write_all(model, to, k, filters, output)
         return
     if like:
         history = split_names(like, known)
@@ -79,16 +77,22 @@ def recommend(
         lists = model.recommend(people, k, **filters)
         histories = {person: _history(model, person) for person in people}
     if to is not None:
-        from taurec.studies.files import write_frame
-
         write_frame(lists.to_frame().lazy(), to, "--to")
         output.note(f"{len(lists):,} rows written to {to}")
         return
-    output.document(_document(lists, histories))
-    for number, person in enumerate(histories):
+    found: list[dict[str, Any]] = [
+        {"user": one, "history": have, "items": _rows(lists, one)} for one, have in histories.items()
+    ]
+    output.document(found)
+    for number, entry in enumerate(found):
+        history, more = entry["history"], len(entry["history"]) - SHOWN
+        has = ", ".join(history[:SHOWN]) + (f" and {more:,} more" if more > 0 else "")
         if number:
             output.say()
-        _show(lists, person, histories[person], bool(like), k, output)
+        output.say(f"For {'a new user' if like else entry['user']}, who has {has or 'no items'}:")
+        output.say(_table(entry["items"], "score"))
+        if len(entry["items"]) < k:
+            output.note(f"only {len(entry['items'])} of {k}: there are no more candidates")
 
 
 def similar(
@@ -107,11 +111,39 @@ def similar(
     output.say(_table(rows, "cosine", f"Similar to {item}"))
 
 
+def _write_all(model: Recommender, path: Path, k: int, filters: dict[str, Any], output: Output) -> None:
+    """Write the lists of every user in blocks, so that memory does not grow with the number of users.
+
+    Columns user, item, score, rank; the file appears when it is complete.
+    """
+    import polars as pl
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from taurec.studies.files import folder_beside, write_frame
+
+    users = model.users.ids.to_list()
+    size, rows, parts = max(ROWS // k, 1), 0, []
+    columns = (TextColumn("users"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    hidden = output.quiet or not output.err.is_terminal
+    with folder_beside(path, "--to") as folder:
+        with Progress(*columns, console=output.err, transient=True, disable=hidden) as progress:
+            task = progress.add_task("users", total=len(users))
+            for number, start in enumerate(range(0, len(users), size)):
+                block = users[start : start + size]
+                frame = model.recommend(block, k, **filters).to_frame()
+                parts.append(folder / f"{number:06d}.parquet")
+                frame.write_parquet(parts[-1])
+                rows += frame.height
+                progress.advance(task, len(block))
+        write_frame(pl.scan_parquet(parts), path, "--to")
+    output.note(f"{rows:,} rows for {len(users):,} users written to {path}")
+
+
 def _history(model: Recommender, person: str) -> list[str]:
     """The items of a user in all parts of the log."""
-    index = model.users.encode([person])
-    parts = [part for part in (model.split.train, model.split.valid, model.split.test) if part is not None]
-    return [item for part in parts for item in model.items.decode(part.items_of(int(index[0])))]
+    (index,) = model.users.encode([person])
+    parts = (model.split.train, model.split.valid, model.split.test)
+    return [item for part in parts for item in model.items.decode(part.items_of(int(index)))]
 
 
 def _rows(lists: Recommendations, person: str) -> list[dict[str, Any]]:
@@ -119,24 +151,7 @@ def _rows(lists: Recommendations, person: str) -> list[dict[str, Any]]:
     return [{"rank": rank, "item": item, "score": score} for user, item, score, rank in rows if user == person]
 
 
-def _document(lists: Recommendations, histories: dict[str, list[str]]) -> list[dict[str, Any]]:
-    return [{"user": person, "history": have, "items": _rows(lists, person)} for person, have in histories.items()]
-
-
-def _table(rows: list[dict[str, Any]], score: str, title: str = "") -> RichTable:
-    from taurec.report.terminal import fitted
+def _table(rows: list[dict[str, Any]], score: str, title: str = "") -> Table:
     from taurec.studies.result import Column, Table
 
-    cells = [(row["rank"], row["item"], row["score"]) for row in rows]
-    return fitted(Table(title, ("", "item", Column(score, spec=".3f")), cells))
-
-
-def _show(lists: Recommendations, person: str, history: list[str], is_history: bool, k: int, output: Output) -> None:
-    rows = _rows(lists, person)
-    more = len(history) - SHOWN
-    has = ", ".join(history[:SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-    who = "a new user" if is_history else person
-    output.say(f"For {who}, who has {has or 'no items'}:")
-    output.say(_table(rows, "score"))
-    if len(rows) < k:
-        output.note(f"only {len(rows)} of {k}: there are no more candidates")
+    return Table(title, ("", "item", Column(score, spec=".3f")), [(r["rank"], r["item"], r["score"]) for r in rows])

@@ -4,94 +4,72 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from taurec.cli import options as o
 from taurec.cli.config import Config
-from taurec.cli.signature import Group, groups_of
+from taurec.cli.signature import Group, for_typer, groups_of
 from taurec.errors import UsageError
+from taurec.studies import Study
 
 if TYPE_CHECKING:
     from taurec.cli.output import Output
     from taurec.studies.names import Names
     from taurec.studies.result import Result
 
-Study = Callable[..., "Result"]
 
-_OUTPUT = "Output"
-
-
-def output_options(json_to: str) -> dict[str, tuple[Any, Any]]:
-    """The options that every study's command has: name -> (annotation, default).
-
-    Args:
-        json_to: the parameter that names the file for the document, ``out`` or ``report``.
-    """
-    return {
-        "html": (_file("Write a page to FILE.html."), None),
-        json_to: (_file("Write everything to FILE.json."), None),
-        "private": (
-            Annotated[bool, typer.Option("--private", help="Write hashes instead of ids.", rich_help_panel=_OUTPUT)],
-            False,
-        ),
-        "as_json": (o.Json, False),
-        "quiet": (o.Quiet, False),
-        "config": (Config, None),
-    }
-
-
-def _file(text: str) -> Any:
-    return Annotated[Path | None, typer.Option(metavar="FILE", help=text, rich_help_panel=_OUTPUT)]
+def output_options(json_to: str) -> list[inspect.Parameter]:
+    """The options that every study's command has; ``json_to`` names the file for the document, out or report."""
+    return [
+        o.option("html", Path, o.OUTPUT, "Write a page to FILE.html.", metavar="FILE"),
+        o.option(json_to, Path, o.OUTPUT, "Write everything to FILE.json.", metavar="FILE"),
+        o.option("private", bool, o.OUTPUT, "Write hashes instead of ids."),
+        o.parameter("as_json", o.Json, False),
+        o.parameter("quiet", o.Quiet, False),
+        o.parameter("config", Config),
+    ]
 
 
 def command_of(study: Study) -> Callable[..., None]:
     """A function with typer's annotations that runs a study; its docstring is that of the study."""
     groups = groups_of(study)
     json_to = "report" if "out" in groups else "out"
-    common = output_options(json_to)
 
     def command(**given: Any) -> None:
         _run(study, groups, json_to, given)
 
-    parameters = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
-    for group in groups.values():
-        parameters += group.parameters
-    for name, (hint, default) in common.items():
-        if all(name != p.name for p in parameters):
-            parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint))
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    command.__doc__ = _unwrapped(inspect.getdoc(study) or "")
-    return command
-
-
-def _unwrapped(text: str) -> str:
-    """A docstring with one line per paragraph, which help wraps at the width of the terminal."""
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+    own = [o.parameter("context", typer.Context, inspect.Parameter.empty)]
+    own += [parameter for group in groups.values() for parameter in group.parameters]
+    names = {parameter.name for parameter in own}
+    # one line per paragraph, which help wraps at the width of the terminal
+    command.__doc__ = "\n\n".join(" ".join(part.split()) for part in (inspect.getdoc(study) or "").split("\n\n"))
+    return for_typer(command, [*own, *(p for p in output_options(json_to) if p.name not in names)])
 
 
 def _run(study: Study, groups: Mapping[str, Group], json_to: str, given: Mapping[str, Any]) -> None:
     from taurec.cli.failures import Stopped
     from taurec.cli.output import Output
-    from taurec.cli.typed import typed_command
+    from taurec.studies.files import check_target
     from taurec.studies.names import Hashed, Names
     from taurec.studies.result import Interrupted
 
-    html, out, private = given["html"], given[json_to], given["private"]
     own = {name: group.value(given) for name, group in groups.items()}
-    _check_targets([*((v, e, f"--{n}") for g in groups.values() for n, v, e in g.files(given)),
-                    (out, (".json",), f"--{json_to}"), (html, (".html",), "--html")])  # fmt: skip
-    if html is not None:
-        from taurec.report.extras import require
+    endings = {name: group.endings for name, group in groups.items() if group.endings}
+    for name, accepted in {**endings, json_to: (".json",), "html": (".html",)}.items():
+        if given[name] is not None:
+            check_target(given[name], accepted, f"--{name.replace('_', '-')}")
+    if given["html"] is not None:
+        from taurec.report.plots import require
 
         require()
     accepts = inspect.signature(study).parameters
-    names = Hashed() if private else Names()
-    if private and html is None and "names" not in accepts:
+    names = Hashed() if given["private"] else Names()
+    if given["private"] and given["html"] is None and "names" not in accepts:
         raise UsageError("--private hashes the ids in the page; add --html FILE, the rest shows no ids")
     output = Output(given["as_json"], given["quiet"])
     with _hooks(output, names, accepts) as hooks:
@@ -100,39 +78,34 @@ def _run(study: Study, groups: Mapping[str, Group], json_to: str, given: Mapping
         except Interrupted as stopped:
             output.note(f"warning: {stopped}")
             raise Stopped(stopped.signum) from None
-    write(result, output, out=out, html=html, command=typed_command(given["context"]), names=names, option=json_to)
+    _write(result, output, names, json_to, given)
     show(result, output)
     if result.stopped_by:
         raise Stopped(result.stopped_by)
 
 
-def write(
-    result: Result, output: Output, *, out: Path | None, html: Path | None, command: str, names: Names, option: str
-) -> None:
+def _write(result: Result, output: Output, names: Names, json_to: str, given: Mapping[str, Any]) -> None:
     """Write the files of a result and, in JSON mode, print its document."""
+    from taurec.provenance import facts
     from taurec.report import json
+    from taurec.report.page import write_page
+    from taurec.report.result_page import result_page
+    from taurec.studies.files import write_text
 
-    if out is None and html is None and not output.as_json:
-        return
+    out, html = given[json_to], given["html"]
     content = json.document(result) if out is not None or output.as_json else None
     if out is not None:
-        from taurec.studies.files import write_text
-
-        write_text(out, json.text(content) + "\n", f"--{option}")
-        output.written(out)
+        write_text(out, json.text(content) + "\n", f"--{json_to}")
+        output.note(f"written to {out}")
     if html is not None:
-        from taurec.provenance import facts
-        from taurec.report.page import write_page
-        from taurec.report.result_page import result_page
-
         output.note("writing the page")
-        write_page(result_page(result, command, facts(), names), html)
-        output.written(html)
+        write_page(result_page(result, typed_command(given["context"]), facts(), names), html)
+        output.note(f"written to {html}")
     output.document(content)
 
 
 def show(result: Result, output: Output) -> None:
-    """Print a result: tables, verdict, and the next commands."""
+    """Print a result: tables, verdict, and the next commands; nothing in JSON mode."""
     if output.as_json:
         return
     from taurec.report.terminal import parts
@@ -148,26 +121,35 @@ def show(result: Result, output: Output) -> None:
 @contextlib.contextmanager
 def _hooks(output: Output, names: Names, accepts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The arguments that a study gets from its runner, by the names of its parameters."""
-    with contextlib.ExitStack() as stack:
-        found: dict[str, Any] = {}
-        if "on_progress" in accepts:
-            from taurec.cli.output import progress_line
+    from taurec.cli.output import progress_line
+    from taurec.report.progress import show as progress
 
+    with contextlib.ExitStack() as stack:
+        found: dict[str, Any] = {"on_note": output.note, "names": names}
+        if "on_progress" in accepts:
             found["on_progress"] = stack.enter_context(progress_line(output))
         if "on_epoch" in accepts:
-            from taurec.report.progress import show as progress
-
             found["on_epoch"] = stack.enter_context(progress(output.err, output.quiet))
-        if "on_note" in accepts:
-            found["on_note"] = output.note
-        if "names" in accepts:
-            found["names"] = names
-        yield found
+        yield {name: value for name, value in found.items() if name in accepts}
 
 
-def _check_targets(targets: list[tuple[Path | None, tuple[str, ...], str]]) -> None:
-    from taurec.studies.files import check_target
+def typed_command(context: typer.Context) -> str:
+    """The current command as text to copy, from the parsed values: arguments first, then the options that were given.
 
-    for path, endings, option in targets:
-        if path is not None:
-            check_target(path, list(endings), option)
+    The context comes from a parameter of the command's function, ``context: typer.Context``.
+    """
+    arguments: list[str] = []
+    options: list[str] = []
+    for parameter in context.command.params:
+        name, value = parameter.name or "", context.params.get(parameter.name or "")
+        source = context.get_parameter_source(name)
+        if source is None or source.name != "COMMANDLINE" or value is None:
+            continue
+        words = [str(one) for one in value] if isinstance(value, list | tuple) else [str(value)]
+        if parameter.param_type_name == "argument":
+            arguments += words
+        elif isinstance(value, bool):
+            options.append(parameter.opts[0] if value else (parameter.secondary_opts or parameter.opts)[0])
+        else:
+            options += [word for one in words for word in (parameter.opts[-1], one)]
+    return shlex.join([*context.command_path.split(), *arguments, *options])

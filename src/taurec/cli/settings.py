@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from taurec.cli.options import FIELDS
 from taurec.errors import UsageError, did_you_mean
 
 PARTS = ("loss", "backbone", "negatives", "order", "model")
 _NOT_SET = frozenset({"source", "reading", "data_hash", "found", *PARTS})
-_WITHOUT_OPTION = frozenset(
-    {
-        "l2_mode", "l2_on", "user_dropout", "user_dropout_on", "clip_norm", "logq", "train_score", "rank_score",
-        "eval_every", "kernel",
-    }
-)  # fmt: skip
 
 
 def run_fields(assignments: Iterable[str] | None = None, **options: Any) -> dict[str, Any]:
@@ -37,8 +32,8 @@ def run_fields(assignments: Iterable[str] | None = None, **options: Any) -> dict
         if not equals or not key:
             raise UsageError(f"--set {text!r} has no value; write KEY=VALUE, for example --set loss.tau_neg=0.1")
         part, dot, name = key.partition(".")
-        target = nested.setdefault(_known_part(part, key), {}) if dot else fields
-        name = name if dot else _known_field(key)
+        _check_known(key, part if dot else None)
+        target, name = (nested.setdefault(part, {}), name) if dot else (fields, key)
         if name in target:
             raise UsageError(f"{key} is given twice; give it once")
         target[name] = value.strip()
@@ -48,22 +43,17 @@ def run_fields(assignments: Iterable[str] | None = None, **options: Any) -> dict
     return fields
 
 
-def _known_part(part: str, key: str) -> str:
-    if part not in PARTS:
-        raise UsageError(f"--set {key}: unknown part {part!r}{did_you_mean(part, PARTS)}")
-    return part
-
-
-def _known_field(key: str) -> str:
+def _check_known(key: str, part: str | None) -> None:
     from taurec.run import Run
 
     accepted = [name for name in Run.model_fields if name not in _NOT_SET]
+    if part is not None and part not in PARTS:
+        raise UsageError(f"--set {key}: unknown part {part!r}{did_you_mean(part, PARTS)}")
     if key in PARTS:
         raise UsageError(f"--set {key}: name a setting of it, as in {key}.NAME=VALUE, or choose it with --{key}")
-    if key not in accepted:
-        parts = [f"{part}.NAME" for part in PARTS]
+    if part is None and key not in accepted:
+        parts = [f"{name}.NAME" for name in PARTS]
         raise UsageError(f"--set {key}: a run has no field {key!r}{did_you_mean(key, [*accepted, *parts])}")
-    return key
 
 
 def _refuse_without_effect(fields: Mapping[str, Any], nested: Mapping[str, Any]) -> None:
@@ -74,7 +64,7 @@ def _refuse_without_effect(fields: Mapping[str, Any], nested: Mapping[str, Any])
     from taurec.run import OF_TRAINED_MODELS
 
     idle = [
-        f"--set {name}" if name in _WITHOUT_OPTION else f"--{name.replace('_', '-')}"
+        f"--{name.replace('_', '-')}" if name in FIELDS else f"--set {name}"
         for name in fields
         if name in OF_TRAINED_MODELS
     ]

@@ -1,18 +1,18 @@
-"""Options of a command from the parameters of its study, and their values from the texts of the options."""
+"""Options of a command from the parameters of its function, and their values from the texts of the options."""
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
+from typer.models import ArgumentInfo, OptionInfo
 
 from taurec.cli import options as o
-from taurec.cli import reading
 from taurec.errors import UsageError, did_you_mean
 from taurec.studies.options import Argument, Option, ReadingOptions, RunFields
 
@@ -22,62 +22,77 @@ FILLED = frozenset({"on_progress", "on_note", "on_epoch", "names"})
 
 @dataclass(frozen=True)
 class Group:
-    """One parameter of a study as the options that set it.
+    """One parameter of a function as the options that set it.
 
     Attributes:
         parameters: for typer.
-        value: from what was parsed, by the names of these parameters, to the study's argument.
+        value: from what was parsed, by the names of these parameters, to the function's argument.
         endings: of the file it names, if it names one to write.
     """
 
-    name: str
     parameters: list[inspect.Parameter]
     value: Callable[[Mapping[str, Any]], Any]
     endings: tuple[str, ...] = ()
 
-    def files(self, given: Mapping[str, Any]) -> list[tuple[str, Path | None, tuple[str, ...]]]:
-        """Option, path and accepted endings of the file to write, if it is one."""
-        return [(self.name.replace("_", "-"), given[self.name], self.endings)] if self.endings else []
 
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command for typer: parameters annotated as those of studies become their options, others stay as they are.
 
-def groups_of(study: Callable[..., Any]) -> dict[str, Group]:
-    """Every parameter of a study with its options, except those that the runner fills.
-
-    Raises: TypeError for a parameter without an annotation of :mod:`taurec.studies.options`.
+    >>> from taurec.studies.options import Reading, Source
+    >>> @with_options
+    ... def show(source: Source, *, reading: Reading) -> None:
+    ...     print(source, reading)
+    >>> app = typer.Typer()
+    >>> _ = app.command()(show)
+    >>> app(["my.csv", "--item", "movie"], standalone_mode=False)
+    my.csv {'item': 'movie'}
     """
-    declared = {name: p for name, p in inspect.signature(study).parameters.items() if name not in FILLED}
-    hints = _hints(study, declared)
+    groups = groups_of(command)
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        command(**{name: group.value(given) for name, group in groups.items()})
+
+    return for_typer(run, [p for group in groups.values() for p in group.parameters])
+
+
+def for_typer(function: Callable[..., None], parameters: Sequence[inspect.Parameter]) -> Callable[..., None]:
+    """The function with these parameters in its signature and its annotations; typer reads both."""
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {p.name: p.annotation for p in parameters}
+    return function
+
+
+def groups_of(function: Callable[..., Any]) -> dict[str, Group]:
+    """Every parameter with its options, except those that the runner fills.
+
+    Raises: TypeError for a parameter without an annotation of :mod:`taurec.studies.options` or of typer.
+    """
+    declared = {name: p for name, p in inspect.signature(function).parameters.items() if name not in FILLED}
+    # the parameters that the runner fills may name types imported only for type checkers
+    texts = SimpleNamespace(__annotations__={n: h for n, h in function.__annotations__.items() if n in declared})
+    hints = get_type_hints(texts, inspect.unwrap(function).__globals__, include_extras=True)
     return {name: _group(name, hints.get(name), parameter.default) for name, parameter in declared.items()}
-
-
-def _hints(study: Callable[..., Any], names: Iterable[str]) -> dict[str, Any]:
-    """The annotations of these parameters; the others may name types imported only for type checkers."""
-
-    def holder() -> None: ...
-
-    holder.__annotations__ = {name: hint for name, hint in study.__annotations__.items() if name in names}
-    return get_type_hints(holder, inspect.unwrap(study).__globals__, include_extras=True)
 
 
 def _group(name: str, hint: Any, default: Any) -> Group:
     base, marker = _parts(hint)
-    if isinstance(marker, ReadingOptions):
-        return Group(name, reading.parameters_of_files(), reading.given_only)
-    if isinstance(marker, RunFields):
-        return Group(name, *_of_run(marker))
-    if not isinstance(marker, Option | Argument):
-        raise TypeError(f"parameter {name!r} of a study needs Annotated[..., Option(...)], got {hint!r}")
-    plain, repeatable = _plain(base)
-    read = _reader(base, name)
-    info = _info(marker, name, plain)
-    typed = Annotated[list[plain] | None if repeatable else _optional(plain, base, default), info]  # type: ignore[valid-type]
-    text = _as_text(default) if get_origin(base) is tuple else default
-    parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=text, annotation=typed)
-    if repeatable:
-        parameter = parameter.replace(default=None)
-        return Group(name, [parameter], lambda given: list(given[name] or default or ()))
-    endings = marker.endings if isinstance(marker, Option) else ()
-    return Group(name, [parameter], lambda given: read(given[name]), endings)
+    match marker:
+        case ReadingOptions():
+            return Group(o.file_options(), o.given_files)
+        case RunFields(names=names, group=group):
+            return Group(o.run_options(names, group), lambda given: _run_fields(names, given))
+        case OptionInfo() | ArgumentInfo():
+            return Group([o.parameter(name, hint, default)], lambda given: given[name])
+        case Option() | Argument():
+            return _option(name, base, marker, default)
+    raise TypeError(f"parameter {name!r} of a study needs Annotated[..., Option(...)], got {hint!r}")
+
+
+def _run_fields(names: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    from taurec.cli.settings import run_fields
+
+    return run_fields(given["assign"], **{name: given[name] for name in names})
 
 
 def _parts(hint: Any) -> tuple[Any, Any]:
@@ -85,88 +100,58 @@ def _parts(hint: Any) -> tuple[Any, Any]:
     if get_origin(hint) is Annotated:
         base, *markers = get_args(hint)
         return base, markers[0]
-    if get_origin(hint) in (Union, UnionType):
-        inner = [one for one in get_args(hint) if one is not NoneType]
-        if len(inner) == 1:
-            base, marker = _parts(inner[0])
-            return base | None, marker
+    inner = _without_none(hint)
+    if inner is not hint:
+        base, marker = _parts(inner)
+        return base | None, marker
     return hint, None
 
 
-def _plain(base: Any) -> tuple[Any, bool]:
-    """The type that typer reads, and whether the option is repeatable."""
-    kinds = [one for one in get_args(base) if one is not NoneType] if get_origin(base) in (Union, UnionType) else [base]
-    kind = kinds[0]
-    if get_origin(kind) is list:
-        return get_args(kind)[0], True
-    return (str if get_origin(kind) in (tuple, Literal) else kind), False
+def _without_none(base: Any) -> Any:
+    """The first type of a union."""
+    if get_origin(base) in (Union, UnionType):
+        return next(one for one in get_args(base) if one is not NoneType)
+    return base
 
 
-def _optional(plain: Any, base: Any, default: Any) -> Any:
-    return plain | None if default is None or NoneType in get_args(base) else plain
-
-
-def _info(marker: Option | Argument, name: str, plain: Any) -> Any:
+def _option(name: str, base: Any, marker: Option | Argument, default: Any) -> Group:
+    kind = _without_none(base)
     shown: dict[str, Any] = {"help": marker.help, "metavar": marker.metavar or None}
+    spelling = f"--{name.replace('_', '-')}"
+    endings: tuple[str, ...] = ()
     if isinstance(marker, Argument):
-        return typer.Argument(**shown)
-    shown["rich_help_panel"] = marker.group or None
-    names = marker.names or ((f"--{name.replace('_', '-')}",) if plain is bool else ())
-    return typer.Option(*names, **shown)
+        info = typer.Argument(**shown)
+    else:
+        names = marker.names or ((spelling,) if kind is bool else ())
+        spelling = names[-1] if names else spelling
+        info, endings = typer.Option(*names, rich_help_panel=marker.group or None, **shown), marker.endings
+    if get_origin(kind) is list:
+        return Group(
+            [o.parameter(name, Annotated[kind | None, info])], lambda given: list(given[name] or default or ())
+        )
+    plain = str if get_origin(kind) in (tuple, Literal) else kind
+    if get_origin(kind) is tuple and default is not None:
+        default = ",".join(f"{one:g}" if isinstance(one, float) else str(one) for one in default)
+    hint = plain | None if default is None or base is not kind else plain
+    parameter = o.parameter(name, Annotated[hint, info], default)
+    return Group([parameter], lambda given: _read(given[name], kind, spelling), endings)
 
 
-def _as_text(value: Any) -> str | None:
-    return None if value is None else ",".join(f"{one:g}" if isinstance(one, float) else str(one) for one in value)
-
-
-def _reader(base: Any, name: str) -> Callable[[Any], Any]:
-    """From what typer gives to what the study takes."""
-    option = f"--{name.replace('_', '-')}"
-    kinds = [one for one in get_args(base) if one is not NoneType] if get_origin(base) in (Union, UnionType) else [base]
-    kind = kinds[0]
-    if get_origin(kind) is Literal:
-        accepted = get_args(kind)
-
-        def choice(value: Any) -> Any:
-            if value is not None and value not in accepted:
-                raise UsageError(f"{option} {value!r}{did_you_mean(value, accepted)}")
-            return value
-
-        return choice
-    if get_origin(kind) is tuple:
-        of = get_args(kind)[0]
-        return lambda value: None if value is None else _listed(value, of, option)
-    return lambda value: value
-
-
-def _listed(value: str, of: type, option: str) -> tuple[Any, ...]:
-    """A list with commas; its numbers are checked."""
+def _read(value: Any, kind: Any, option: str) -> Any:
+    """From what typer gives to what the function takes: a choice is checked, a list is cut at its commas."""
     from taurec.cli.settings import split_names
 
-    words = split_names([value])
-    if of is str:
-        return tuple(words)
-    for word in words:
+    if value is not None and get_origin(kind) is Literal and value not in get_args(kind):
+        raise UsageError(f"{option} {value!r}{did_you_mean(value, get_args(kind))}")
+    if value is None or get_origin(kind) is not tuple:
+        return value
+    made = []
+    for word in split_names([value]):
         try:
-            of(word)
+            made.append(get_args(kind)[0](word))
         except ValueError:
             raise UsageError(
                 f"{option} {value!r}: expected numbers; {word!r} is not a number; "
                 f"write for example {option} 0.05,0.1,0.2"
             ) from None
-    return tuple(of(word) for word in words)
-
-
-def _of_run(marker: RunFields) -> tuple[list[inspect.Parameter], Callable[[Mapping[str, Any]], dict[str, Any]]]:
-    """The options of run fields, ``--set`` among them."""
-    made = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
-        for name, hint in o.run_options(marker.names, marker.group).items()
-    ]
-
-    def value(given: Mapping[str, Any]) -> dict[str, Any]:
-        from taurec.cli.settings import run_fields
-
-        return run_fields(given["assign"], **{name: given[name] for name in marker.names})
-
-    return made, value
+    return tuple(made)

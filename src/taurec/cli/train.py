@@ -10,18 +10,24 @@ import typer
 
 from taurec.cli import options as o
 from taurec.cli.config import Config
-from taurec.cli.reading import Reading, reads_files
+from taurec.cli.evaluate import metric_table
+from taurec.cli.failures import Stopped
+from taurec.cli.signature import with_options
+from taurec.errors import ArtefactError
+from taurec.studies.options import Fields, Reading, RunFields, Source
+from taurec.studies.words import count
 
 if TYPE_CHECKING:
     from taurec.cli.output import Output
     from taurec.data.split import Split
     from taurec.evaluation.significance import Interval
     from taurec.recommender import Recommender
+    from taurec.run import Run
 
 
-@reads_files
+@with_options
 def train(
-    source: o.Source = "debian",
+    source: Source = "debian",
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Save the model in this folder.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a saved model in DIR.")] = False,
     metrics: o.Metrics = None,
@@ -32,62 +38,40 @@ def train(
             help="Record each epoch in csv:FILE, tensorboard:DIR, mlflow:DIR or wandb:DIR; repeatable.",
         ),
     ] = None,
-    model: Annotated[str | None, o.field("model")] = None,
-    backbone: Annotated[str | None, o.field("backbone")] = None,
-    loss: Annotated[str | None, o.field("loss")] = None,
-    negatives: Annotated[str | None, o.field("negatives")] = None,
-    assign: Annotated[list[str] | None, o.assignments()] = None,
-    order: Annotated[str | None, o.field("order")] = None,
-    batch_size: Annotated[int | None, o.field("batch_size")] = None,
-    epochs: Annotated[int | None, o.field("epochs")] = None,
-    lr: Annotated[float | None, o.field("lr")] = None,
-    l2: Annotated[float | None, o.field("l2")] = None,
-    metric: Annotated[str | None, o.field("metric")] = None,
-    patience: Annotated[int | None, o.field("patience")] = None,
-    split: Annotated[str | None, o.field("split")] = None,
-    seed: Annotated[int | None, o.field("seed")] = None,
-    device: Annotated[str | None, o.field("device")] = None,
-    threads: Annotated[int | None, o.field("threads")] = None,
+    *,
+    fields: Annotated[Fields, RunFields(tuple(o.FIELDS))],
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     config: Config = None,
-    *,
     reading: Reading,
 ) -> None:
     """Train a model on a log, evaluate it on held-out data, and save it.
 
     Without options: matrix factorisation with the softmax loss (SL), on the built-in log of Debian packages.
     """
-    from taurec.cli.fitting import checkpoint_of, fit, leave_if_stopped
     from taurec.cli.output import Output
-    from taurec.cli.repeat import finished, same_settings
-    from taurec.cli.settings import run_fields
     from taurec.evaluation.metrics import DEFAULT_METRICS, parse_all
     from taurec.evaluation.significance import bootstrap_all
     from taurec.recommender import Recommender
+    from taurec.report.progress import show
     from taurec.saved import check_writable, update_metrics
-    from taurec.studies.opening import open_and_split
+    from taurec.studies.opening import fit_with_notes, open_and_split
     from taurec.tracking import open_tracker
     from taurec.training.device import pick_device
 
-    given = run_fields(
-        assign, model=model, backbone=backbone, loss=loss, negatives=negatives, order=order, batch_size=batch_size,
-        epochs=epochs, lr=lr, l2=l2, metric=metric, patience=patience, split=split, seed=seed, device=device,
-        threads=threads,
-    )  # fmt: skip
     chosen = [str(m) for m in (parse_all(metrics) if metrics is not None else DEFAULT_METRICS)]
     trackers = [open_tracker(text) for text in track or ()]
-    recommender = Recommender(**given, source=source, reading=reading)
+    recommender = Recommender(**fields, source=source, reading=reading)
     pick_device(recommender.run.device)
-    repeated = out is not None and not overwrite and same_settings(out, recommender.run)
+    repeated = out is not None and not overwrite and _same_settings(out, recommender.run)
     if out is not None and not repeated:
         check_writable(out, overwrite)
     output = Output(as_json, quiet)
     opened, parts = open_and_split(recommender.run, output.note)
-    asked = [text for text in (metrics, metric) if text is not None]
+    asked = [text for text in (metrics, fields.get("metric")) if text is not None]
     if asked:
         parse_all(",".join(asked), parts.train.n_items)
-    done = finished(out, parts) if out is not None and repeated else None
+    done = _finished(out, parts) if out is not None and repeated else None
     if done is not None:
         output.note(f"{out} already holds this run, finished; --overwrite runs it again")
         recommender = done
@@ -95,13 +79,16 @@ def train(
         if out is not None:
             check_writable(out, overwrite)
         _forecast(recommender, output, parts)
-        resume = None if out is None or recommender.run.model is not None else checkpoint_of(out)
-        fit(recommender, opened, parts, output, resume, trackers)
+        resume = None
+        if out is not None and recommender.run.model is None:  # kept until the run is saved
+            resume = out.resolve().parent / f".{out.name}.checkpoint.safetensors"
+        with show(output.err, output.quiet) as hook:
+            fit_with_notes(recommender, opened, parts, output.note, hook, resume=resume, trackers=trackers)
         if out is not None:
             recommender.save(out, overwrite)
         if resume is not None and not recommender.stopped_by:
             resume.unlink(missing_ok=True)
-        leave_if_stopped(recommender, out, output)
+        _leave_if_stopped(recommender, out, resume, output)
     intervals: dict[str, Interval] = {}
     if len(parts.test):
         intervals = bootstrap_all(recommender.evaluate("test", chosen), seed=recommender.run.seed)
@@ -109,6 +96,47 @@ def train(
             update_metrics(out, "test", recommender.metrics["test"])
     output.document(_document(recommender, intervals, out))
     _show(recommender, intervals, out, output)
+
+
+def _leave_if_stopped(model: Recommender, saved: Path | None, resume: Path | None, output: Output) -> None:
+    """Raise :class:`Stopped` if a signal ended the fit, after a note on what was saved."""
+    if not model.stopped_by:
+        return
+    where = f"saved to {saved}" if saved else "nothing was saved, as there is no --out"
+    if resume is not None and resume.exists():
+        where += "; the same command with --overwrite continues from there"
+    output.note(f"warning: stopped by a signal after {count(len(model.records), 'whole epoch')}; {where}")
+    raise Stopped(model.stopped_by)
+
+
+def _same_settings(folder: Path, run: Run) -> bool:
+    """Whether a folder's ``run.json`` has every setting of a run, apart from what is known once the data is read."""
+    from taurec.run import Run
+
+    path = folder / "run.json"
+    if not path.is_file():
+        return False
+    try:
+        saved = Run.from_json(path)
+    except ArtefactError:
+        return False
+    of_data = {"data_hash", "split"}
+    return saved.model_dump(mode="json", exclude=of_data) == run.model_dump(mode="json", exclude=of_data)
+
+
+def _finished(folder: Path, parts: Split) -> Recommender | None:
+    """The saved model, if it was fitted to these parts and its training is finished."""
+    from taurec.data.split import data_hash
+    from taurec.recommender import Recommender
+
+    model = Recommender.load(folder)
+    run, epochs = model.run, len(model.records)
+    evaluated = [r for r in model.records if run.metric in r.metrics]
+    finished = run.model is not None or epochs >= run.epochs
+    if not finished and evaluated:
+        best = max(evaluated, key=lambda r: r.metrics[run.metric])
+        finished = epochs - best.epoch >= run.patience * run.eval_every
+    return model if finished and run.data_hash == data_hash(parts) else None
 
 
 def _forecast(recommender: Recommender, output: Output, parts: Split) -> None:
@@ -148,22 +176,17 @@ def _document(recommender: Recommender, intervals: dict[str, Interval], saved: P
 
 
 def _show(recommender: Recommender, intervals: dict[str, Interval], saved: Path | None, output: Output) -> None:
-    from taurec.report.tables import metric_table
-    from taurec.studies.words import count
-
+    users = int((recommender.split.test.user_counts > 0).sum())
+    left_out = len(recommender.users) - users
     if intervals:
-        users = int((recommender.split.test.user_counts > 0).sum())
-        output.say(metric_table(intervals, f"{recommender.run.label} on the test part, {users:,} users"))
-        left_out = len(recommender.users) - users
-        if left_out:
-            output.say(f"{count(left_out, 'user')} without test items left out of the means.")
+        output.say(metric_table(f"{recommender.run.label} on the test part, {users:,} users", intervals, {}))
     else:
         output.say("No test part, so nothing was evaluated.")
+    if intervals and left_out:
+        output.say(f"{count(left_out, 'user')} without test items left out of the means.")
     output.say()
     if saved is None:
         output.say("Nothing was saved; add --out DIR to keep the model.")
     else:
         output.say(f"Saved to {saved}. Next:")
-        output.command(
-            f"taurec recommend {shlex.quote(str(saved))} --user {shlex.quote(recommender.users.decode([0])[0])}"
-        )
+        output.command(shlex.join(["taurec", "recommend", str(saved), "--user", recommender.users.decode([0])[0]]))

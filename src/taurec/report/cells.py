@@ -36,15 +36,11 @@ def text(value: Cell, column: Column, interval: bool = True) -> str:
     '0.1200 ±.0050'
     """
     if isinstance(value, Value):
-        mean = formatted(value.mean, column) if column.spec else number(value.mean)
-        if not interval or value.low is None or value.high is None:
-            return mean
-        half = (
-            formatted((value.high - value.low) / 2, column).lstrip("+")
-            if column.spec
-            else (number((value.high - value.low) / 2))
-        )
-        return f"{mean} ±{half.removeprefix('0')}"
+        mean, low, high = value.mean, value.low, value.high
+        if not interval or low is None or high is None:
+            return formatted(mean, column) if column.spec else number(mean)
+        half = formatted((high - low) / 2, column).lstrip("+") if column.spec else number((high - low) / 2)
+        return f"{text(value, column, interval=False)} ±{half.removeprefix('0')}"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return formatted(value, column)
     return cell(value)

@@ -14,10 +14,8 @@ def document(result: Result) -> dict[str, Any] | list[Any]:
     """The document of a result, with the keys ``schema`` and ``version`` first; a list stays as it is."""
     from taurec import __version__
 
-    content = result.document()
-    if isinstance(content, list):
-        return [plain(one) for one in content]
-    return {"schema": result.schema, "version": __version__, **plain(content)}
+    content = plain(result.document())
+    return content if isinstance(content, list) else {"schema": result.schema, "version": __version__, **content}
 
 
 def text(content: Any) -> str:

@@ -7,27 +7,24 @@ Content-Security-Policy forbids it), stays below :data:`LIMIT`, and reads on a p
 from __future__ import annotations
 
 import base64
-import contextlib
+import functools
 import hashlib
 import json
-import os
 import re
-import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from taurec.errors import ResourceError, UsageError
-from taurec.report.cells import all_numeric, cell
-from taurec.report.extras import require
-from taurec.report.tryit import TryIt, TryItModel
-
-__all__ = [
-    "Block", "Details", "Figure", "Lists", "Page", "Person", "Prose", "Section", "Table", "TryIt", "TryItModel",
-    "cell", "render", "write_page",
-]  # fmt: skip
+from taurec.errors import UsageError
+from taurec.report.cells import all_numeric, cell, formatted, heading, text
+from taurec.report.people import Lists
+from taurec.report.plots import draw, require
+from taurec.report.tryit import TryIt
+from taurec.studies.files import write_text
+from taurec.studies.result import Cell, Column, Figure, Part, Table, Value
+from taurec.studies.words import interval
 
 LIMIT = 2_000_000
 """Bytes of a page; more is thinned or refused."""
@@ -35,113 +32,7 @@ LIMIT = 2_000_000
 CUTS = (None, 1000, 300, 100, 30)
 """Rows of a table, tried in turn until the page fits."""
 
-UNSAFE = re.compile(
-    r"""<script|<foreignObject|<style|<[^>]*(\son\w+\s*=|\b(src|href)\s*=\s*["']?\s*[^"'#\s>]|url\(\s*["']?[^"'#)]|@import)""",
-    re.IGNORECASE,
-)
-"""Markup in a figure that runs, styles the page, or asks another place for something."""
-
-
-@dataclass(frozen=True)
-class Prose:
-    """Text; an empty line begins a paragraph."""
-
-    text: str
-    kind: ClassVar[str] = "prose"
-
-    @property
-    def paragraphs(self) -> list[str]:
-        return [p for p in re.split(r"\n\s*\n", self.text.strip()) if p]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of values under headings; the first column names its row.
-
-    Attributes:
-        head: the headings; a unit belongs there.
-        rows: cells; numbers are set to the right and rounded by :func:`cell`, None is empty.
-        caption: what it shows.
-        strong: numbers of rows in bold.
-    Raises: UsageError if a row has not one cell a heading.
-    """
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-    caption: str = ""
-    strong: Collection[int] = ()
-    kind: ClassVar[str] = "table"
-
-    def __post_init__(self) -> None:
-        for n, row in enumerate(self.rows):
-            if len(row) != len(self.head):
-                raise UsageError(f"row {n} of a table has {len(row)} cells and there are {len(self.head)} headings")
-
-    @property
-    def right(self) -> list[bool]:
-        """Whether a column holds numbers, or texts that begin like one, and nothing else."""
-        return [all_numeric([row[n] for row in self.rows]) for n in range(len(self.head))]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A plot of :mod:`taurec.report.plots`.
-
-    Attributes:
-        svg: one ``<svg>`` element.
-        caption: what it shows, under it.
-        alt: what somebody who does not see it should know; the finding, not the look.
-    Raises: UsageError for what is no plain SVG element.
-    """
-
-    svg: str
-    caption: str
-    alt: str
-    kind: ClassVar[str] = "figure"
-
-    def __post_init__(self) -> None:
-        if not self.svg.startswith("<svg") or UNSAFE.search(self.svg):
-            raise UsageError(
-                "a figure takes one <svg> element without scripts, styles and links, such as taurec.report.plots makes"
-            )
-
-
-@dataclass(frozen=True)
-class Person:
-    """A user's history with the lists of models.
-
-    Attributes:
-        name: of the user.
-        history: their items, the newest first where times are known.
-        lists: by model, its items, the best first.
-        hits: items of the lists that the user took later, in the part that was held out.
-    """
-
-    name: str
-    history: Sequence[str]
-    lists: Mapping[str, Sequence[str]]
-    hits: Collection[str] = ()
-
-
-@dataclass(frozen=True)
-class Lists:
-    """A few users' histories beside their lists; items that turned out right are marked."""
-
-    people: Sequence[Person]
-    caption: str = ""
-    kind: ClassVar[str] = "lists"
-
-
-@dataclass(frozen=True)
-class Details:
-    """Blocks that are folded away under a line of text; paper shows them."""
-
-    summary: str
-    blocks: Sequence[Block]
-    kind: ClassVar[str] = "details"
-
-
-Block = Prose | Table | Figure | Lists | Details | TryIt
+Block = Part | Lists | TryIt
 
 
 @dataclass(frozen=True)
@@ -176,11 +67,11 @@ class Page:
 def render(page: Page) -> str:
     """The page as HTML, with every row of every table.
 
-    >>> html = render(Page("Audit", "Nothing <odd> was found.", [Section("Log", [Prose("1,682 items")])]))
-    >>> "&lt;odd&gt;" in html, html.count("<h2")
-    (True, 2)
+    >>> html = render(Page("Audit", "Nothing <odd> was found.", [Section("Log", [Table("Items", ["n"], [[1682]])])]))
+    >>> "&lt;odd&gt;" in html, "1,682" in html, html.count("<h2")
+    (True, True, 2)
     """
-    return _render(page, None)
+    return _renderer(page)(cut=None)
 
 
 def write_page(page: Page, path: str | Path) -> None:
@@ -189,51 +80,41 @@ def write_page(page: Page, path: str | Path) -> None:
     Where it is larger than :data:`LIMIT`, long tables are cut to their first rows, and say so.
     Raises: ResourceError if the file cannot be written; UsageError if the page is too large for that to help.
     """
-    path = Path(path)
+    rendered = _renderer(page)
     for cut in CUTS:
-        html = _render(page, cut)
+        html = rendered(cut=cut)
         if len(html.encode()) <= LIMIT:
-            break
-    else:
-        raise UsageError(
-            f"the page has {len(html.encode()) / 1e6:.1f} MB, at most {LIMIT / 1e6:g} MB are allowed even with tables "
-            f"of {CUTS[-1]} rows; give it fewer figures or a smaller try-it panel"
-        )
-    try:
-        path.absolute().parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.absolute().parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                out.write(html)
-            os.chmod(part, 0o666 & ~_umask())
-            os.replace(part, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(part)
-            raise
-    except OSError as error:
-        raise ResourceError(f"{path}: cannot be written ({error.strerror}); choose another file") from None
+            return write_text(Path(path), html, "file")
+    raise UsageError(
+        f"the page has {len(html.encode()) / 1e6:.1f} MB, at most {LIMIT / 1e6:g} MB are allowed even with tables "
+        f"of {CUTS[-1]} rows; give it fewer figures or a smaller try-it panel"
+    )
 
 
-def _render(page: Page, cut: int | None) -> str:
+def _renderer(page: Page) -> Callable[..., str]:
+    """The template with everything but ``cut``, the number of rows that a table keeps."""
     require("jinja2")
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_packaged("page.html.j2"))
-    panels = [block for section in page.sections for block in _all(section.blocks) if isinstance(block, TryIt)]
-    if len(panels) > 1:
-        raise UsageError(f"a page has room for one try-it panel, got {len(panels)}; one panel takes several models")
-    scripts = [_packaged("tryit.js")] if panels else []
-    hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
-    return template.render(
+    blocks = [block for section in page.sections for block in section.blocks]
+    panels = sum(isinstance(block, TryIt) for block in blocks)
+    if panels > 1:
+        raise UsageError(f"a page has room for one try-it panel, got {panels}; one panel takes several models")
+    script = _packaged("tryit.js") if panels else ""
+    plots = {id(block): Markup(draw(block)) for block in blocks if isinstance(block, Figure)}
+    return functools.partial(
+        environment.from_string(_packaged("page.html.j2")).render,
         page=page,
-        cut=cut,
+        kind=lambda block: type(block).__name__,
+        plot=lambda figure: plots[id(figure)],
+        columns=_columns,
+        paragraphs=lambda given: [p for p in re.split(r"\n\s*\n", given.strip()) if p],
         cell=cell,
         style=Markup(_packaged("page.css")),
-        scripts=[Markup(s) for s in scripts],
-        hashes=hashes,
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         anchors=_anchors([s.title for s in page.sections]),
         facts=list(_flat(page.facts)),
         config=list(_flat(page.config)),
@@ -241,12 +122,24 @@ def _render(page: Page, cut: int | None) -> str:
     )
 
 
-def _all(blocks: Sequence[Block]) -> Iterator[Block]:
-    """The blocks and those folded away in them."""
-    for block in blocks:
-        yield block
-        if isinstance(block, Details):
-            yield from _all(block.blocks)
+def _columns(table: Table) -> Iterator[tuple[str, bool, list[str]]]:
+    """Heading, whether it holds numbers, and texts of each column; an interval has a column after its values."""
+    for n, column in enumerate(table.heads):
+        values = [row[n] for row in table.rows]
+        yield heading(column), all_numeric(values), [_text(value, column) for value in values]
+        if any(isinstance(value, Value) and value.low is not None for value in values):
+            yield "95 %", True, [_bounds(value, column) for value in values]
+
+
+def _text(value: Cell, column: Column) -> str:
+    return cell(value.mean) if isinstance(value, Value) and not column.spec else text(value, column, interval=False)
+
+
+def _bounds(value: Cell, column: Column) -> str:
+    low, high = (value.low, value.high) if isinstance(value, Value) else (None, None)
+    if low is None or high is None or not column.spec:
+        return interval(low, high)
+    return f"{formatted(low, column)} to {formatted(high, column)}"
 
 
 def _packaged(name: str) -> str:
@@ -267,13 +160,5 @@ def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, st
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{before}{name}.")
         else:
-            yield (
-                f"{before}{name}",
-                value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str),
-            )
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+            yield f"{before}{name}", shown

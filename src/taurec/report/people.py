@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from taurec import draw
-from taurec.data.interactions import Interactions
 from taurec.data.split import Split
 from taurec.evaluation.lists import top_k
 from taurec.ranker import Ranker
-from taurec.report.page import Lists, Person
 from taurec.studies.names import Hashed
 
 HISTORY = 12
 """Items of a history that are shown."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user's history with the lists of models.
+
+    Attributes:
+        name: of the user.
+        history: their items, the newest first where times are known.
+        lists: by model, its items, the best first.
+        hits: items of the lists that the user took later, in the part that was held out.
+    """
+
+    name: str
+    history: Sequence[str]
+    lists: Mapping[str, Sequence[str]]
+    hits: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Lists:
+    """A few users' histories beside their lists; items that turned out right are marked."""
+
+    people: Sequence[Person]
+    caption: str = ""
 
 
 def some_people(
@@ -35,9 +59,7 @@ def some_people(
     before = train.union(parts.valid) if len(parts.valid) else train
     held = np.flatnonzero(test.user_counts)
     users = np.sort(held[draw.permutation(draw.key(seed, "people"), len(held))[:n]])
-    lists = {
-        label: top_k(ranker, users, k, seen=before, item_ids=train.items).items for label, ranker in rankers.items()
-    }
+    lists = {name: top_k(one, users, k, seen=before, item_ids=train.items).items for name, one in rankers.items()}
 
     def named(items: np.ndarray) -> list[str]:
         raw = train.items.decode(items[items >= 0])
@@ -45,21 +67,18 @@ def some_people(
 
     people = []
     for row, user in enumerate(users):
+        own = slice(before.indptr[user], before.indptr[user + 1])
+        history = before.indices[own]
+        if before.time is not None:
+            history = history[np.argsort(-before.time[own], kind="stable")]
         (raw,) = train.users.decode([user])
         people.append(
             Person(
                 private.user(raw) if private else raw,
-                named(_history(before, int(user))[:HISTORY]),
+                named(history[:HISTORY]),
                 {label: named(items[row]) for label, items in lists.items()},
                 named(test.items_of(int(user))),
             )
         )
     order = "the newest first" if before.time is not None else "in no order"
     return Lists(people, f"Users drawn at random; at most {HISTORY} items of a history, {order}. Marked: held out.")
-
-
-def _history(log: Interactions, user: int) -> np.ndarray:
-    """A user's items, the newest first where times are known."""
-    rows = slice(log.indptr[user], log.indptr[user + 1])
-    items = log.indices[rows]
-    return items if log.time is None else items[np.argsort(-log.time[rows], kind="stable")]

@@ -26,66 +26,45 @@ def show(console: Console, quiet: bool = False) -> Iterator[Callable[[Progress],
 
     Training goes on when the reader of the log is gone.
     """
-    clock = _Clock()
     if quiet:
         yield lambda progress: None
     elif console.is_terminal:
         with Live(console=console, transient=True, auto_refresh=False) as live:
-            yield _Drawn(live, clock)
+            yield _Shown(console, live)
     else:
-        yield _Logged(console, clock)
+        yield _Shown(console)
 
 
-class _Clock:
-    """Time since the first call, and an estimate of the time left if every epoch is run."""
+class _Shown:
+    """Shows progress: a line redrawn in place and fitted to a terminal, or one line after each epoch in a log."""
 
-    def __init__(self) -> None:
-        self._started = time.perf_counter()
-        self._first: float | None = None
-
-    def left(self, p: Progress) -> float | None:
-        """Seconds until the last epoch; None until it can be estimated."""
-        share = (p.epoch - 1 + p.step / max(p.steps, 1)) / p.epochs
-        if self._first is None:
-            self._first = share
-            self._started = time.perf_counter()
-        done, spent = share - self._first, time.perf_counter() - self._started
-        return spent * (1 - share) / done if done > 0 and spent > 0.2 else None
-
-
-class _Drawn:
-    """One line, redrawn in place, fitted to the width of the terminal."""
-
-    def __init__(self, live: Live, clock: _Clock):
-        self._live, self._clock, self._last = live, clock, 0.0
+    def __init__(self, console: Console, live: Live | None = None):
+        self._console, self._live = console, live
+        self._drawn, self._closed = 0.0, False
+        self._first: tuple[float, float] | None = None
         self._validated: EpochRecord | None = None
 
     def __call__(self, progress: Progress) -> None:
+        left, now = self._left(progress), time.perf_counter()
         if progress.record is not None and progress.record.metrics:
             self._validated = progress.record
-        left = self._clock.left(progress)
-        now = time.perf_counter()
-        if now - self._last < REDRAW and progress.record is None:
-            return
-        self._last = now
-        width = self._live.console.width - 1
-        self._live.update(Text(live_line(progress, self._validated, left, width), no_wrap=True), refresh=True)
+        if self._live is not None:
+            if now - self._drawn >= REDRAW or progress.record is not None:
+                self._drawn = now
+                line = live_line(progress, self._validated, left, self._console.width - 1)
+                self._live.update(Text(line, no_wrap=True), refresh=True)
+        elif progress.record is not None and not self._closed:
+            try:
+                self._console.print(log_line(progress, left), markup=False, soft_wrap=True)
+            except BrokenPipeError:
+                self._closed = True
 
-
-class _Logged:
-    """One line after each epoch."""
-
-    def __init__(self, console: Console, clock: _Clock):
-        self._console, self._clock, self._closed = console, clock, False
-
-    def __call__(self, progress: Progress) -> None:
-        left = self._clock.left(progress)
-        if progress.record is None or self._closed:
-            return
-        try:
-            self._console.print(log_line(progress, left), markup=False, soft_wrap=True)
-        except BrokenPipeError:
-            self._closed = True
+    def _left(self, progress: Progress) -> float | None:
+        """Seconds until the last epoch if every epoch is run; None until it can be estimated."""
+        share, now = _share(progress), time.perf_counter()
+        self._first = self._first or (share, now)
+        done, spent = share - self._first[0], now - self._first[1]
+        return spent * (1 - share) / done if done > 0 and spent > 0.2 else None
 
 
 def log_line(p: Progress, left: float | None = None) -> str:
@@ -96,7 +75,8 @@ def log_line(p: Progress, left: float | None = None) -> str:
     parts = [f"epoch {p.epoch:{digits}d}/{p.epochs}", f"loss {record.loss:#.5g}"]
     parts += [f"{name} {number(value)}" for name, value in record.metrics.items()]
     if p.best is not None and p.best.metrics:
-        parts.append("best" if p.best.epoch == p.epoch else f"best {_best(p.best)}")
+        best = number(next(iter(p.best.metrics.values())))
+        parts.append("best" if p.best.epoch == p.epoch else f"best {best} in epoch {p.best.epoch}")
     parts.append(f"{rate(p.rows_per_second)} rows/s")
     if left is not None and p.epoch < p.epochs:
         parts.append(f"at most {seconds(left)} left")
@@ -105,7 +85,6 @@ def log_line(p: Progress, left: float | None = None) -> str:
 
 def live_line(p: Progress, validated: EpochRecord | None, left: float | None, width: int) -> str:
     """The line of a terminal within an epoch; a narrow terminal leaves out the less important parts."""
-    share = (p.epoch - 1 + p.step / max(p.steps, 1)) / p.epochs
     parts = [f"epoch {p.epoch}/{p.epochs}", f"loss {p.loss:.4g}"]
     if validated is not None:
         parts += [f"{name} {number(value)}" for name, value in validated.metrics.items()]
@@ -118,13 +97,10 @@ def live_line(p: Progress, validated: EpochRecord | None, left: float | None, wi
             parts.append(part)
     line = "  ".join(parts)
     room = min(width - len(line) - 2, 30)
-    return f"{_bar(share, room)}  {line}" if room >= 8 else line[:width]
+    full = round(min(max(_share(p), 0.0), 1.0) * room)
+    return f"{'━' * full}{'─' * (room - full)}  {line}" if room >= 8 else line[:width]
 
 
-def _best(best: EpochRecord) -> str:
-    return f"{number(next(iter(best.metrics.values())))} in epoch {best.epoch}"
-
-
-def _bar(share: float, width: int) -> str:
-    full = round(min(max(share, 0.0), 1.0) * width)
-    return "━" * full + "─" * (width - full)
+def _share(p: Progress) -> float:
+    """How much of all epochs is done."""
+    return (p.epoch - 1 + p.step / max(p.steps, 1)) / p.epochs

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from taurec.errors import UsageError
 from taurec.evaluation.topk import tie_ranks
 from taurec.foldin import FoldIn
 from taurec.ranker import Ranker
-from taurec.report.folded import Folded, Weights, fixed_bytes, fold, most_entries
+from taurec.report.folded import Folded, fixed_bytes, fold, most_entries
 
 BUDGET = 1_400_000
 """Bytes of the panel's data, which keep a page below 2 MB."""
@@ -68,7 +68,6 @@ class TryIt:
     start: Sequence[int] = ()
     k: int = 10
     left_out: Sequence[str] = ()
-    kind: ClassVar[str] = "tryit"
 
     def best(self, model: int, history: Sequence[int]) -> list[int]:
         """Positions of the items that the page lists for a history, the best first.
@@ -84,7 +83,7 @@ class TryIt:
 
     def data(self) -> str:
         """All the page needs, as JSON that can stand inside a script element."""
-        models = [{"label": m.label, "kind": m.form.kind, **m.form.plain()} for m in self.models]
+        models = [{"label": m.label, "kind": m.form.kind, **m.form.plain} for m in self.models]
         content = {"items": list(self.items), "models": models, "start": list(self.start), "k": self.k}
         return json.dumps(content, ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "\\u2028")
 
@@ -94,7 +93,7 @@ class TryIt:
         shown = f"{len(self.items):,} most popular of {self.catalogue:,} items"
         which = f"all {self.catalogue:,} items" if len(self.items) == self.catalogue else f"the {shown}"
         agreed = ", ".join(f"{m.label} {m.agreement:.0%}" for m in self.models)
-        thinned = any(isinstance(m.form, Weights) for m in self.models)
+        thinned = any(m.form.kind == "weights" for m in self.models)
         more = ", item-to-item models without their smallest weights" if thinned else ""
         return (
             f"Computed in this page from {which}, with numbers rounded to eight bits{more}. "
@@ -157,9 +156,10 @@ def try_it(
     chosen = chosen[np.argsort(tie_ranks(train.items)[chosen])]
     items = [shown[i] for i in chosen]
     position = {raw[i]: at for at, i in enumerate(chosen)}
-    forms = _forms(exact, chosen, budget - _names_size(items))
+    room = budget - len(json.dumps(items, ensure_ascii=False).encode())
     models = [
-        TryItModel(label, form, _agreement(form, rankers[label], train, chosen, k)) for label, form in forms.items()
+        TryItModel(label, form, _agreement(form, rankers[label], train, chosen, k))
+        for label, form in _forms(exact, chosen, room).items()
     ]
     first = [position[r] for r in start if r in position] or [position[raw[i]] for i in popular[: min(3, n - 1)]]
     return TryIt(items, models, train.n_items, first, k, [label for label in rankers if label not in exact])
@@ -168,9 +168,7 @@ def try_it(
 def _distinct(raw: Sequence[str], names: Mapping[str, str]) -> list[str]:
     """The names, with the id behind those that several items share."""
     shown = [names.get(r, r) for r in raw]
-    counts: dict[str, int] = {}
-    for name in shown:
-        counts[name] = counts.get(name, 0) + 1
+    counts = Counter(shown)
     return [name if counts[name] == 1 else f"{name} ({r})" for r, name in zip(raw, shown, strict=True)]
 
 
@@ -207,11 +205,7 @@ def _forms(exact: Mapping[str, FoldIn], chosen: NDArray[np.int64], budget: int) 
 
 def _entries_bytes(form: Folded) -> int:
     """Bytes in a page of the weights of an item-to-item model; 0 for others."""
-    return int(len(form.gap) * ENTRY) + 8 if isinstance(form, Weights) else 0
-
-
-def _names_size(items: Sequence[str]) -> int:
-    return len(json.dumps(list(items), ensure_ascii=False).encode())
+    return int(form.entries * ENTRY) + 8 if form.kind == "weights" else 0
 
 
 def _agreement(form: Folded, ranker: Ranker, train: Interactions, chosen: NDArray[np.int64], k: int) -> float:

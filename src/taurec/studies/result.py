@@ -42,6 +42,7 @@ class Column:
         better: whether a higher or a lower number is the better one.
         spec: format of the numbers, such as ``.3f`` or ``.1%``; four digits if empty.
         whole: whether its texts are never broken into lines; numbers never are.
+        dim: whether it is of lesser importance.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Column:
     better: Better = ""
     spec: str = ""
     whole: bool = False
+    dim: bool = False
 
 
 @dataclass(frozen=True)
