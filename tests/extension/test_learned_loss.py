@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from taurec import planted, split
+from taurec import UsageError, planted, split
 from taurec.losses import SL, LossState, ScoreLoss, checked, checked_row_input, present
 from taurec.training.presets import resolve
 from taurec.training.trainer import Trainer
@@ -112,6 +112,15 @@ def test_stopped_after_any_epoch_it_ends_with_the_same_bits(fields: dict, tmp_pa
     assert np.array_equal(margins(part), margins(whole))
     assert np.array_equal(part.step.loss_state.seen, whole.step.loss_state.seen)
     assert [(r.loss, r.metrics) for r in found.records] == [(r.loss, r.metrics) for r in expected.records]
+
+
+def test_a_checkpoint_of_another_version_of_the_plug_in_is_refused(tmp_path) -> None:
+    path = tmp_path / "run.safetensors"
+    run = resolve(**{**SMALL, "loss": UserMargin})
+    first, second = (run.but(loss=run.loss.model_copy(update={"version": v})) for v in ("1.0", "1.1"))
+    Trainer(first, PARTS.train, PARTS.valid).fit(path, every=0.0, seconds=0.0)
+    with pytest.raises(UsageError, match=r"loss.*1\.0.*1\.1"):
+        Trainer(second, PARTS.train, PARTS.valid).fit(path)
 
 
 @pytest.mark.slow

@@ -52,9 +52,21 @@ def train_command(run: Run, epochs: int | None = None, reading: Mapping[str, Any
             words += [f"--{name.replace('_', '-')}", f"{value}"]
         else:
             words += ["--set", f"{name}={_text(value)}"]
-    for name, value in {**run.reading, **(reading or {})}.items():
-        words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    words += reading_options({**run.reading, **(reading or {})})
     return shlex.join(["taurec", "train", run.source, *words])
+
+
+def reading_options(reading: Mapping[str, Any]) -> list[str]:
+    """The options that read a file in this way.
+
+    >>> reading_options({"k_core": 5, "dedupe": True})
+    ['--k-core', '5', '--dedupe']
+    """
+    return [
+        word
+        for name, value in reading.items()
+        for word in (f"--{name.replace('_', '-')}", *([] if value is True else [str(value)]))
+    ]
 
 
 def _settings(part: str, choice: Choice, plain: Choice) -> list[str]:

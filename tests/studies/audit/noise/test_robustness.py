@@ -61,6 +61,15 @@ def test_a_curve_is_what_fits_by_hand_give(log: Interactions) -> None:
         assert point.injected == int(noisy.injected.sum())
 
 
+def test_the_next_commands_measure_the_noise_and_train_the_best_loss(log: Interactions) -> None:
+    found = curves(log, losses=["sl", "bpr"], tune="none", levels=[0.0])
+    best = max(found.losses, key=lambda c: c.points[0].estimate.mean).label.removeprefix("mf:")
+    measure, train = found.commands()
+    assert measure.startswith("taurec audit log ")
+    assert f"--backbone mf --loss {best} " in train
+    assert "--epochs 2" in train
+
+
 def test_false_positives_cost_accuracy_and_the_slope_says_how_much(log: Interactions) -> None:
     given = {"baselines": ["ease"], "metrics": ["recall@3"], "tune": "none", "seeds": 3}
     ease = curves(log, levels=[0, 0.5, 3.0], fields={**QUICK, "epochs": 1}, **given).of("recall@3")[1]

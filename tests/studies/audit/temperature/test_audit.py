@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import signal
 
 import numpy as np
@@ -14,6 +15,7 @@ from taurec.data.interactions import Interactions
 from taurec.data.planted import planted
 from taurec.data.split import split
 from taurec.errors import UsageError
+from taurec.losses import loss_class
 from taurec.report import json as report_json
 from taurec.studies.audit.temperature.audit import (
     _TrainingScores,
@@ -172,6 +174,14 @@ def test_a_loss_without_temperature_is_looked_at_where_taus_are_named() -> None:
     trained = audit_training(resolve(loss="bpr", **FIELDS), PARTS, taus=[0.5])
     assert trained.curve == ()
     assert [view.tau for view in trained.others] == [0.5]
+
+
+def test_the_next_command_trains_the_same_model_with_its_temperature_chosen(model: Recommender) -> None:
+    (command,) = audit_saved(model).commands()
+    words = shlex.split(command)
+    assert words[:2] == ["taurec", "train"]
+    assert f"loss.{loss_class(model.run.loss.name).temperature}=auto" in words
+    assert audit_saved(Recommender("mf", "bpr", **FIELDS).fit(PARTS), taus=[0.5]).commands() == []
 
 
 def test_a_signal_ends_training_and_what_there_is_is_shown() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -10,9 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.stats import t as student
 
+from taurec.run import Run
 from taurec.studies.audit.noise.kinds import LEVELS, Kind
 from taurec.studies.audit.noise.verdict import verdict
 from taurec.studies.result import Cell, Column, Figure, Part, Result, Series, Table, Text, Value
+from taurec.studies.train_command import reading_options, train_command
 
 ACCURACY, SLOPES, PAIRS, PROTOCOLS = (
     "Accuracy under noise", "Accuracy per point of noise", "Losses against each other", "How it was done",
@@ -162,6 +165,12 @@ class NoiseCurves(Result):
     def losses(self) -> list[Curve]:
         """The curves of the losses, on the first metric."""
         return [curve for curve in self.of() if not curve.baseline]
+
+    def commands(self) -> list[str]:
+        """Measure the noise of the log itself; then train the loss that is best at the lowest level."""
+        best = max(self.losses, key=lambda curve: curve.points[0].estimate.mean)
+        run = Run.model_validate(best.run)
+        return [shlex.join(["taurec", "audit", "log", self.source, *reading_options(run.reading)]), train_command(run)]
 
     @property
     def level_texts(self) -> list[str]:

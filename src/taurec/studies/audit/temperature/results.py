@@ -11,9 +11,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from taurec.losses import loss_class
 from taurec.run import Run
 from taurec.studies.audit.temperature.reweighting import Array, Reweighting
 from taurec.studies.result import Cell, Column, Figure, Part, Result, Series, Table, Text
+from taurec.studies.train_command import train_command
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
@@ -186,6 +188,14 @@ class TemperatureAudit(Result):
             p = self.positives
             said += f" With tau_pos {p.tau:g}, {p.effective.rounded} of {p.count.median:,.0f} positives count."
         return [said, *self.notes]
+
+    def commands(self) -> list[str]:
+        """Train the same model with its temperature chosen on validation."""
+        name = None if self.negatives is None else loss_class(self.run.loss.name).temperature
+        if name is None or name not in self.run.loss.settings:
+            return []
+        loss = self.run.loss.model_copy(update={"settings": {**self.run.loss.settings, name: "auto"}})
+        return [train_command(self.run.but(loss=loss))]
 
     def settings(self) -> dict[str, Any]:
         return self.run.model_dump(mode="json")
