@@ -73,15 +73,15 @@ def _share(d: dict[str, Any]) -> str:
 
 
 def recovered() -> str:
-    """One row a log, amount and score."""
+    """One row a log, amount and score; records before 0.2.0 call percentiles places."""
     rows: list[list[object]] = []
     for path in sorted((DOCS / "audit").glob("*.jsonl")):
         for r in lines(path.name) if path.stem != "planted" else []:
             for m in r["methods"]:
-                auc = m["auc"]
+                auc, method = m["auc"], m["method"].replace("places (", "percentiles (")
                 rows.append(
                     [
-                        f"`{r['source']}`", f"{m['method']}", f"{r['injected_share']:.1%}",
+                        f"`{r['source']}`", method, f"{r['injected_share']:.1%}",
                         f"{auc['mean']:.3f} ({auc['low']:.3f} to {min(auc['high'], 1):.3f})",
                         f"{m['precision']['mean']:.3f}",
                     ]

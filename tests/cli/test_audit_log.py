@@ -63,7 +63,7 @@ def test_everything_is_written_and_nothing_private_leaks(run, noisy: Path, tmp_p
         assert text
         assert "secret" not in text
     frame = pl.read_csv(files["--suspects"])
-    assert frame.columns == ["user", "item", "suspicion", "place", "reasons"]
+    assert frame.columns == ["user", "item", "suspicion", "percentile", "reasons"]
     assert frame["user"].str.starts_with("user-").all()
     written = json.loads(files["--out"].read_text())
     assert written["suspects"][0]["item"] == frame["item"][0]
@@ -79,7 +79,10 @@ def test_weights_and_recovery(run, noisy: Path, tmp_path: Path) -> None:
     assert code == 0, err
     written = json.loads(out)
     assert "bsl_weight" in written["suspects"][0]
-    assert [m["method"] for m in written["recovery"]["methods"]][:2] == ["places (itemknn)", "places (popularity)"]
+    assert [m["method"] for m in written["recovery"]["methods"]][:2] == [
+        "percentiles (itemknn)",
+        "percentiles (popularity)",
+    ]
     html = page.read_text()
     assert "Weights of BSL" in html
     assert "Injected noise, found again" in html

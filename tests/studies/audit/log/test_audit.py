@@ -86,6 +86,6 @@ def test_names_replace_ids_everywhere() -> None:
 def test_the_frame_is_ranked_and_ends_where_suspicion_does() -> None:
     log = world(noise=0.2).log
     frame = audit_log(log, judge="itemknn", weights=np.zeros(len(log))).suspect_rows()
-    assert frame.columns == ["user", "item", "suspicion", "place", "bsl_weight", "reasons"]
+    assert frame.columns == ["user", "item", "suspicion", "percentile", "bsl_weight", "reasons"]
     assert frame["suspicion"].is_sorted(descending=True)
     assert frame["suspicion"].min() >= LEAST  # type: ignore[operator]

@@ -27,7 +27,7 @@ def test_places_by_hand() -> None:
         others = [train.item_counts[i] for i in (0, 1, 3)]
         above, equal = sum(c > own for c in others), sum(c == own for c in others)
         assert fit.middle[row] == pytest.approx((above + (equal + 1) / 2) / (len(others) + 1))
-        assert above / (len(others) + 1) <= fit.place[row] <= (above + equal + 1) / (len(others) + 1)
+        assert above / (len(others) + 1) <= fit.percentile[row] <= (above + equal + 1) / (len(others) + 1)
 
 
 def test_each_row_is_judged_by_models_that_have_not_seen_it() -> None:
@@ -46,15 +46,15 @@ def test_random_rows_have_uniform_places() -> None:
     user = np.repeat(np.arange(250), 8)
     log = Interactions.from_pairs(user, np.concatenate([rng.choice(70, 8, replace=False) for _ in range(250)]))
     for judge in ("itemknn", "popularity"):  # popularity has many ties, which V breaks evenly
-        assert kstest(cross_fit(log, judge).place, "uniform").pvalue > 0.01
+        assert kstest(cross_fit(log, judge).percentile, "uniform").pvalue > 0.01
 
 
 def test_what_nobody_else_has_is_not_judged() -> None:
     log = Interactions.from_pairs([0, 0, 0, 1, 1, 2], [0, 1, 2, 0, 1, 1])
-    judged = cross_fit(log, "popularity", folds=3).judged
+    scored = cross_fit(log, "popularity", folds=3).scored
     pairs = list(zip(log.user_of.tolist(), log.indices.tolist(), strict=True))
-    assert not judged[pairs.index((0, 2))]  # the item occurs once
-    assert not judged[pairs.index((2, 1))]  # the user occurs once
+    assert not scored[pairs.index((0, 2))]  # the item occurs once
+    assert not scored[pairs.index((2, 1))]  # the user occurs once
 
 
 def test_folds_are_even_within_users() -> None:

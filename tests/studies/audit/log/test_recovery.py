@@ -55,16 +55,16 @@ def test_injected_rows_are_found_again() -> None:
     parts = split_given(world.log, world.withheld, valid=0.1)
     found = recovery(parts, 0.3, seeds=2, judge="itemknn", tau_pos=(0.2,), fields={"epochs": 12, "threads": 1})
     by = {f.method: f for f in found.methods}
-    assert list(by) == ["places (itemknn)", "places (popularity)", "bsl weight, tau_pos=0.2"]
-    assert by["places (itemknn)"].auc.mean > 0.95
-    assert abs(by["places (popularity)"].auc.mean - 0.5) < 0.1  # nothing is popular in this world
+    assert list(by) == ["percentiles (itemknn)", "percentiles (popularity)", "bsl weight, tau_pos=0.2"]
+    assert by["percentiles (itemknn)"].auc.mean > 0.95
+    assert abs(by["percentiles (popularity)"].auc.mean - 0.5) < 0.1  # nothing is popular in this world
     low = by["bsl weight, tau_pos=0.2"].auc.low  # a model that has seen the rows, and little trained: above chance
     assert low is not None
     assert low > 0.53
     assert found.injected_share == 0.25  # ceil(.3 * 9) beside nine rows of each user
     # Two standard errors of a window with about 1440 * .25 * .2 rows, and .03 for the least of four windows.
     assert found.estimated.mean == pytest.approx(found.injected_share, abs=0.08)
-    assert asdict(found)["methods"][0]["method"] == "places (itemknn)"
+    assert asdict(found)["methods"][0]["method"] == "percentiles (itemknn)"
 
 
 def test_wrong_requests() -> None:

@@ -24,7 +24,7 @@ def test_planted_shares_are_found(noise: float, judge: str) -> None:
     assert found.false_positives.mean == pytest.approx(world.false_positive.mean(), abs=0.03 if noise else 0.005)
     assert 0.9 < found.hidden_positives.mean / world.liked_unseen < 1.35  # an upper bound, apart from chance
     assert found.known_positives == pytest.approx(world.log.user_counts.mean() / 200, abs=1e-3)
-    assert found.judged == 1.0
+    assert found.scored == 1.0
     low, high = found.false_positives.low, found.false_positives.high
     assert low is not None
     assert high is not None
@@ -36,7 +36,7 @@ def test_hidden_positives_are_found_although_popular_pairs_are_logged_first(skew
     world = planted(n_users=500, n_items=200, n_groups=4, per_user=15, skew=skew, noise=0.1, seed=3)
     fit = cross_fit(world.log, "ease")
     assert 0.8 < shares(world.log, fit).hidden_positives.mean / world.liked_unseen < 1.35
-    one_group = replace(fit, among_peers=fit.place, group=np.zeros_like(fit.group))
+    one_group = replace(fit, among_peers=fit.percentile, group=np.zeros_like(fit.group))
     alone = shares(world.log, one_group).hidden_positives
     assert alone.mean / world.liked_unseen < 0.65  # what groups of peers are for
 
@@ -49,15 +49,17 @@ def test_both_shares_solve_the_mixture() -> None:
 
 
 def exact(a: float = 0.3, b: float = 0.2, n: int = 40_000) -> tuple[Interactions, CrossFit]:
-    """Rows whose places follow that mixture exactly, spread over 400 users."""
+    """Rows whose percentiles follow that mixture exactly, spread over 400 users."""
     likes = round(n * (1 - a))
-    place = np.concatenate(
+    percentile = np.concatenate(
         [(np.arange(likes) + 0.5) / likes * b, b + (np.arange(n - likes) + 0.5) / (n - likes) * (1 - b)]
     )
     users, items = np.tile(np.arange(400), n // 400), np.repeat(np.arange(n // 400), 400)
     log = Interactions.from_pairs(users, items, items=Vocabulary.numbered(2 * (n // 400)))
     order = np.argsort(np.random.default_rng(0).random(n))
-    return log, CrossFit(place[order], place[order], np.zeros(log.n_items, dtype=np.int64), place[order], "exact", 2)
+    return log, CrossFit(
+        percentile[order], percentile[order], np.zeros(log.n_items, dtype=np.int64), percentile[order], "exact", 2
+    )
 
 
 def test_chance_is_the_share_at_each_place() -> None:
@@ -66,8 +68,8 @@ def test_chance_is_the_share_at_each_place() -> None:
     assert found.false_positives.mean == pytest.approx(0.3, abs=1e-3)
     assert found.hidden_positives.mean == pytest.approx(0.2, abs=1e-3)
     each = chance(fit, found)
-    np.testing.assert_allclose(each[fit.place < 0.2], 0.0, atol=0.01)
-    np.testing.assert_allclose(each[fit.place > 0.2], 1.0, atol=0.01)
+    np.testing.assert_allclose(each[fit.percentile < 0.2], 0.0, atol=0.01)
+    np.testing.assert_allclose(each[fit.percentile > 0.2], 1.0, atol=0.01)
     assert each.mean() == pytest.approx(0.3, abs=0.01)
 
 

@@ -46,19 +46,19 @@ class Suspects:
 
         suspicion = 1 - (1 - chance) prod_{flags f of the row} (1 - weight_f)
 
-    ``chance`` is the estimated share of meaningless rows at the row's place
+    ``chance`` is the estimated share of meaningless rows at the row's percentile
     (:func:`taurec.studies.audit.log.shares.chance`; 0 where unknown), the weights are :data:`WEIGHT`: independent
     grounds add up, none takes another back.
 
     Attributes:
         suspicion: [P] in [0, 1].
-        place: [P] as in :class:`taurec.studies.audit.log.crossfit.CrossFit`; nan where not scored.
+        percentile: [P] as in :class:`taurec.studies.audit.log.crossfit.CrossFit`; nan where not scored.
         flags: reason -> [P] bool.
-        order: [P] rows, the most suspicious first; equal suspicion is ordered by place, then by position.
+        order: [P] rows, the most suspicious first; equal suspicion is ordered by percentile, then by position.
     """
 
     suspicion: Floats
-    place: Floats
+    percentile: Floats
     flags: dict[str, Flags]
     order: Index
 
@@ -178,7 +178,7 @@ class LogAudit(Result):
             "user": pl.Series(self.names.users(self.log.users.decode(self.log.user_of[rows])), dtype=pl.String),
             "item": pl.Series(self.names.items(self.log.items.decode(self.log.indices[rows])), dtype=pl.String),
             "suspicion": pl.Series(found.suspicion[rows].round(4)),
-            "place": pl.Series(found.place[rows].round(4)).fill_nan(None),
+            "percentile": pl.Series(found.percentile[rows].round(4)).fill_nan(None),
         }
         if self.weights is not None:
             columns["bsl_weight"] = pl.Series(self.weights[rows].round(4))

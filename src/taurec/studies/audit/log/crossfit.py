@@ -31,15 +31,15 @@ class CrossFit:
     """The percentiles of the rows of a log in the lists of models fitted without them.
 
     Attributes:
-        place: [P] the share of the user's unseen items that the model ranks above the row's item: near 0 for
+        percentile: [P] the share of the user's unseen items that the model ranks above the row's item: near 0 for
             an expected item, uniform over 0..1 for an item drawn at random; nan where it was not scored.
         among_peers: [P] the same among the user's unseen items of the row's own popularity group alone.
         group: [I] the popularity group of each item (:func:`taurec.studies.audit.fairness.groups.popularity_groups`).
-        middle: [P] as ``place``, with half of the items with equal scores above and no random draw: for ranking rows.
+        middle: [P] as ``percentile``, with half of the items with equal scores above and no draw: for ranking rows.
         judge: the model, with its settings.
     """
 
-    place: Floats
+    percentile: Floats
     among_peers: Floats
     group: Index
     middle: Floats
@@ -47,9 +47,9 @@ class CrossFit:
     folds: int
 
     @property
-    def judged(self) -> NDArray[np.bool_]:
+    def scored(self) -> NDArray[np.bool_]:
         """[P] whether the row could be scored."""
-        return ~np.isnan(self.place)
+        return ~np.isnan(self.percentile)
 
 
 def cross_fit(
@@ -64,7 +64,7 @@ def cross_fit(
 
     For a row (u, i) let N_u be the items u never met in the whole log that have a row outside the fold.
 
-        place = (#{j in N_u: s_uj > s_ui} + V (#{j in N_u: s_uj = s_ui} + 1)) / (|N_u| + 1),  V uniform on (0, 1)
+        p = (#{j in N_u: s_uj > s_ui} + V (#{j in N_u: s_uj = s_ui} + 1)) / (|N_u| + 1),  V uniform on (0, 1)
 
     An item drawn uniformly from N_u and i together has each position with equal probability, for any scores,
     so its position is uniform. A row is not scored (nan) if its item or its user has no row outside
@@ -79,7 +79,7 @@ def cross_fit(
 
     >>> from taurec.data.planted import planted
     >>> fit = cross_fit(planted(n_users=40, n_items=40, seed=1).log)
-    >>> bool(fit.judged.all()), round(float(fit.place.mean()), 2)
+    >>> bool(fit.scored.all()), round(float(fit.percentile.mean()), 2)
     (True, 0.03)
     """
     if folds < 2:
@@ -92,13 +92,13 @@ def cross_fit(
     within = draw.uniform(draw.key(seed, "crossfit-ties"), np.arange(len(log)))
     groups = max(1, min(GROUPS, len(log) // ROWS_A_GROUP))
     group = popularity_groups(log, groups).of if groups > 1 else np.zeros(log.n_items, dtype=np.int64)
-    places = np.full((3, len(log)), np.nan)
+    percentiles = np.full((3, len(log)), np.nan)
     for k in range(folds):
         on_progress(f"{text}: fold {k + 1} of {folds}")
         train = log.take(fold != k)
         model = BASELINES.build(name, given=settings, seed=seed).fit(train)
-        places[:, fold == k] = _judge(model, log, train, np.flatnonzero(fold == k), within, group)
-    return CrossFit(places[0], places[1], group, places[2], text, folds)
+        percentiles[:, fold == k] = _judge(model, log, train, np.flatnonzero(fold == k), within, group)
+    return CrossFit(percentiles[0], percentiles[1], group, percentiles[2], text, folds)
 
 
 def _deal(log: Interactions, folds: int, seed: int) -> Index:
@@ -112,8 +112,8 @@ def _deal(log: Interactions, folds: int, seed: int) -> Index:
 
 
 def _judge(model: Ranker, log: Interactions, train: Interactions, rows: Index, within: Floats, group: Index) -> Floats:
-    """[3, rows] the place, that among peers, and the middle of ``rows``, which ascend, and so do their users."""
-    places = np.full((3, len(rows)), np.nan)
+    """[3, rows] the percentile, that among peers, and the middle of ``rows``, which ascend, and so do their users."""
+    percentiles = np.full((3, len(rows)), np.nan)
     cold = train.item_counts == 0
     able = np.flatnonzero(~cold[log.indices[rows]] & (train.user_counts[log.user_of[rows]] > 0))
     members = [np.flatnonzero(group == g) for g in range(int(group.max()) + 1)]
@@ -130,11 +130,11 @@ def _judge(model: Ranker, log: Interactions, train: Interactions, rows: Index, w
             n, above, equal = each.sum(axis=0)
             if not n[0]:
                 continue
-            places[0, at] = (above + within[rows[at]] * (equal + 1)) / (n + 1)
-            places[2, at] = (above + 0.5 * (equal + 1)) / (n + 1)
+            percentiles[0, at] = (above + within[rows[at]] * (equal + 1)) / (n + 1)
+            percentiles[2, at] = (above + 0.5 * (equal + 1)) / (n + 1)
             n, above, equal = each[group[items], :, np.arange(len(at))].T
-            places[1, at] = np.where(n > 0, (above + within[rows[at]] * (equal + 1)) / (n + 1), places[0, at])
-    return places
+            percentiles[1, at] = np.where(n > 0, (above + within[rows[at]] * (equal + 1)) / (n + 1), percentiles[0, at])
+    return percentiles
 
 
 def _counts(others: NDArray[np.float32], wanted: NDArray[np.float32]) -> Index:

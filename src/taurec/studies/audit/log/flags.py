@@ -97,7 +97,7 @@ def bots(log: Interactions, fit: CrossFit | None = None) -> Bots:
     unpopular items too.
 
     Args:
-        fit: places of :func:`taurec.studies.audit.log.crossfit.cross_fit`; without it ``chance`` is skipped.
+        fit: percentiles of :func:`taurec.studies.audit.log.crossfit.cross_fit`; without it ``chance`` is skipped.
 
     >>> log = Interactions.from_pairs([0] * 30, range(30), time=range(0, 1800, 60))
     >>> bots(log).of(0)
@@ -115,8 +115,8 @@ def bots(log: Interactions, fit: CrossFit | None = None) -> Bots:
     if fit is None:
         skipped["chance"] = "no model scored the rows"
     else:
-        n, place = _mean_by_user(log, log.user_of[fit.judged], fit.place[fit.judged])
-        chance = (n >= LEAST) & (place > 0.5 - 2 * np.sqrt(1 / (12 * np.maximum(n, 1))))
+        n, percentile = _mean_by_user(log, log.user_of[fit.scored], fit.percentile[fit.scored])
+        chance = (n >= LEAST) & (percentile > 0.5 - 2 * np.sqrt(1 / (12 * np.maximum(n, 1))))
     return Bots(dict(zip(SIGNS, (activity, catalogue, _uniform(log), regular, chance), strict=True)), skipped)
 
 

@@ -82,7 +82,7 @@ def recovery(
 
     The validation part, which chooses the epoch of BSL, is cut before the injection and stays clean.
 
-    - ``places``: positions by the cross-fitted model, which has not seen the row it scores.
+    - ``percentiles``: positions by the cross-fitted model, which has not seen the row it scores.
     - ``popularity``: the same by a model that knows only how often an item was taken: the control. What it
       finds says nothing about taste, only that drawn items are rarer than chosen ones.
     - ``bsl weight, tau_pos=T``: one minus the weight of a BSL model trained on all rows, the injected ones too.
@@ -117,7 +117,7 @@ def recovery(
         fit = cross_fit(noisy.log, judge, seed=seed, on_progress=on_progress)
         estimates.append(shares(noisy.log, fit).false_positives.mean)
         control = cross_fit(noisy.log, "popularity", seed=seed)
-        ranked = {f"places ({one.judge})": np.nan_to_num(one.middle, nan=0.5) for one in (fit, control)}
+        ranked = {f"percentiles ({one.judge})": np.nan_to_num(one.middle, nan=0.5) for one in (fit, control)}
         for tau, run in runs.items():
             on_progress(f"{name}: bsl with tau_pos={tau:g}, seed {seed - first + 1} of {seeds}")
             weights = implied(noisy.log, replace(parts, train=noisy.log), run.but(seed=seed))

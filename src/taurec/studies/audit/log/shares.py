@@ -1,6 +1,6 @@
 """Estimates of the share of random rows in a log, and of the share of sampled negatives that are probably positives.
 
-Both follow from the places of :mod:`taurec.studies.audit.log.crossfit`: rows and unseen pairs are two mixtures
+Both follow from the percentiles of :mod:`taurec.studies.audit.log.crossfit`: rows and unseen pairs are two mixtures
 of the same two kinds of pairs, those that a user likes and those that mean nothing, in different shares.
 """
 
@@ -37,9 +37,9 @@ class Shares:
         hidden_positives: share of a user's unseen pairs that are probably liked, each user weighted by their rows as in
             uniform sampling of negatives: an upper bound.
         known_positives: share of negatives drawn uniformly from the whole catalogue that are rows of the log, exact.
-        head_density, least_density: density of the rows' places in the head and in the emptiest window; 1 is that of
+        head_density, least_density: density of the rows' percentiles in the head and the emptiest window; 1 is that of
             unseen pairs.
-        judged: share of the rows that could be scored.
+        scored: share of the rows that could be scored.
     """
 
     false_positives: Interval
@@ -47,14 +47,14 @@ class Shares:
     known_positives: float
     head_density: float
     least_density: float
-    judged: float
+    scored: float
     judge: str
 
 
 def shares(log: Interactions, fit: CrossFit, *, resamples: int = 500, seed: int = 0) -> Shares:
     """The share of false positives among the rows, and of probable positives among unseen pairs.
 
-    For each group of about equally popular items: let g be the density of the rows' places among the user's unseen
+    For each group of about equally popular items: let g be the density of the rows' percentiles among the user's unseen
     items of the group, so that unseen pairs have density 1, f of liked and h of meaningless pairs; a is the share of
     false positives, b that of liked pairs among the unseen:
 
@@ -65,13 +65,13 @@ def shares(log: Interactions, fit: CrossFit, *, resamples: int = 500, seed: int 
         g_head = (1 - a) / b,  g_least = a / (1 - b),  so  b = (1 - g_least) / (g_head - g_least),
         a = g_least (g_head - 1) / (g_head - g_least)
 
-    Where they do not, both are too high: the estimates are the largest shares that the places allow. g_head is taken
-    over places below :data:`HEAD`; g_least over the window of width :data:`WINDOW` that is emptiest over all groups,
+    Where they do not, both are too high: the estimates are the largest shares that the percentiles allow. g_head is
+    over percentiles below :data:`HEAD`; g_least the window of width :data:`WINDOW` that is emptiest over all groups,
     of those from 1/2, 6/10, 7/10 and 8/10 on. The groups' a are weighted by their rows, their b by the unseen pairs in
     them. A group in which the model is blind (g_head <= :data:`BLIND`) counts as all false positives and is left out
     of b. Intervals: 95 % bootstrap over users, the window kept.
 
-    Assumes: within a group a liked pair is logged, and a false positive comes about, without regard to the place.
+    Assumes: within a group a liked pair is logged, and a false positive comes about, without regard to the percentile.
     Over all items this does not work: popular pairs are logged before rare ones that are liked as much, and hidden
     positives then come out far too low (tests/diagnostics/audit/test_shares.py). What is left of that
     skew within a group makes the estimate of false positives too low where they prefer popular items.
@@ -79,7 +79,7 @@ def shares(log: Interactions, fit: CrossFit, *, resamples: int = 500, seed: int 
 
     Raises: UsageError if fewer than :data:`LEAST` rows were scored, or the model ranks rows no better than chance.
     Source: the two-sample mixture model of Scott, Blanchard and Handy, COLT 2013; with b = 0 the estimate of a is
-        that of Storey (J. R. Stat. Soc. B 64, 2002) for the share of true null hypotheses. The places as
+        that of Storey (J. R. Stat. Soc. B 64, 2002) for the share of true null hypotheses. The percentiles as
         p-values of a cross-fitted model are TauRec's.
 
     >>> from taurec.data.planted import planted
@@ -89,18 +89,18 @@ def shares(log: Interactions, fit: CrossFit, *, resamples: int = 500, seed: int 
     >>> round(found.false_positives.mean, 1), round(found.hidden_positives.mean, 1)
     (0.2, 0.2)
     """
-    judged = np.flatnonzero(fit.judged)
-    if len(judged) < LEAST:
+    scored = np.flatnonzero(fit.scored)
+    if len(scored) < LEAST:
         raise UsageError(
-            f"{len(judged)} of {len(log)} rows could be scored, and an estimate needs {LEAST}; the others' item or "
+            f"{len(scored)} of {len(log)} rows could be scored, and an estimate needs {LEAST}; the others' item or "
             "user occurs once"
         )
     # One window for all groups, since the emptiest of each would be too low by chance.
-    peers = fit.among_peers[judged]
+    peers = fit.among_peers[scored]
     edge = min((0.5, 0.6, 0.7, 0.8), key=lambda edge: int(_inside(peers, edge).sum()))
-    of = fit.group[log.indices[judged]]
+    of = fit.group[log.indices[scored]]
     groups = np.unique(of)
-    each = np.stack([_terms(log, judged[of == g], peers[of == g], edge) for g in groups])
+    each = np.stack([_terms(log, scored[of == g], peers[of == g], edge) for g in groups])
     total = each.sum(axis=1)
     rows_of = total[:, 2]
     density = (total[:, :2] / rows_of[:, None] * (rows_of / rows_of.sum())[:, None]).sum(axis=0)
@@ -114,35 +114,35 @@ def shares(log: Interactions, fit: CrossFit, *, resamples: int = 500, seed: int 
     bounds = np.quantile(_solve(_resample(each, resamples, seed), unseen), [0.025, 0.975], axis=1)
     known = float((log.user_counts.astype(np.float64) ** 2).sum() / (len(log) * log.n_items))
     false, hidden = (Interval(*map(float, (mean, *around))) for mean, around in zip(means, bounds.T, strict=True))
-    return Shares(false, hidden, known, float(density[0]), float(density[1]), float(fit.judged.mean()), fit.judge)
+    return Shares(false, hidden, known, float(density[0]), float(density[1]), float(fit.scored.mean()), fit.judge)
 
 
 def chance(fit: CrossFit, found: Shares) -> Floats:
-    """[P] the estimated share of rows at the row's place that mean nothing, in [0, 1]; nan where not judged.
+    """[P] the estimated share of rows at the row's percentile that mean nothing, in [0, 1]; nan where not scored.
 
         chance = a h / g,  h = ((1 - a) - b g) / (1 - a - b) cut off below 0
 
-    with g a histogram of 100 bins of the places among all unseen items, made non-increasing (pool adjacent violators),
+    with g a histogram of 100 bins of the percentiles among all unseen items, non-increasing (pool adjacent violators),
     and a, b of :func:`shares`. Places among all items rank the rows, not those among peers: that an item is rare
     says something too, and injected rows are found better with it (docs/audit.md).
     """
     a, b = found.false_positives.mean, found.hidden_positives.mean
-    result = np.full(len(fit.place), np.nan)
-    place = fit.place[fit.judged]
-    counts = np.histogram(place, bins=_BINS, range=(0.0, 1.0))[0] * (_BINS / len(place))
-    g = np.maximum(_non_increasing(counts), 1.0 / len(place))
+    result = np.full(len(fit.percentile), np.nan)
+    percentile = fit.percentile[fit.scored]
+    counts = np.histogram(percentile, bins=_BINS, range=(0.0, 1.0))[0] * (_BINS / len(percentile))
+    g = np.maximum(_non_increasing(counts), 1.0 / len(percentile))
     h = np.maximum(1 - a - b * g, 0.0) / max(1 - a - b, 1e-12)
     share = np.minimum(a * h / g, 1.0) if a > 0 else np.zeros(_BINS)
-    at = np.minimum((fit.middle[fit.judged] * _BINS).astype(np.int64), _BINS - 1)
-    result[fit.judged] = share[at]
+    at = np.minimum((fit.middle[fit.scored] * _BINS).astype(np.int64), _BINS - 1)
+    result[fit.scored] = share[at]
     return result
 
 
-def _terms(log: Interactions, rows: Index, place: Floats, edge: float) -> Floats:
+def _terms(log: Interactions, rows: Index, percentile: Floats, edge: float) -> Floats:
     """[U, 3] of each user: rows in the head over its width, rows in the window over its width, rows."""
     users = log.user_of[rows]
-    head = np.bincount(users, place < HEAD, log.n_users) / HEAD
-    least = np.bincount(users, _inside(place, edge), log.n_users) / WINDOW
+    head = np.bincount(users, percentile < HEAD, log.n_users) / HEAD
+    least = np.bincount(users, _inside(percentile, edge), log.n_users) / WINDOW
     return np.stack([head, least, np.bincount(users, minlength=log.n_users)], axis=1)
 
 
@@ -155,8 +155,8 @@ def _unseen(log: Interactions, group: Index) -> Floats:
     return left
 
 
-def _inside(place: Floats, edge: float) -> NDArray[np.bool_]:
-    return (place >= edge) & (place < edge + WINDOW)
+def _inside(percentile: Floats, edge: float) -> NDArray[np.bool_]:
+    return (percentile >= edge) & (percentile < edge + WINDOW)
 
 
 def _solve(totals: Floats, unseen: Floats) -> Floats:

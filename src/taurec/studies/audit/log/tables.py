@@ -29,8 +29,8 @@ FOUND, SHARES, RECOVERY, WEIGHTS, SUSPECTS = (
 
 SUSPICION = (
     "Suspicion is the estimated share of meaningless rows at the row's position, an upper bound, combined with the "
-    "flags. The column place is its position in the list of a model that has not seen it (0 is the head; empty where "
-    "no model could score it)."
+    "flags. The column percentile is its position in the list of a model that has not seen it (0 is the head; empty "
+    "where no model could score it)."
 )
 
 METHOD = (
@@ -107,7 +107,7 @@ def shares_table(shares: Shares, folds: int, section: str = SHARES) -> Table:
         ("rows that look like chance (false positives)", *vars(shares.false_positives).values()),
         ("unseen pairs that are probably liked", *vars(shares.hidden_positives).values()),
         ("uniform negatives that are rows of the log", shares.known_positives, None, None),
-        ("rows that could be scored", shares.judged, None, None),
+        ("rows that could be scored", shares.scored, None, None),
     ]
     columns = [Column("estimate, at most"), *(Column(name, spec=".1%") for name in ("share", "95 % low", "high"))]
     return Table(f"By {folds} folds of {shares.judge}", columns, rows, section=section)
@@ -115,7 +115,7 @@ def shares_table(shares: Shares, folds: int, section: str = SHARES) -> Table:
 
 def positions_figure(shares: Shares, fit: CrossFit, section: str = SHARES) -> Figure:
     """The density of the rows' positions among items of about the same popularity."""
-    density = np.histogram(fit.among_peers[fit.judged], bins=BINS, range=(0.0, 1.0))[0]
+    density = np.histogram(fit.among_peers[fit.scored], bins=BINS, range=(0.0, 1.0))[0]
     density = density * (BINS / density.sum())
     middle = [(k + 0.5) / BINS for k in range(BINS)]
     return Figure(
