@@ -208,7 +208,8 @@ def test_built_in_sets_have_the_sizes_the_table_states(monkeypatch):
 def test_every_public_home_is_https_and_every_content_is_pinned():
     fetched = [d for d in DATASETS.values() if d.parts]
     assert [d.name for d in fetched] == [
-        "yelp2018", "gowalla", "movielens-1m", "amazon-electronics", "ml-100k", "amazon-book", "amazon",
+        "yelp2018", "gowalla", "movielens-1m", "amazon-electronics", "amazon-beauty", "ml-100k", "amazon-book",
+        "amazon",
     ]  # fmt: skip
     for dataset in fetched:
         urls = [part.url for part in dataset.parts if part.url] + ([dataset.archive.url] if dataset.archive else [])
@@ -249,6 +250,7 @@ def test_the_cache_folder_can_be_chosen(monkeypatch, tmp_path):
     [
         "ml-100k",
         "amazon-electronics",
+        "amazon-beauty",
         "movielens-1m",
         pytest.param("gowalla", marks=pytest.mark.slow),
         pytest.param("yelp2018", marks=pytest.mark.slow),

@@ -92,6 +92,8 @@ def _git(digest: str) -> Pin:
 _LIGHTGCN = ("gusye1234/LightGCN-PyTorch", "947ca2b3b1d2d3545b114145710cb06c4e57b3d2")
 _MIXGCF = ("huangtinglin/MixGCF", "e659f4a3c0b20a9fb1b45fcc62cf7984db9961ba")
 _ADAP_TAU = ("junkangwu/Adap_tau", "9328cf6681351a5bafa5be47b1d812092855a778", "data/ml_dataset.tar.gz")
+_TALOS = ("cynthia-shengjia/WWW-2026-Talos", "a6b3f89a7ed505c34a16159690d9f36b70737851")
+_BEAUTY = "normal_data/IID_Data_Used/Beauty"
 _IR_BENCHMARK = (
     "Tiny-Snow/IR-Benchmark-Dataset",
     "18bbbe892301c6013579ae70f3cab9d666878e23",
@@ -194,6 +196,25 @@ def _table() -> tuple[Dataset, ...]:
             ),
             archive=Archive("proc.zip", _raw(*_IR_BENCHMARK), _git("7a78a6ca09e2be63bf08bf8ba0be045dbecd2154")),
             format="tsv",
+        ),
+        Dataset(
+            "amazon-beauty",
+            "beauty products people rated, 5-core; the split of Talos, with its validation part",
+            users=15_603,
+            items=8_692,
+            train=87_688,
+            home=f"github.com/{_TALOS[0]} @ {_TALOS[1][:12]}, {_BEAUTY}",
+            valid=18_394,
+            test=33_472,
+            parts=tuple(
+                Part(part, file, _sha(digest), _raw(*_TALOS, f"{_BEAUTY}/{file}"))
+                for part, file, digest in (
+                    ("train", "train_data.txt", "2b85bfa1d00e711d4d2e7102f96e46cf900032d8b5022a97f63eb8b58d6e1823"),
+                    ("valid", "valid_data.txt", "8a449b9e9f5eb18070d7b52399b107e9a456eeb1e978815dccef1b18bc25cfe0"),
+                    ("test", "test.txt", "61704ebf6c3ada0af7e9429ba5f96b801e1bb0daf5d70daf4fd3442802d3cda6"),
+                )
+            ),
+            format="lightgcn",
         ),
         Dataset(
             "ml-100k",
