@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 import taurec
 from taurec.errors import UsageError
-from taurec.losses.protocol import checked
+from taurec.losses import SL, ScoreLoss, checked
 from taurec.sampling import BoundSampler, PerRowNegatives, Sampler
 from taurec.testing import check_loss, check_order, check_recommender, check_sampler
 from taurec.testing.laws import Laws, NotApplicable, require
@@ -24,13 +24,10 @@ DIRECTION = "a step raises the score of a positive and lowers those of its negat
 
 
 @dataclass(frozen=True)
-class Softplus:
+class Softplus(ScoreLoss):
     """mean_n softplus(neg_n - pos), written by an outsider; ``sign`` -1 turns it round."""
 
     sign: float = 1.0
-    needs: ClassVar[frozenset[str]] = frozenset()
-    takes: ClassVar[frozenset[str]] = frozenset()
-    scores: ClassVar[Any] = "any"
 
     def __call__(self, pos: Tensor, neg: Tensor) -> Tensor:
         pos, neg = checked(pos, neg)
@@ -52,6 +49,12 @@ def test_every_broken_law_is_named() -> None:
         f"law broken: {SIGNS}: a positive has a gradient above 0",
         f"law broken: {DIRECTION}: a positive has a gradient above 0",
     ]
+
+
+@pytest.mark.parametrize("given", [SL, torch.nn.Identity(), "sl"], ids=str)
+def test_what_is_no_loss_is_refused(given: Any) -> None:
+    with pytest.raises(UsageError, match="a loss derives from ScoreLoss, StreamedLoss or EmbeddingLoss, got "):
+        check_loss(given)
 
 
 def test_an_exception_is_given_with_a_reason() -> None:

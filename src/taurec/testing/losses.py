@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from taurec.errors import UsageError
 from taurec.losses import SIDE_INPUTS, EmbeddingLoss, ScoreLoss, side_inputs
 from taurec.testing.embedding_losses import EMBEDDING_LOSS_LAWS
 from taurec.testing.laws import Exceptions, Laws, NotApplicable, require, require_refused
@@ -102,13 +103,15 @@ def check_loss(loss: ScoreLoss | EmbeddingLoss, *, exceptions: Exceptions = (), 
         exceptions: pairs (law, reason) for laws that the loss breaks on purpose; an exception that is not needed is
             an error.
         side: gives the side inputs that only this loss needs, by name, from the user of each row [B].
-    Raises: AssertionError naming every broken law.
+    Raises: AssertionError naming every broken law; UsageError for an object that is no loss.
 
     >>> from taurec.losses import SL
     >>> check_loss(SL(tau=0.2))
     """
     if isinstance(loss, EmbeddingLoss):
         EMBEDDING_LOSS_LAWS.check(loss, exceptions)
+    elif not isinstance(loss, ScoreLoss):
+        raise UsageError(f"a loss derives from ScoreLoss, StreamedLoss or EmbeddingLoss, got {loss!r}")
     else:
         LOSS_LAWS.check(LossCase(loss, side), exceptions)
 
