@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 
 import pytest
 
@@ -19,9 +20,16 @@ LOG = planted(n_users=80, n_items=40, seed=2, noise=0.1).log
 FIELDS = {"batch_size": 64, "negatives": "uniform:4", "settings": {"backbone": {"dim": 8}}, "threads": 1}
 
 
+@pytest.fixture
+def idle() -> None:
+    """Four seconds are enough for this search, but not where several programs share each core."""
+    if os.getloadavg()[0] > 2 * (os.cpu_count() or 1):
+        pytest.skip(f"the machine is busy (load {os.getloadavg()[0]:.0f}), so a budget in seconds is no measure")
+
+
 @pytest.fixture(scope="module")
 def searched():
-    """A search, and which parts were judged in which order, fits among them."""
+    """A search, and which parts were evaluated in which order, fits among them."""
     seen: list[str] = []
     evaluate, fit = Recommender.evaluate, Recommender.fit
     with pytest.MonkeyPatch.context() as patch:
@@ -31,7 +39,7 @@ def searched():
     return found, seen
 
 
-def test_the_budget_is_kept(searched) -> None:
+def test_the_budget_is_kept(idle, searched) -> None:
     assert searched[0].seconds <= 1.15 * searched[0].budget
 
 
@@ -42,7 +50,7 @@ def test_the_test_part_is_looked_at_last_and_once(searched) -> None:
     assert len(seen) - first == len(found.test) == 2
 
 
-def test_what_validation_prefers_is_chosen(searched) -> None:
+def test_what_validation_prefers_is_chosen(idle, searched) -> None:
     found, _ = searched
     whole = [t for t in found.trials if t.stage in ("baseline", "whole")]
     best = max(whole, key=lambda t: t.valid)
