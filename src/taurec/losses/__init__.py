@@ -6,6 +6,7 @@ import inspect
 
 from taurec.errors import UsageError
 from taurec.losses.adaptive import AdapTau
+from taurec.losses.alignment import DirectAU
 from taurec.losses.bilateral import BSL, BSLPerUser
 from taurec.losses.bsl_variants import BSLAuthorsMulti, BSLAuthorsReweight, BSLAuthorsSingle, BSLTwoTemperature
 from taurec.losses.checks import checked, checked_row_input, require_number
@@ -47,6 +48,7 @@ LOSSES: Registry[Loss] = Registry(
         "mml": MML,
         "t-ce": TCE,
         "r-ce": RCE,
+        "directau": DirectAU,
     },
     group="taurec.losses",
     members=frozenset({"__call__", "needs", "takes", "scores"}),
@@ -81,6 +83,7 @@ __all__ = [
     "BSLPerUser",
     "BSLTwoTemperature",
     "CCL",
+    "DirectAU",
     "EmbeddingLoss",
     "Hinge",
     "InfoNCE",
