@@ -6,7 +6,7 @@ import inspect
 
 from taurec.errors import UsageError
 from taurec.losses.adaptive import AdapTau
-from taurec.losses.alignment import DirectAU
+from taurec.losses.alignment import MAWU, DirectAU
 from taurec.losses.bilateral import BSL, BSLPerUser
 from taurec.losses.bsl_variants import BSLAuthorsMulti, BSLAuthorsReweight, BSLAuthorsSingle, BSLTwoTemperature
 from taurec.losses.checks import checked, checked_row_input, require_number
@@ -49,6 +49,7 @@ LOSSES: Registry[Loss] = Registry(
         "t-ce": TCE,
         "r-ce": RCE,
         "directau": DirectAU,
+        "mawu": MAWU,
     },
     group="taurec.losses",
     members=frozenset({"__call__", "needs", "takes", "scores"}),
@@ -90,6 +91,7 @@ __all__ = [
     "LOSSES",
     "Loss",
     "LossState",
+    "MAWU",
     "MML",
     "MSE",
     "PSLAtan",
