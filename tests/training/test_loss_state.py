@@ -22,6 +22,7 @@ LOSSES = {
     "adap-tau": {"warmup": 2, "gap": 0.2},
     "sl-at-k": {"refresh_every": 1, "samples": 20, "k": 3},
     "t-ce": {"gradual_steps": 20, "max_drop_rate": 0.5},
+    "talos": {"k": 5, "threshold_lr": 0.01},
 }
 
 
@@ -75,10 +76,17 @@ def test_stopped_after_any_epoch_it_ends_with_the_same_bits(loss: str, tmp_path)
     assert [(r.loss, r.metrics) for r in found.records] == [(r.loss, r.metrics) for r in whole.records]
 
 
-@pytest.mark.parametrize(("loss", "other"), [("adap-tau", {"beta": 5.0}), ("sl-at-k", {"k": 30}), ("t-ce", {})])
+@pytest.mark.parametrize(
+    ("loss", "other"), [("adap-tau", {"beta": 5.0}), ("sl-at-k", {"k": 30}), ("t-ce", {}), ("talos", {"learn": False})]
+)
 def test_the_state_moves_the_model(loss: str, other: dict) -> None:
     """A setting that only the state reads changes what is learned."""
-    base = {"adap-tau": {"beta": 0.2}, "sl-at-k": {"k": 2, "refresh_every": 1}, "t-ce": LOSSES["t-ce"]}[loss]
+    base = {
+        "adap-tau": {"beta": 0.2},
+        "sl-at-k": {"k": 2, "refresh_every": 1},
+        "t-ce": LOSSES["t-ce"],
+        "talos": LOSSES["talos"],
+    }[loss]
     one = trainer(loss, base).fit().ranker.item
     two = trainer(loss, {**(base if loss == "sl-at-k" else {}), **other}).fit().ranker.item
     assert not np.array_equal(one, two)

@@ -20,6 +20,7 @@ from taurec.losses.reduction import RowReduce
 from taurec.losses.softmax import SL, SSM, InfoNCE
 from taurec.losses.state import LossState, TrainingLog
 from taurec.losses.surrogate import PSLAtan, PSLRelu, PSLTanh
+from taurec.losses.talos import Talos
 from taurec.losses.topk import SLAtK
 from taurec.registry import Registry
 
@@ -48,6 +49,7 @@ LOSSES: Registry[Loss] = Registry(
         "mml": MML,
         "t-ce": TCE,
         "r-ce": RCE,
+        "talos": Talos,
         "directau": DirectAU,
         "mawu": MAWU,
     },
@@ -106,6 +108,7 @@ __all__ = [
     "ScoreLoss",
     "StreamedLoss",
     "TCE",
+    "Talos",
     "TrainingLog",
     "checked",
     "checked_row_input",
