@@ -17,6 +17,7 @@ from taurec.losses.pairwise import BPR, Hinge
 from taurec.losses.pointwise import BCE, MSE
 from taurec.losses.protocol import SIDE_INPUTS, EmbeddingLoss, Loss, ScoreLoss, StreamedLoss, side_inputs
 from taurec.losses.reduction import RowReduce
+from taurec.losses.renyi import DrRL
 from taurec.losses.softmax import SL, SSM, InfoNCE
 from taurec.losses.state import LossState, TrainingLog
 from taurec.losses.surrogate import PSLAtan, PSLRelu, PSLTanh
@@ -50,6 +51,7 @@ LOSSES: Registry[Loss] = Registry(
         "t-ce": TCE,
         "r-ce": RCE,
         "talos": Talos,
+        "drrl": DrRL,
         "directau": DirectAU,
         "mawu": MAWU,
     },
@@ -87,6 +89,7 @@ __all__ = [
     "BSLTwoTemperature",
     "CCL",
     "DirectAU",
+    "DrRL",
     "EmbeddingLoss",
     "Hinge",
     "InfoNCE",

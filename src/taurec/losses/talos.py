@@ -24,8 +24,8 @@ class Talos(ScoreLoss):
         L_b = -g(pos_b) / tau + log sum_n exp(g(neg_bn) / tau),  g(x) = log sigmoid(x - threshold_b)
 
     A surrogate of Precision@K: the threshold is meant to be the user's K-th largest score, and what lies above it is in
-    the list anyway. It is constant in the loss; :class:`QuantileThresholds` learns it. With a threshold of plus infinity
-    the loss is SL. The slope of g is about 1/2 near the threshold, so a tau acts like twice that tau in SL.
+    the list anyway. It is constant in the loss; :class:`QuantileThresholds` learns it. With a threshold of plus
+    infinity the loss is SL. The slope of g is about 1/2 near the threshold, so a tau acts like twice that tau in SL.
 
     Args:
         tau: temperature, in units of log-sigmoid scores.
