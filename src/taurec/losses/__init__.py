@@ -6,6 +6,7 @@ import inspect
 
 from taurec.errors import UsageError
 from taurec.losses.adaptive import AdapTau
+from taurec.losses.adversarial import AdvInfoNCE
 from taurec.losses.alignment import MAWU, DirectAU
 from taurec.losses.bilateral import BSL, BSLPerUser
 from taurec.losses.bsl_variants import BSLAuthorsMulti, BSLAuthorsReweight, BSLAuthorsSingle, BSLTwoTemperature
@@ -52,6 +53,7 @@ LOSSES: Registry[Loss] = Registry(
         "r-ce": RCE,
         "talos": Talos,
         "drrl": DrRL,
+        "adv-infonce": AdvInfoNCE,
         "directau": DirectAU,
         "mawu": MAWU,
     },
@@ -79,6 +81,7 @@ def loss_class(name: str) -> type[Loss]:
 
 __all__ = [
     "AdapTau",
+    "AdvInfoNCE",
     "BCE",
     "BPR",
     "BSL",
