@@ -23,6 +23,7 @@ LOSSES = {
     "sl-at-k": {"refresh_every": 1, "samples": 20, "k": 3},
     "t-ce": {"gradual_steps": 20, "max_drop_rate": 0.5},
     "talos": {"k": 5, "threshold_lr": 0.01},
+    "bc": {"pop_epochs": 2, "pop_lr": 0.05},
     "drrl": {"margin": 0.2, "neg_weight": 20.0, "margin_lr": 0.01},
 }
 

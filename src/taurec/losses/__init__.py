@@ -8,6 +8,7 @@ from taurec.errors import UsageError
 from taurec.losses.adaptive import AdapTau
 from taurec.losses.adversarial import AdvInfoNCE
 from taurec.losses.alignment import MAWU, DirectAU
+from taurec.losses.bc import BC
 from taurec.losses.bilateral import BSL, BSLPerUser
 from taurec.losses.bsl_variants import BSLAuthorsMulti, BSLAuthorsReweight, BSLAuthorsSingle, BSLTwoTemperature
 from taurec.losses.checks import checked, checked_row_input, require_number
@@ -53,6 +54,7 @@ LOSSES: Registry[Loss] = Registry(
         "r-ce": RCE,
         "talos": Talos,
         "drrl": DrRL,
+        "bc": BC,
         "adv-infonce": AdvInfoNCE,
         "directau": DirectAU,
         "mawu": MAWU,
@@ -82,6 +84,7 @@ def loss_class(name: str) -> type[Loss]:
 __all__ = [
     "AdapTau",
     "AdvInfoNCE",
+    "BC",
     "BCE",
     "BPR",
     "BSL",

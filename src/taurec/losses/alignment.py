@@ -100,7 +100,7 @@ class MAWU(EmbeddingLoss):
     """
 
     gamma_user: float = 1.0
-    gamma_item: float = 1.0
+    gamma_item: float = 0.1
     released: bool = False
 
     needs: ClassVar[frozenset[str]] = frozenset({"angle"})
@@ -119,7 +119,7 @@ class MAWU(EmbeddingLoss):
 
     @classmethod
     def grid(cls) -> dict[str, list[Any]]:
-        return {"loss.gamma_user": [0.5, 1.0, 2.0], "loss.gamma_item": [0.2, 0.5, 1.0]}
+        return {"loss.gamma_user": [0.5, 1.0, 2.0], "loss.gamma_item": [0.1, 0.3, 1.0]}
 
     def __call__(self, user: Tensor, item: Tensor, *, angle: Tensor | None = None) -> Tensor:
         user, item = checked_vectors(user, item)
