@@ -141,9 +141,10 @@ class PopularityAngles(LossState):
         stream = draw.key(self.seed, "popularity negatives", done)
         drawn = draw.integers(stream, rows, self.train.n_items, self.negatives)
         items = torch.from_numpy(np.concatenate([self.train.indices[rows][:, None], drawn], axis=1))
-        level = self._item_level[items]
-        user = F.embedding(self._user_level[torch.from_numpy(self.train.user_of[rows])], F.normalize(self.user, dim=1))
-        cosine = torch.bmm(F.embedding(level, F.normalize(self.item, dim=1)), user[:, :, None])[:, :, 0]
+        # the levels are few: the cosines of all of them, and then one number of each negative
+        of_levels = F.normalize(self.user, dim=1) @ F.normalize(self.item, dim=1).T
+        at = self._user_level[torch.from_numpy(self.train.user_of[rows])][:, None] * len(self.item)
+        cosine = F.embedding(at + self._item_level[items], of_levels.reshape(-1, 1))[:, :, 0]
         return (log_sum_exp(cosine, self.loss.tau_pop) - cosine[:, 0] / self.loss.tau_pop).mean()
 
 
