@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taurec.losses import LOSSES, ScoreLoss
+from taurec.losses import LOSSES, EmbeddingLoss, Loss, ScoreLoss
+from taurec.testing.embedding_losses import EMBEDDING_LOSS_LAWS
 from taurec.testing.laws import Exceptions, Law, NotApplicable
 from taurec.testing.losses import LOSS_LAWS, LossCase, random_gradients, require_signs
 
@@ -31,29 +32,48 @@ EXCEPTIONS: dict[str, Exceptions] = {
     "r-ce": [(DERIVATIVES, R_CE), (DERIVATIVES_ABSENT, R_CE)],
 }
 names = pytest.mark.parametrize("name", list(LOSSES))
+scored = pytest.mark.parametrize("name", [name for name in LOSSES if issubclass(LOSSES[name], ScoreLoss)])
+of_vectors = pytest.mark.parametrize("name", [name for name in LOSSES if issubclass(LOSSES[name], EmbeddingLoss)])
 
 
-@names
+@scored
 @pytest.mark.parametrize("law", list(LOSS_LAWS), ids=str)
 def test_law(name: str, law: Law[LossCase]) -> None:
+    loss = LOSSES.build(name)
+    assert isinstance(loss, ScoreLoss)
     try:
-        LOSS_LAWS.check_one(law, LossCase(LOSSES.build(name)), EXCEPTIONS.get(name, ()))
+        LOSS_LAWS.check_one(law, LossCase(loss), EXCEPTIONS.get(name, ()))
     except NotApplicable as error:
         pytest.skip(str(error))
+
+
+@of_vectors
+@pytest.mark.parametrize("law", list(EMBEDDING_LOSS_LAWS), ids=str)
+def test_law_of_vectors(name: str, law: Law[EmbeddingLoss]) -> None:
+    loss = LOSSES.build(name)
+    assert isinstance(loss, EmbeddingLoss)
+    EMBEDDING_LOSS_LAWS.check_one(law, loss, EXCEPTIONS.get(name, ()))
 
 
 @names
 def test_the_docstring_has_shapes_source_and_example(name: str) -> None:
     loss = LOSSES.build(name)
-    assert isinstance(loss, ScoreLoss)
     doc = LOSSES[name].__doc__ or ""
-    assert all(part in doc for part in ("Returns: [B]", "Source:", "pos [B]", ">>>"))
+    shapes = "pos [B]" if isinstance(loss, ScoreLoss) else "user [B, D]"
+    returns = "Returns: [B]" if isinstance(loss, ScoreLoss) and loss.rows else "Returns: []"
+    assert all(part in doc for part in (returns, "Source:", shapes, ">>>"))
     runs_on = next(line.strip() for line in doc.splitlines() if "Runs on:" in line)
-    expected = "Runs on: gather-dot. No catalogue path: " if loss.reduce is None else "Runs on: gather-dot, catalogue."
-    assert runs_on.startswith(expected), f"{name} says {runs_on!r}"
+    assert runs_on.startswith(_paths(loss)), f"{name} says {runs_on!r}"
 
 
-@names
+def _paths(loss: Loss) -> str:
+    """How the line of its docstring on what it runs on begins."""
+    if not isinstance(loss, ScoreLoss):
+        return "Runs on: the vectors of the pairs. No catalogue path: "
+    return "Runs on: gather-dot. No catalogue path: " if loss.reduce is None else "Runs on: gather-dot, catalogue."
+
+
+@scored
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**31),

@@ -22,6 +22,9 @@ LOSSES = {
     "adap-tau": {"warmup": 2, "gap": 0.2},
     "sl-at-k": {"refresh_every": 1, "samples": 20, "k": 3},
     "t-ce": {"gradual_steps": 20, "max_drop_rate": 0.5},
+    "talos": {"k": 5, "threshold_lr": 0.01},
+    "bc": {"pop_epochs": 2, "pop_lr": 0.05},
+    "drrl": {"margin": 0.2, "neg_weight": 20.0, "margin_lr": 0.01},
 }
 
 
@@ -75,12 +78,14 @@ def test_stopped_after_any_epoch_it_ends_with_the_same_bits(loss: str, tmp_path)
     assert [(r.loss, r.metrics) for r in found.records] == [(r.loss, r.metrics) for r in whole.records]
 
 
-@pytest.mark.parametrize(("loss", "other"), [("adap-tau", {"beta": 5.0}), ("sl-at-k", {"k": 30}), ("t-ce", {})])
+@pytest.mark.parametrize(
+    ("loss", "other"), [("adap-tau", {"beta": 5.0}), ("sl-at-k", {"k": 30}), ("t-ce", {}), ("talos", {"learn": False})]
+)
 def test_the_state_moves_the_model(loss: str, other: dict) -> None:
     """A setting that only the state reads changes what is learned."""
-    base = {"adap-tau": {"beta": 0.2}, "sl-at-k": {"k": 2, "refresh_every": 1}, "t-ce": LOSSES["t-ce"]}[loss]
+    base = {**LOSSES, "adap-tau": {"beta": 0.2}, "sl-at-k": {"k": 2, "refresh_every": 1}}[loss]
     one = trainer(loss, base).fit().ranker.item
-    two = trainer(loss, {**(base if loss == "sl-at-k" else {}), **other}).fit().ranker.item
+    two = trainer(loss, {**({} if loss in ("adap-tau", "t-ce") else base), **other}).fit().ranker.item
     assert not np.array_equal(one, two)
 
 

@@ -6,6 +6,9 @@ import inspect
 
 from taurec.errors import UsageError
 from taurec.losses.adaptive import AdapTau
+from taurec.losses.adversarial import AdvInfoNCE
+from taurec.losses.alignment import MAWU, DirectAU
+from taurec.losses.bc import BC
 from taurec.losses.bilateral import BSL, BSLPerUser
 from taurec.losses.bsl_variants import BSLAuthorsMulti, BSLAuthorsReweight, BSLAuthorsSingle, BSLTwoTemperature
 from taurec.losses.checks import checked, checked_row_input, require_number
@@ -16,9 +19,11 @@ from taurec.losses.pairwise import BPR, Hinge
 from taurec.losses.pointwise import BCE, MSE
 from taurec.losses.protocol import SIDE_INPUTS, EmbeddingLoss, Loss, ScoreLoss, StreamedLoss, side_inputs
 from taurec.losses.reduction import RowReduce
+from taurec.losses.renyi import DrRL
 from taurec.losses.softmax import SL, SSM, InfoNCE
 from taurec.losses.state import LossState, TrainingLog
 from taurec.losses.surrogate import PSLAtan, PSLRelu, PSLTanh
+from taurec.losses.talos import Talos
 from taurec.losses.topk import SLAtK
 from taurec.registry import Registry
 
@@ -47,6 +52,12 @@ LOSSES: Registry[Loss] = Registry(
         "mml": MML,
         "t-ce": TCE,
         "r-ce": RCE,
+        "talos": Talos,
+        "drrl": DrRL,
+        "bc": BC,
+        "adv-infonce": AdvInfoNCE,
+        "directau": DirectAU,
+        "mawu": MAWU,
     },
     group="taurec.losses",
     members=frozenset({"__call__", "needs", "takes", "scores"}),
@@ -72,6 +83,8 @@ def loss_class(name: str) -> type[Loss]:
 
 __all__ = [
     "AdapTau",
+    "AdvInfoNCE",
+    "BC",
     "BCE",
     "BPR",
     "BSL",
@@ -81,12 +94,15 @@ __all__ = [
     "BSLPerUser",
     "BSLTwoTemperature",
     "CCL",
+    "DirectAU",
+    "DrRL",
     "EmbeddingLoss",
     "Hinge",
     "InfoNCE",
     "LOSSES",
     "Loss",
     "LossState",
+    "MAWU",
     "MML",
     "MSE",
     "PSLAtan",
@@ -101,6 +117,7 @@ __all__ = [
     "ScoreLoss",
     "StreamedLoss",
     "TCE",
+    "Talos",
     "TrainingLog",
     "checked",
     "checked_row_input",

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from taurec.losses import EmbeddingLoss
+from taurec.losses import EmbeddingLoss, side_inputs
 from taurec.testing.laws import Laws, require
 
 EMBEDDING_LOSS_LAWS: Laws[EmbeddingLoss] = Laws("loss of vectors")
@@ -23,10 +23,16 @@ def unit_vectors(b: int = 7, d: int = 5, seed: int = 0, dtype: torch.dtype = tor
     return user, item
 
 
+def called(loss: EmbeddingLoss, user: Tensor, item: Tensor) -> Tensor:
+    """The value, with side inputs that are the same for all pairs."""
+    angle = torch.full((len(user),), 0.3, dtype=user.dtype, device=user.device)
+    return loss(user, item, **side_inputs(loss, {"angle": angle}))
+
+
 def gradients(loss: EmbeddingLoss, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The value, and its gradients by the vectors of users and items."""
     user, item = user.detach().requires_grad_(), item.detach().requires_grad_()
-    value = loss(user, item)
+    value = called(loss, user, item)
     duser, ditem = torch.autograd.grad(value, [user, item])
     return value.detach(), duser, ditem
 
@@ -48,7 +54,7 @@ def _one_value(loss: EmbeddingLoss) -> None:
 
 @law("it stays on the device of its inputs and reads no value")
 def _no_value_is_read(loss: EmbeddingLoss) -> None:
-    value = loss(torch.empty(4, 3, device="meta"), torch.empty(4, 3, device="meta"))
+    value = called(loss, torch.empty(4, 3, device="meta"), torch.empty(4, 3, device="meta"))
     require(value.device.type == "meta", f"the value is on {value.device}")
 
 
@@ -56,7 +62,7 @@ def _no_value_is_read(loss: EmbeddingLoss) -> None:
 def _inputs_are_not_changed(loss: EmbeddingLoss) -> None:
     user, item = unit_vectors()
     before = user.clone(), item.clone()
-    loss(user, item)
+    called(loss, user, item)
     require(torch.equal(user, before[0]) and torch.equal(item, before[1]), "an input was changed")
 
 
@@ -76,13 +82,18 @@ def _rotated(loss: EmbeddingLoss) -> None:
     """Vectors are compared by inner products and distances alone."""
     user, item = unit_vectors()
     rotation = torch.linalg.qr(torch.randn(5, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64))[0]
-    torch.testing.assert_close(loss(user @ rotation, item @ rotation), loss(user, item), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(
+        called(loss, user @ rotation, item @ rotation), called(loss, user, item), rtol=1e-10, atol=1e-10
+    )
 
 
 @law("first derivatives agree with finite differences")
 def _derivatives(loss: EmbeddingLoss) -> None:
     user, item = unit_vectors()
-    require(torch.autograd.gradcheck(loss, (user.requires_grad_(), item.requires_grad_())), "derivatives differ")
+    require(
+        torch.autograd.gradcheck(lambda u, i: called(loss, u, i), (user.requires_grad_(), item.requires_grad_())),
+        "derivatives differ",
+    )
 
 
 @law("values and gradients are finite for one pair, for equal pairs and for opposite ones")
@@ -99,9 +110,9 @@ def _alignment(loss: EmbeddingLoss) -> None:
     user, item = unit_vectors()
     _, duser, ditem = gradients(loss, user, item)
     far = user - 1e-4 * duser, item - 1e-4 * ditem
-    require(loss(*far) < loss(user, item), "a step against its gradient does not lower it")
-    away = loss(user, F.normalize(item - 0.5 * user, dim=1))
-    near = loss(user, F.normalize(item + 0.5 * user, dim=1))
+    require(called(loss, *far) < called(loss, user, item), "a step against its gradient does not lower it")
+    away = called(loss, user, F.normalize(item - 0.5 * user, dim=1))
+    near = called(loss, user, F.normalize(item + 0.5 * user, dim=1))
     require(near < away, "pairs that are closer have no lower value")
 
 
@@ -117,7 +128,7 @@ def _nan_is_not_hidden(loss: EmbeddingLoss) -> None:
     for at in (0, 1):
         given = unit_vectors()
         given[at][3, 1] = math.nan
-        require(loss(*given).isnan(), "a NaN gives a value that is not NaN")
+        require(called(loss, *given).isnan(), "a NaN gives a value that is not NaN")
 
 
 @law("two calls give the same bits")

@@ -57,6 +57,7 @@ class LossCase:
             "more": (real[:, None] - 5 * torch.arange(self.loss.more_positives, device=user.device)) / 20,
             "similarity": tenths.square(),
             "log_weight": tenths / 2,
+            "angle": torch.sigmoid(real / 10),
         }
         return side_inputs(self.loss, {**offered, **(self.side(user) if self.side is not None else {})})
 
