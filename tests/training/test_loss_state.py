@@ -22,6 +22,7 @@ LOSSES = {
     "adap-tau": {"warmup": 2, "gap": 0.2},
     "sl-at-k": {"refresh_every": 1, "samples": 20, "k": 3},
     "t-ce": {"gradual_steps": 20, "max_drop_rate": 0.5},
+    "sogclr": {"rate": 0.3},
 }
 
 

@@ -6,17 +6,24 @@ import inspect
 
 from taurec.errors import UsageError
 from taurec.losses.adaptive import AdapTau
+from taurec.losses.bcl import BCL
 from taurec.losses.bilateral import BSL, BSLPerUser
 from taurec.losses.bsl_variants import BSLAuthorsMulti, BSLAuthorsReweight, BSLAuthorsSingle, BSLTwoTemperature
 from taurec.losses.checks import checked, checked_row_input, require_number
+from taurec.losses.contrastive import DCL, HCL, HardnessSSM
+from taurec.losses.decoupled import InfoNCEPlus, MINEPlus
 from taurec.losses.denoising import RCE, TCE
+from taurec.losses.gbce import GBCE
 from taurec.losses.logspace import present
 from taurec.losses.margin import CCL, MML
 from taurec.losses.pairwise import BPR, Hinge
 from taurec.losses.pointwise import BCE, MSE
 from taurec.losses.protocol import SIDE_INPUTS, EmbeddingLoss, Loss, ScoreLoss, StreamedLoss, side_inputs
 from taurec.losses.reduction import RowReduce
+from taurec.losses.simce import SimCE
+from taurec.losses.soft_infonce import SoftInfoNCE
 from taurec.losses.softmax import SL, SSM, InfoNCE
+from taurec.losses.sogclr import SogCLR
 from taurec.losses.state import LossState, TrainingLog
 from taurec.losses.surrogate import PSLAtan, PSLRelu, PSLTanh
 from taurec.losses.topk import SLAtK
@@ -47,6 +54,16 @@ LOSSES: Registry[Loss] = Registry(
         "mml": MML,
         "t-ce": TCE,
         "r-ce": RCE,
+        "simce": SimCE,
+        "infonce-plus": InfoNCEPlus,
+        "mine-plus": MINEPlus,
+        "hcl": HCL,
+        "dcl": DCL,
+        "hardness-ssm": HardnessSSM,
+        "gbce": GBCE,
+        "sogclr": SogCLR,
+        "soft-infonce": SoftInfoNCE,
+        "bcl": BCL,
     },
     group="taurec.losses",
     members=frozenset({"__call__", "needs", "takes", "scores"}),
@@ -73,6 +90,7 @@ def loss_class(name: str) -> type[Loss]:
 __all__ = [
     "AdapTau",
     "BCE",
+    "BCL",
     "BPR",
     "BSL",
     "BSLAuthorsMulti",
@@ -81,12 +99,18 @@ __all__ = [
     "BSLPerUser",
     "BSLTwoTemperature",
     "CCL",
+    "DCL",
     "EmbeddingLoss",
+    "GBCE",
+    "HCL",
+    "HardnessSSM",
     "Hinge",
     "InfoNCE",
+    "InfoNCEPlus",
     "LOSSES",
     "Loss",
     "LossState",
+    "MINEPlus",
     "MML",
     "MSE",
     "PSLAtan",
@@ -99,6 +123,9 @@ __all__ = [
     "SLAtK",
     "SSM",
     "ScoreLoss",
+    "SimCE",
+    "SoftInfoNCE",
+    "SogCLR",
     "StreamedLoss",
     "TCE",
     "TrainingLog",

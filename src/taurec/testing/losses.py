@@ -57,6 +57,8 @@ class LossCase:
             "more": (real[:, None] - 5 * torch.arange(self.loss.more_positives, device=user.device)) / 20,
             "similarity": tenths.square(),
             "log_weight": tenths / 2,
+            "n_items": torch.full_like(real, 11.0),
+            "log_mean": torch.where(user == 0, -INF, real / 20),
         }
         return side_inputs(self.loss, {**offered, **(self.side(user) if self.side is not None else {})})
 
