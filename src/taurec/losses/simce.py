@@ -47,7 +47,7 @@ class SimCE(ScoreLoss):
 
     @classmethod
     def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
-        return {**DOT, "negatives": "uniform:64", "lr": 2e-3, "l2": 1e-3}
+        return {**DOT, "negatives": "uniform:64:true", "lr": 2e-3, "l2": 1e-3}
 
     @classmethod
     def grid(cls) -> dict[str, list[Any]]:
