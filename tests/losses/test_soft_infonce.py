@@ -12,6 +12,8 @@ from taurec.errors import UsageError
 from taurec.losses import SSM, SoftInfoNCE
 from taurec.losses.soft_infonce import nearest
 from taurec.sampling.layouts import CatalogueNegatives, InBatchNegatives, PerRowNegatives, SharedNegatives
+from taurec.training.presets import resolve
+from taurec.training.trainer import Trainer
 from taurec.types import Batch
 
 S = torch.tensor([[0.2, 0.5, 0.1], [0.9, 0.1, 0.3], [0.4, 0.4, 0.4], [0.0, 0.1, 0.8]], dtype=torch.float64)
@@ -91,6 +93,22 @@ def test_every_layout_of_items_has_its_similarities():
 def test_negatives_that_are_no_items_are_refused():
     with pytest.raises(UsageError, match="whole catalogue or vectors; use drawn items"):
         SoftInfoNCE().state(LOG, 0).side(batch(torch.tensor([1]), CatalogueNegatives()))
+
+
+@pytest.mark.parametrize("negatives", ["uniform:8", "shared:8", "in-batch", "full"])
+def test_training_supplies_the_similarities(negatives):
+    fields = {"epochs": 2, "batch_size": 64, "lr": 0.05, "settings": {"backbone": {"dim": 8}}}
+    learned = []
+    for loss in ("soft-infonce", "ssm"):
+        trained = Trainer(resolve(loss=loss, negatives=negatives, **fields), LOG)
+        if loss == "soft-infonce" and negatives == "full":
+            with pytest.raises(UsageError, match="soft-infonce weighs negatives by their similarity"):
+                trained.fit()
+            return
+        found = trained.fit()
+        assert all(math.isfinite(r.loss) for r in found.records)
+        learned.append(found.ranker.item)
+    assert not np.array_equal(*learned)
 
 
 def test_vectors_from_a_file(tmp_path):
