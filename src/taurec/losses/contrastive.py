@@ -124,7 +124,7 @@ class HCL(ScoreLoss):
     tensor([1.0986])
     """
 
-    tau: float = 0.2
+    tau: float = 0.4
     beta: float = 1.0
     tau_plus: float = 0.001
     detach_weights: bool = False
@@ -139,7 +139,7 @@ class HCL(ScoreLoss):
 
     @classmethod
     def grid(cls) -> dict[str, list[Any]]:
-        return {"loss.tau": [0.1, 0.2, 0.4], "loss.beta": [0.5, 1.0]}
+        return {"loss.tau": [0.2, 0.4], "loss.beta": [0.5, 1.0]}
 
     def __call__(self, pos: Tensor, neg: Tensor) -> Tensor:
         pos, neg = checked(pos, neg)
@@ -185,7 +185,7 @@ class HardnessSSM(StreamedLoss):
     tensor([0.6931])
     """
 
-    tau: float = 0.1
+    tau: float = 0.2
     alpha: float = 5.0
 
     temperature: ClassVar[str | None] = "tau"
@@ -196,7 +196,7 @@ class HardnessSSM(StreamedLoss):
 
     @classmethod
     def grid(cls) -> dict[str, list[Any]]:
-        return {"loss.tau": [0.05, 0.1, 0.2], "loss.alpha": [2.0, 5.0, 9.0]}
+        return {"loss.tau": [0.1, 0.2, 0.4], "loss.alpha": [2.0, 5.0, 9.0]}
 
     @property
     def reduce(self) -> RowReduce:
