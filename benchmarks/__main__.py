@@ -13,6 +13,7 @@ from pathlib import Path
 
 CASES = {
     "step": "one MF + SL/BSL training step at Yelp2018's size: fixed stand-in, torch path, compiled path",
+    "losses": "the time of a step, loss by loss, on the same negatives, beside that of SL",
     "hop": "one hop of the graph and one LightGCN step at Yelp2018's size: torch, compiled, at the rows needed",
     "storage": "an epoch of LightGCN at Yelp2018 with layers stored as float32 and float16: seconds, NDCG@20",
     "catalogue": "exact softmax over all items at Yelp2018's size, beside the stand-in's sampled step",

@@ -20,6 +20,9 @@ DERIVATIVES_ABSENT = "derivatives agree with finite differences where negatives 
 MSE = "squared error pulls negative scores up to 0 and positives above 1 down"
 SL_AT_K = "the gradient goes through the weight of the pair, which may be large where the loss is"
 R_CE = "no gradient goes through its weights, so differences of its values are not its gradient"
+HCL = "its weights have a gradient, and an easy negative that falls raises those of the hard ones"
+HARDNESS = "no gradient goes through its weights, so differences of its values are not its gradient"
+SOGCLR = "no gradient goes through the normalisers, so differences of its values are not its gradient"
 EXCEPTIONS: dict[str, Exceptions] = {
     "mse": [(SIGNS, MSE), (DIRECTION, MSE)],
     "sl-at-k": [
@@ -30,6 +33,9 @@ EXCEPTIONS: dict[str, Exceptions] = {
         ),
     ],
     "r-ce": [(DERIVATIVES, R_CE), (DERIVATIVES_ABSENT, R_CE)],
+    "hcl": [(SIGNS, HCL), (DIRECTION, HCL)],
+    "hardness-ssm": [(DERIVATIVES, HARDNESS), (DERIVATIVES_ABSENT, HARDNESS)],
+    "sogclr": [(DERIVATIVES, SOGCLR), (DERIVATIVES_ABSENT, SOGCLR)],
 }
 names = pytest.mark.parametrize("name", list(LOSSES))
 scored = pytest.mark.parametrize("name", [name for name in LOSSES if issubclass(LOSSES[name], ScoreLoss)])

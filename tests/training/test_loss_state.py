@@ -25,6 +25,7 @@ LOSSES = {
     "talos": {"k": 5, "threshold_lr": 0.01},
     "bc": {"pop_epochs": 2, "pop_lr": 0.05},
     "drrl": {"margin": 0.2, "neg_weight": 20.0, "margin_lr": 0.01},
+    "sogclr": {"rate": 0.3},
 }
 
 

@@ -9,10 +9,14 @@ from taurec.losses.adaptive import AdapTau
 from taurec.losses.adversarial import AdvInfoNCE
 from taurec.losses.alignment import MAWU, DirectAU
 from taurec.losses.bc import BC
+from taurec.losses.bcl import BCL
 from taurec.losses.bilateral import BSL, BSLPerUser
 from taurec.losses.bsl_variants import BSLAuthorsMulti, BSLAuthorsReweight, BSLAuthorsSingle, BSLTwoTemperature
 from taurec.losses.checks import checked, checked_row_input, require_number
+from taurec.losses.contrastive import DCL, HCL, HardnessSSM
+from taurec.losses.decoupled import InfoNCEPlus, MINEPlus
 from taurec.losses.denoising import RCE, TCE
+from taurec.losses.gbce import GBCE
 from taurec.losses.logspace import present
 from taurec.losses.margin import CCL, MML
 from taurec.losses.pairwise import BPR, Hinge
@@ -20,7 +24,10 @@ from taurec.losses.pointwise import BCE, MSE
 from taurec.losses.protocol import SIDE_INPUTS, EmbeddingLoss, Loss, ScoreLoss, StreamedLoss, side_inputs
 from taurec.losses.reduction import RowReduce
 from taurec.losses.renyi import DrRL
+from taurec.losses.simce import SimCE
+from taurec.losses.soft_infonce import SoftInfoNCE
 from taurec.losses.softmax import SL, SSM, InfoNCE
+from taurec.losses.sogclr import SogCLR
 from taurec.losses.state import LossState, TrainingLog
 from taurec.losses.surrogate import PSLAtan, PSLRelu, PSLTanh
 from taurec.losses.talos import Talos
@@ -58,6 +65,16 @@ LOSSES: Registry[Loss] = Registry(
         "adv-infonce": AdvInfoNCE,
         "directau": DirectAU,
         "mawu": MAWU,
+        "simce": SimCE,
+        "infonce-plus": InfoNCEPlus,
+        "mine-plus": MINEPlus,
+        "hcl": HCL,
+        "dcl": DCL,
+        "hardness-ssm": HardnessSSM,
+        "gbce": GBCE,
+        "sogclr": SogCLR,
+        "soft-infonce": SoftInfoNCE,
+        "bcl": BCL,
     },
     group="taurec.losses",
     members=frozenset({"__call__", "needs", "takes", "scores"}),
@@ -86,6 +103,7 @@ __all__ = [
     "AdvInfoNCE",
     "BC",
     "BCE",
+    "BCL",
     "BPR",
     "BSL",
     "BSLAuthorsMulti",
@@ -96,13 +114,19 @@ __all__ = [
     "CCL",
     "DirectAU",
     "DrRL",
+    "DCL",
     "EmbeddingLoss",
+    "GBCE",
+    "HCL",
+    "HardnessSSM",
     "Hinge",
     "InfoNCE",
+    "InfoNCEPlus",
     "LOSSES",
     "Loss",
     "LossState",
     "MAWU",
+    "MINEPlus",
     "MML",
     "MSE",
     "PSLAtan",
@@ -115,6 +139,9 @@ __all__ = [
     "SLAtK",
     "SSM",
     "ScoreLoss",
+    "SimCE",
+    "SoftInfoNCE",
+    "SogCLR",
     "StreamedLoss",
     "TCE",
     "Talos",
