@@ -10,12 +10,15 @@ from taurec.losses.bilateral import BSL, BSLPerUser
 from taurec.losses.bsl_variants import BSLAuthorsMulti, BSLAuthorsReweight, BSLAuthorsSingle, BSLTwoTemperature
 from taurec.losses.checks import checked, checked_row_input, require_number
 from taurec.losses.denoising import RCE, TCE
+from taurec.losses.listwise import CEL, CELPerUser
 from taurec.losses.logspace import present
 from taurec.losses.margin import CCL, MML
 from taurec.losses.pairwise import BPR, Hinge
 from taurec.losses.pointwise import BCE, MSE
 from taurec.losses.protocol import SIDE_INPUTS, EmbeddingLoss, Loss, ScoreLoss, StreamedLoss, side_inputs
+from taurec.losses.ranking import WARP, LambdaLossAtK, LambdaRank
 from taurec.losses.reduction import RowReduce
+from taurec.losses.several_positives import MSCL, VarBPR
 from taurec.losses.softmax import SL, SSM, InfoNCE
 from taurec.losses.state import LossState, TrainingLog
 from taurec.losses.surrogate import PSLAtan, PSLRelu, PSLTanh
@@ -47,6 +50,13 @@ LOSSES: Registry[Loss] = Registry(
         "mml": MML,
         "t-ce": TCE,
         "r-ce": RCE,
+        "mscl": MSCL,
+        "varbpr": VarBPR,
+        "warp": WARP,
+        "lambdarank": LambdaRank,
+        "lambdaloss-at-k": LambdaLossAtK,
+        "cel": CEL,
+        "cel-per-user": CELPerUser,
     },
     group="taurec.losses",
     members=frozenset({"__call__", "needs", "takes", "scores"}),
@@ -81,13 +91,18 @@ __all__ = [
     "BSLPerUser",
     "BSLTwoTemperature",
     "CCL",
+    "CEL",
+    "CELPerUser",
     "EmbeddingLoss",
     "Hinge",
     "InfoNCE",
     "LOSSES",
+    "LambdaLossAtK",
+    "LambdaRank",
     "Loss",
     "LossState",
     "MML",
+    "MSCL",
     "MSE",
     "PSLAtan",
     "PSLRelu",
@@ -102,6 +117,8 @@ __all__ = [
     "StreamedLoss",
     "TCE",
     "TrainingLog",
+    "VarBPR",
+    "WARP",
     "checked",
     "checked_row_input",
     "loss_class",

@@ -28,12 +28,14 @@ from taurec.losses.state import LossState, TrainingLog
 Scores = Literal["any", "cosine"]
 
 SIDE_INPUTS = (
-    "group", "logq", "more", "pos_margin", "tau", "tau_pos", "threshold", "drop_rate", "similarity", "log_weight"
+    "group", "logq", "more", "pos_margin", "tau", "tau_pos", "threshold", "drop_rate", "similarity", "log_weight",
+    "n_items",
 )  # fmt: skip
 """Side inputs with a fixed meaning: group[B], logq[B, N] or [N], more[B, M] the scores of ``more_positives`` further
 positives of the row's user, pos_margin[B] subtracted from the pair's score, tau[B] of the negatives, tau_pos[B] of the
 pair's score, threshold[B], drop_rate[B] the share of the batch's rows to drop (the same in all rows), similarity[B, N]
-of the negatives to the pair's item, log_weight[B, N] of the negatives. The trainer supplies ``group``, ``logq`` and
+of the negatives to the pair's item, log_weight[B, N] of the negatives, n_items[B] the number of items of the catalogue
+(the same in all rows). The trainer supplies ``group``, ``logq`` and
 ``more``, the loss's own state the others, under these or further names."""
 
 COSINE: Mapping[str, Any] = {"train_score": "cosine", "rank_score": "cosine"}

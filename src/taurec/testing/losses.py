@@ -57,6 +57,7 @@ class LossCase:
             "more": (real[:, None] - 5 * torch.arange(self.loss.more_positives, device=user.device)) / 20,
             "similarity": tenths.square(),
             "log_weight": tenths / 2,
+            "n_items": torch.full_like(real, 1000.0),
         }
         return side_inputs(self.loss, {**offered, **(self.side(user) if self.side is not None else {})})
 
