@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taurec.losses import LOSSES, ScoreLoss
+from taurec.losses.partial_auc import START
 from taurec.testing.laws import Exceptions, Law, NotApplicable
 from taurec.testing.losses import LOSS_LAWS, LossCase, SideInputs, random_gradients, require_signs
 
@@ -38,6 +39,7 @@ EXCEPTIONS: dict[str, Exceptions] = {
 }
 SIDE: dict[str, SideInputs] = {
     "varbpr": lambda user: {"log_rarity": -torch.stack([user.double(), user.double() / 3], 1) / 10},
+    "llpauc": lambda user: {"scalars": torch.tensor(START, device=user.device).expand(len(user), -1)},
 }
 """Side inputs that only one loss has."""
 names = pytest.mark.parametrize("name", list(LOSSES))

@@ -13,7 +13,9 @@ from taurec.losses.denoising import RCE, TCE
 from taurec.losses.listwise import CEL, CELPerUser
 from taurec.losses.logspace import present
 from taurec.losses.margin import CCL, MML
+from taurec.losses.metric_learning import CML, MCL
 from taurec.losses.pairwise import BPR, Hinge
+from taurec.losses.partial_auc import LLPAUC
 from taurec.losses.pointwise import BCE, MSE
 from taurec.losses.protocol import SIDE_INPUTS, EmbeddingLoss, Loss, ScoreLoss, StreamedLoss, side_inputs
 from taurec.losses.ranking import WARP, LambdaLossAtK, LambdaRank
@@ -57,6 +59,9 @@ LOSSES: Registry[Loss] = Registry(
         "lambdaloss-at-k": LambdaLossAtK,
         "cel": CEL,
         "cel-per-user": CELPerUser,
+        "cml": CML,
+        "llpauc": LLPAUC,
+        "mcl": MCL,
     },
     group="taurec.losses",
     members=frozenset({"__call__", "needs", "takes", "scores"}),
@@ -93,14 +98,17 @@ __all__ = [
     "CCL",
     "CEL",
     "CELPerUser",
+    "CML",
     "EmbeddingLoss",
     "Hinge",
     "InfoNCE",
+    "LLPAUC",
     "LOSSES",
     "LambdaLossAtK",
     "LambdaRank",
     "Loss",
     "LossState",
+    "MCL",
     "MML",
     "MSCL",
     "MSE",
