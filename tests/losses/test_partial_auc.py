@@ -44,13 +44,8 @@ def test_by_hand(exact):
 
 def trainer(**fields):
     log = planted(n_users=40, n_items=30, seed=2).log
-    settings = {"loss": fields.pop("loss", {})}
-    return Trainer(
-        resolve(
-            loss="llpauc", negatives="uniform:4", epochs=3, batch_size=32, patience=99, settings=settings, **fields
-        ),
-        log,
-    )
+    run = resolve(loss="llpauc", negatives="uniform:4", epochs=3, batch_size=32, patience=99, **fields)
+    return Trainer(run, log)
 
 
 def test_training_learns_the_numbers_within_their_ranges():
@@ -97,7 +92,7 @@ def test_stopped_after_every_epoch_it_ends_with_the_same_bits(tmp_path):
 def test_refusals(exact):
     with pytest.raises(UsageError, match=r"needs scalars=\[B, 7\].*got nothing"):
         LLPAUC()(exact.pos, exact.neg)
-    with pytest.raises(UsageError, match="alpha is a share of at most 1, got 1.5"):
+    with pytest.raises(UsageError, match=r"alpha is a share of at most 1, got 1\.5"):
         LLPAUC(alpha=1.5)
     with pytest.raises(UsageError, match="beta must be a finite number above 0"):
         LLPAUC(beta=0.0)
