@@ -24,8 +24,8 @@ SplitHow = Literal["ratio", "leave-last-one", "time", "files", "none"]
 OF_TRAINED_MODELS = frozenset(
     {
         "backbone", "loss", "negatives", "order", "logq", "train_score", "rank_score", "epochs", "batch_size", "lr",
-        "lr_schedule", "l2", "l2_mode", "l2_on", "user_dropout", "user_dropout_on", "clip_norm", "patience",
-        "eval_every", "kernel",
+        "lr_schedule", "l2", "l2_mode", "l2_on", "user_dropout", "user_dropout_on", "clip_norm", "max_norm",
+        "patience",        "eval_every", "kernel",
     }
 )  # fmt: skip
 """Fields of a run that have no effect on a baseline."""
@@ -94,6 +94,8 @@ class Run(BaseModel):
             vector, before any normalisation (BSL), or of the ``unit`` one that cosine scores are taken of (SimpleX).
         clip_norm: upper bound of the length of the gradient of a step, see
             :mod:`taurec.training.clipping`; 0 for none.
+        max_norm: upper bound of the length of every row of the tables, which are shortened to it after each step; 0
+            for none.
         metric, patience, eval_every: validation metric that chooses the epoch; stop after ``patience``
             evaluations without a better one; evaluate every ``eval_every`` epochs.
         seed: seed of every random draw (split, initial values, order, negatives, dropout).
@@ -127,6 +129,7 @@ class Run(BaseModel):
     user_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     user_dropout_on: DropoutOn = "raw"
     clip_norm: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    max_norm: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     metric: str = "ndcg@20"
     patience: Annotated[int, Field(ge=1)] = 10
     eval_every: Annotated[int, Field(ge=1)] = 1

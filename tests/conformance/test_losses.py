@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taurec.losses import LOSSES, EmbeddingLoss, Loss, ScoreLoss
+from taurec.losses.partial_auc import START
 from taurec.testing.embedding_losses import EMBEDDING_LOSS_LAWS
 from taurec.testing.laws import Exceptions, Law, NotApplicable
-from taurec.testing.losses import LOSS_LAWS, LossCase, random_gradients, require_signs
+from taurec.testing.losses import LOSS_LAWS, LossCase, SideInputs, random_gradients, require_signs
 
 SIGNS = "positive gradients are never positive, negative gradients never negative, at random scores"
 DIRECTION = "a step raises the score of a positive and lowers those of its negatives"
@@ -19,6 +20,9 @@ DERIVATIVES_ABSENT = "derivatives agree with finite differences where negatives 
 
 MSE = "squared error pulls negative scores up to 0 and positives above 1 down"
 SL_AT_K = "the gradient goes through the weight of the pair, which may be large where the loss is"
+PERMUTED = "permuting the negatives permutes their gradients"
+MSCL = "with alpha below 0.5 a positive that is almost certain is pushed down, as the formula says"
+VARBPR = "no gradient goes through the posteriors"
 R_CE = "no gradient goes through its weights, so differences of its values are not its gradient"
 HCL = "its weights have a gradient, and an easy negative that falls raises those of the hard ones"
 HARDNESS = "no gradient goes through its weights, so differences of its values are not its gradient"
@@ -32,11 +36,19 @@ EXCEPTIONS: dict[str, Exceptions] = {
             "its gradient grows with the loss: 250,000 at scores of 1e4 and tau 0.01",
         ),
     ],
+    "mscl": [(SIGNS, MSCL)],
+    "varbpr": [(DERIVATIVES, VARBPR), (DERIVATIVES_ABSENT, VARBPR)],
+    "warp": [(PERMUTED, "it looks at the first negative within the margin, in the order in which they were drawn")],
     "r-ce": [(DERIVATIVES, R_CE), (DERIVATIVES_ABSENT, R_CE)],
     "hcl": [(SIGNS, HCL), (DIRECTION, HCL)],
     "hardness-ssm": [(DERIVATIVES, HARDNESS), (DERIVATIVES_ABSENT, HARDNESS)],
     "sogclr": [(DERIVATIVES, SOGCLR), (DERIVATIVES_ABSENT, SOGCLR)],
 }
+SIDE: dict[str, SideInputs] = {
+    "varbpr": lambda user: {"log_rarity": -torch.stack([user.double(), user.double() / 3], 1) / 10},
+    "llpauc": lambda user: {"scalars": torch.tensor(START, device=user.device).expand(len(user), -1)},
+}
+"""Side inputs that only one loss has."""
 names = pytest.mark.parametrize("name", list(LOSSES))
 scored = pytest.mark.parametrize("name", [name for name in LOSSES if issubclass(LOSSES[name], ScoreLoss)])
 of_vectors = pytest.mark.parametrize("name", [name for name in LOSSES if issubclass(LOSSES[name], EmbeddingLoss)])
@@ -48,7 +60,7 @@ def test_law(name: str, law: Law[LossCase]) -> None:
     loss = LOSSES.build(name)
     assert isinstance(loss, ScoreLoss)
     try:
-        LOSS_LAWS.check_one(law, LossCase(loss), EXCEPTIONS.get(name, ()))
+        LOSS_LAWS.check_one(law, LossCase(loss, SIDE.get(name)), EXCEPTIONS.get(name, ()))
     except NotApplicable as error:
         pytest.skip(str(error))
 
@@ -89,7 +101,7 @@ def _paths(loss: Loss) -> str:
     dtype=st.sampled_from([torch.float32, torch.bfloat16]),
 )
 def test_finite_anywhere(name: str, seed: int, scale: float, b: int, n: int, dtype: torch.dtype) -> None:
-    value, dpos, dneg = random_gradients(LossCase(LOSSES.build(name)), seed, scale, b, n, dtype)
+    value, dpos, dneg = random_gradients(LossCase(LOSSES.build(name), SIDE.get(name)), seed, scale, b, n, dtype)
     assert value.isfinite().all()
     assert dpos.isfinite().all()
     assert dneg.isfinite().all()

@@ -17,13 +17,18 @@ from taurec.losses.contrastive import DCL, HCL, HardnessSSM
 from taurec.losses.decoupled import InfoNCEPlus, MINEPlus
 from taurec.losses.denoising import RCE, TCE
 from taurec.losses.gbce import GBCE
+from taurec.losses.listwise import CEL, CELPerUser
 from taurec.losses.logspace import present
 from taurec.losses.margin import CCL, MML
+from taurec.losses.metric_learning import CML, MCL
 from taurec.losses.pairwise import BPR, Hinge
+from taurec.losses.partial_auc import LLPAUC
 from taurec.losses.pointwise import BCE, MSE
 from taurec.losses.protocol import SIDE_INPUTS, EmbeddingLoss, Loss, ScoreLoss, StreamedLoss, side_inputs
+from taurec.losses.ranking import WARP, LambdaLossAtK, LambdaRank
 from taurec.losses.reduction import RowReduce
 from taurec.losses.renyi import DrRL
+from taurec.losses.several_positives import MSCL, VarBPR
 from taurec.losses.simce import SimCE
 from taurec.losses.soft_infonce import SoftInfoNCE
 from taurec.losses.softmax import SL, SSM, InfoNCE
@@ -75,6 +80,16 @@ LOSSES: Registry[Loss] = Registry(
         "sogclr": SogCLR,
         "soft-infonce": SoftInfoNCE,
         "bcl": BCL,
+        "mscl": MSCL,
+        "varbpr": VarBPR,
+        "warp": WARP,
+        "lambdarank": LambdaRank,
+        "lambdaloss-at-k": LambdaLossAtK,
+        "cel": CEL,
+        "cel-per-user": CELPerUser,
+        "cml": CML,
+        "llpauc": LLPAUC,
+        "mcl": MCL,
     },
     group="taurec.losses",
     members=frozenset({"__call__", "needs", "takes", "scores"}),
@@ -115,6 +130,9 @@ __all__ = [
     "DirectAU",
     "DrRL",
     "DCL",
+    "CEL",
+    "CELPerUser",
+    "CML",
     "EmbeddingLoss",
     "GBCE",
     "HCL",
@@ -122,12 +140,17 @@ __all__ = [
     "Hinge",
     "InfoNCE",
     "InfoNCEPlus",
+    "LLPAUC",
     "LOSSES",
+    "LambdaLossAtK",
+    "LambdaRank",
     "Loss",
     "LossState",
     "MAWU",
     "MINEPlus",
+    "MCL",
     "MML",
+    "MSCL",
     "MSE",
     "PSLAtan",
     "PSLRelu",
@@ -146,6 +169,8 @@ __all__ = [
     "TCE",
     "Talos",
     "TrainingLog",
+    "VarBPR",
+    "WARP",
     "checked",
     "checked_row_input",
     "loss_class",

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from taurec.losses.checks import checked_row_input, require_number
 from taurec.losses.logspace import present, softplus
 from taurec.losses.protocol import DOT, StreamedLoss
 from taurec.losses.reduction import RowReduce
-from taurec.losses.state import LossState, TrainingLog
-from taurec.types import Batch
+from taurec.losses.state import CatalogueSize, TrainingLog
 
 
 @dataclass(frozen=True)
@@ -71,19 +69,3 @@ class GBCE(StreamedLoss):
         sampled = (n / (n_items - 1).clamp(min=1)).clamp(max=1)
         beta = 1 - self.calibration * (1 - sampled)
         return present((beta * softplus(-pos) + n * reduced) / (1 + n), n)
-
-
-class CatalogueSize(LossState):
-    """The number of items, for losses that depend on the share of them that was sampled.
-
-    Args:
-        train: the training pairs.
-    """
-
-    supplies = frozenset({"n_items"})
-
-    def __init__(self, train: TrainingLog):
-        self.n_items = train.n_items
-
-    def side(self, batch: Batch) -> dict[str, Tensor]:
-        return {"n_items": torch.full(batch.user.shape, float(self.n_items), device=batch.user.device)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -92,3 +93,19 @@ class LossState:
 
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Restore what :meth:`state` returned."""
+
+
+class CatalogueSize(LossState):
+    """Supplies ``n_items``, for losses that depend on the share of the catalogue that was sampled.
+
+    Args:
+        train: the training pairs.
+    """
+
+    supplies = frozenset({"n_items"})
+
+    def __init__(self, train: TrainingLog):
+        self.n_items = float(train.n_items)
+
+    def side(self, batch: Batch) -> dict[str, Tensor]:
+        return {"n_items": torch.full(batch.user.shape, self.n_items, device=batch.user.device)}

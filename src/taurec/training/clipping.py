@@ -1,4 +1,4 @@
-"""Clipping of the gradient of a step to a maximum length."""
+"""Clipping of the gradient of a step, and of the rows of the tables, to a maximum length."""
 
 from __future__ import annotations
 
@@ -39,3 +39,19 @@ def clip(limit: float, gradients: Iterable[Tensor], unit: UnitAdamTable | None =
         for g in given if unit is None else [*given, unit.gradient]:
             g.mul_(limit / length)
     return length
+
+
+@torch.no_grad()
+def shorten(limit: float, *tables: Tensor) -> None:
+    """Scale the rows of tables that are longer than ``limit`` down to that length, in place.
+
+    The projection on a ball, by which losses of distances keep their scale.
+
+    >>> table = torch.tensor([[3.0, 4.0], [0.3, 0.4]])
+    >>> shorten(1.0, table)
+    >>> table
+    tensor([[0.6000, 0.8000],
+            [0.3000, 0.4000]])
+    """
+    for table in tables:
+        table.mul_(limit / table.norm(dim=1, keepdim=True).clamp(min=limit))

@@ -54,7 +54,7 @@ def table_updates(run: Run, shape: StepShape, n_users: int, n_items: int, kernel
         kernel: what scores the negatives, ``numba`` or ``torch``.
     """
     whole = TableUpdates("whole", "whole")
-    if run.kernel in ("torch", "triton") or run.device != "cpu" or available()["numba"] != "ok":
+    if run.max_norm or run.kernel in ("torch", "triton") or run.device != "cpu" or available()["numba"] != "ok":
         return whole
     mode = run.l2_mode if run.l2 > 0 else None
     user: Update = "sparse" if n_users > DENSE_RATIO * run.batch_size else "whole"

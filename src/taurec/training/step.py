@@ -19,7 +19,7 @@ from taurec.run import Run
 from taurec.sampling import BoundSampler
 from taurec.scoring import batch_scores, catalogue_scores, pair_vectors
 from taurec.training.adam import Adam
-from taurec.training.clipping import clip
+from taurec.training.clipping import clip, shorten
 from taurec.training.objective import NONE, Objective
 from taurec.training.penalty import RowCounts, count
 from taurec.training.plain import PlainTables, StepInput, by_counts, decays, strength
@@ -120,6 +120,8 @@ class Step:
         self.optimizer.step(*self._decay(taken))
         if self.tables is not None and not self.tables.move(taken):
             self._stop_non_finite("the gradient of item", value, epoch, number)
+        if run.max_norm:
+            shorten(run.max_norm, self.backbone.user.data, self.backbone.item.data)
         if self.loss_adam is not None:
             self.loss_adam.steps = self.optimizer.steps - 1  # restored with the optimizer of the backbone
             self.loss_adam.step()
