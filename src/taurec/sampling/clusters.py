@@ -52,9 +52,9 @@ class ESANS(Sampler):
         ``refresh`` epochs; a step costs as much as ``uniform``.
     Raises: UsageError if a count is below 1 or hard is not in 0..1.
     Source: the clustering (MSAC) of ESANS, Xing et al., WWW 2025, arXiv 2502.16077, whose abstract describes
-        hierarchical clusters of item representations; classes and probabilities are from memory, and no code
-        was found. Differs from the paper in: the vectors are the model's own, not made from texts and pictures. Its interpolation is
-        ``interpolated``.
+        hierarchical clusters of item representations; classes and probabilities are from memory, and no code was
+        found. Differs from the paper in: the vectors are the model's, not made from texts and pictures. Its
+        interpolation is ``interpolated``.
 
     >>> train = Interactions.from_pairs([0, 0, 1], [0, 2, 1])
     >>> user, item, row = torch.tensor([0, 1]), torch.tensor([2, 1]), torch.tensor([1, 2])
