@@ -52,7 +52,8 @@ def test_draws_follow_the_stated_distribution(path: Path, share: float, exclude:
         kept = weights[u] > 0
         assert weights[u].sum() == pytest.approx(1)
         assert not counts[u][~kept].any()
-        assert stats.chisquare(counts[u][kept], counts[u].sum() * weights[u][kept]).pvalue > 1e-3
+        if kept.sum() > 1:
+            assert stats.chisquare(counts[u][kept], counts[u].sum() * weights[u][kept]).pvalue > 1e-3
         np.testing.assert_allclose(np.exp(logq[u][kept]), weights[u][kept], rtol=1e-5)
 
 

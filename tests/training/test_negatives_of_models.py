@@ -14,14 +14,14 @@ from taurec.run import Run
 from taurec.training.presets import resolve
 from taurec.training.trainer import Trainer
 
-PARTS = split(planted(n_users=60, n_items=400, seed=1).log, "ratio", seed=0)
+PARTS = split(planted(n_users=40, n_items=200, seed=1).log, "ratio", seed=0)
 NAMES = ["dns:4", "pool-softmax:4", "genni:4:4:true:1:0.1:3", "mixed:8", "cross-batch:64", "loop:4", "interpolated:4"]
 NAMES += ["interpolated:4:0.3:positive", "mixgcf:4:4", "esans:8:4:2:0.5:1:2"]
 names = pytest.mark.parametrize("negatives", NAMES)
 
 
 def run_of(negatives: str, **fields: Any) -> Run:
-    fields = {"backbone": "mf:8", "loss": "sl", "epochs": 4, "batch_size": 32, **fields}
+    fields = {"backbone": "mf:8", "loss": "sl", "epochs": 3, "batch_size": 32, **fields}
     return resolve(negatives=negatives, **fields)
 
 
@@ -29,7 +29,7 @@ def run_of(negatives: str, **fields: Any) -> Run:
 def test_a_run_survives_a_kill_after_every_epoch(negatives: str, tmp_path: Path) -> None:
     run, path = run_of(negatives), tmp_path / "run.safetensors"
     whole = Trainer(run, PARTS.train, PARTS.valid).fit()
-    for _ in range(4):
+    for _ in range(3):
         found = Trainer(run, PARTS.train, PARTS.valid).fit(path, every=0.0, seconds=0.0)
     assert found.finished
     assert np.array_equal(found.ranker.user, whole.ranker.user)
@@ -37,11 +37,11 @@ def test_a_run_survives_a_kill_after_every_epoch(negatives: str, tmp_path: Path)
 
 
 @names
-@pytest.mark.parametrize("fields", [{"backbone": "lightgcn:8:2"}, {"kernel": "torch", "l2": 0.01}, {"loss": "mmcl"}])
-def test_it_learns(negatives: str, fields: dict[str, Any]) -> None:
-    trained = Trainer(run_of(negatives, **fields), PARTS.train, PARTS.valid).fit()
+@pytest.mark.parametrize("fields", [{"backbone": "lightgcn:8:2"}, {"kernel": "torch", "l2": 0.01}])
+def test_it_trains(negatives: str, fields: dict[str, Any]) -> None:
+    trained = Trainer(run_of(negatives, epochs=2, **fields), PARTS.train).fit()
     assert np.isfinite([r.loss for r in trained.records]).all()
-    assert trained.records[0].rows_without_negatives <= (len(PARTS.train) if "cross" in negatives else 0)
+    assert not trained.records[-1].rows_without_negatives
 
 
 @pytest.mark.parametrize("negatives", ["dns:4", "loop:4", "interpolated:4", "mixgcf:4:4", "cross-batch:64"])
