@@ -54,8 +54,9 @@ def test_no_point_of_a_grid_is_closer_than_the_closed_form():
     for case in range(200):
         generator = torch.Generator().manual_seed(case)
         ends = torch.randn(4, 2 + case % 4, dtype=torch.float64, generator=generator)
-        if case % 3 == 0:  # near each other, where the minimum is inside
-            ends[2:] = 0.3 * ends[2:] + ends[:2].flip(0)
+        if case % 3 == 0 and case % 4:  # two lines that cross near their middles, where the minimum is inside
+            middle, one, two = torch.eye(2 + case % 4, dtype=torch.float64)[:3]
+            ends = 0.1 * ends + 2 * middle + torch.stack([one, -one, two, -two])
         w = closest_on_segments(*ends)
         found = (w[0] * ends[0] + w[1] * ends[1] - w[2] * ends[2] - w[3] * ends[3]).norm()
         x = ends[0] + steps[:, None] * (ends[1] - ends[0])
