@@ -20,12 +20,14 @@ class StepShape:
         held: scores of negatives that a step holds at once.
         gathered: whether each row's scores are gathered from the item table, which lets the kernel write the
             gradient of the items itself.
+        vectors: vectors of D numbers that a step holds for its negatives, beyond the rows that it reads.
     """
 
     columns: int
     rows: int | None
     held: int
     gathered: bool = False
+    vectors: int = 0
 
 
 class Negatives(Protocol):
@@ -87,6 +89,10 @@ class Negatives(Protocol):
 
     def with_vectors(self, change: Callable[[Tensor], Tensor]) -> Negatives:
         """The same with ``change``, such as scaling to length 1, applied to vectors that are not in the item table."""
+        ...
+
+    def with_layers(self, embeddings: Embeddings) -> Negatives:
+        """The same told of the vectors and the layer outputs that the step computed, for negatives made from layers."""
         ...
 
     def items(self, positive: Tensor) -> Tensor | None:

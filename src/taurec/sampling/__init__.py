@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from taurec.registry import Registry
 from taurec.sampling.batches import GroupSize, Order, Shuffled, UserBlocks, group_size, mean_group_size
+from taurec.sampling.clusters import ESANS
+from taurec.sampling.hard import DynamicHard, GenNi, PoolSoftmax
+from taurec.sampling.hops import MixGCF
 from taurec.sampling.layouts import (
     CatalogueNegatives,
     InBatchNegatives,
@@ -12,11 +15,15 @@ from taurec.sampling.layouts import (
     SharedNegatives,
     VectorNegatives,
 )
+from taurec.sampling.memory import CrossBatch
+from taurec.sampling.mixed import Mixed
 from taurec.sampling.noisy import Noisy, NoisyHeldOut
 from taurec.sampling.none import NoNegatives
 from taurec.sampling.per_row import Popularity, Uniform
 from taurec.sampling.protocol import BaseDistribution, BoundSampler, NegativeSampler, Sampler
+from taurec.sampling.provided import Provided
 from taurec.sampling.shared import Full, InBatch, Shared
+from taurec.sampling.virtual import Interpolated, LoOp
 
 NEGATIVES: Registry[NegativeSampler] = Registry(
     "negatives",
@@ -29,6 +36,16 @@ NEGATIVES: Registry[NegativeSampler] = Registry(
         "noisy": Noisy,
         "noisy-held-out": NoisyHeldOut,
         "none": NoNegatives,
+        "dns": DynamicHard,
+        "pool-softmax": PoolSoftmax,
+        "mixed": Mixed,
+        "cross-batch": CrossBatch,
+        "loop": LoOp,
+        "interpolated": Interpolated,
+        "mixgcf": MixGCF,
+        "provided": Provided,
+        "esans": ESANS,
+        "genni": GenNi,
     },
     group="taurec.negatives",
     members=frozenset({"bind", "needs", "shape"}),
@@ -41,23 +58,33 @@ ORDERS: Registry[Order] = Registry(
 )
 
 __all__ = [
+    "ESANS",
     "NEGATIVES",
     "ORDERS",
     "BaseDistribution",
     "BoundSampler",
     "CatalogueNegatives",
+    "CrossBatch",
+    "DynamicHard",
     "Full",
+    "GenNi",
     "GroupSize",
     "InBatch",
     "InBatchNegatives",
+    "Interpolated",
     "Layout",
+    "LoOp",
+    "MixGCF",
+    "Mixed",
     "NegativeSampler",
     "NoNegatives",
     "Noisy",
     "NoisyHeldOut",
     "Order",
     "PerRowNegatives",
+    "PoolSoftmax",
     "Popularity",
+    "Provided",
     "Sampler",
     "Shared",
     "SharedNegatives",

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from taurec.kernels import select
 from taurec.kernels.gather_dot import gather_dot
-from taurec.types import StepShape
+from taurec.types import Embeddings, StepShape
 
 #: Scores [B, N] of shared negatives from which on they are reduced in tiles instead of held.
 SHARED_WORTH = 1 << 21
@@ -65,6 +65,9 @@ class Layout:
         return item, positive
 
     def with_vectors(self: Self, change: Callable[[Tensor], Tensor]) -> Self:
+        return self
+
+    def with_layers(self: Self, embeddings: Embeddings) -> Self:
         return self
 
     def items(self, positive: Tensor) -> Tensor | None:
@@ -108,7 +111,7 @@ class PerRowNegatives(Layout):
     def drawn(self) -> Tensor:
         return self.ids.reshape(-1)
 
-    def items(self, positive: Tensor) -> Tensor:
+    def items(self, positive: Tensor) -> Tensor | None:
         return self.ids
 
     def at(self, places: Tensor) -> PerRowNegatives:

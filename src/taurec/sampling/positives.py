@@ -15,7 +15,7 @@ from taurec import draw
 from taurec.data.interactions import Interactions
 from taurec.kernels.gather_dot import gather_dot
 from taurec.sampling.protocol import BaseDistribution, BoundSampler, NegativeSampler, Vectors
-from taurec.types import Batch, Negatives, StepShape
+from taurec.types import Batch, Embeddings, Negatives, StepShape
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class AddPositives:
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
         own, more = self.sampler.shape(batch_size, n_items), batch_size * self.m
-        return StepShape(own.columns, None if own.rows is None else own.rows + more, own.held + more)
+        return StepShape(
+            own.columns, None if own.rows is None else own.rows + more, own.held + more, vectors=own.vectors
+        )
 
 
 class BoundAddPositives(BoundSampler):
@@ -129,6 +131,9 @@ class PositivesAndNegatives:
 
     def with_vectors(self, change: Callable[[Tensor], Tensor]) -> PositivesAndNegatives:
         return PositivesAndNegatives(self.more, self.negatives.with_vectors(change))
+
+    def with_layers(self, embeddings: Embeddings) -> PositivesAndNegatives:
+        return PositivesAndNegatives(self.more, self.negatives.with_layers(embeddings))
 
     def items(self, positive: Tensor) -> Tensor | None:
         return self.negatives.items(positive)

@@ -106,7 +106,7 @@ def _same(a: Negatives, b: Negatives) -> bool:
 
     def equal(x: object, y: object) -> bool:
         if not isinstance(x, Tensor) or not isinstance(y, Tensor):
-            return x is y
+            return x is y or (isinstance(x, float | int | str) and x == y)
         return torch.equal(x.to_dense(), y.to_dense())
 
     return type(a) is type(b) and all(equal(value, vars(b)[name]) for name, value in vars(a).items())

@@ -137,7 +137,8 @@ def _gather(run: Run, shape: Shape, n_items: int) -> float:
     table, into = large_zeros(n_items, shape.dim), large_zeros(n_items, shape.dim)
     user = torch.ones(run.batch_size, shape.dim, requires_grad=True)
     rows = np.arange(run.batch_size)
-    ids = torch.from_numpy(draw.integers(draw.key(0, "calibrate"), rows, n_items, shape.negatives.columns + 1))
+    gathered = 1 + shape.negatives.held // run.batch_size  # a layout may score more items than it has columns
+    ids = torch.from_numpy(draw.integers(draw.key(0, "calibrate"), rows, n_items, gathered))
     up = torch.ones(ids.shape)
 
     def work() -> None:

@@ -87,6 +87,7 @@ def memory(run: Run, sizes: Sizes) -> dict[str, int]:
     loss = LOSSES.build(run.loss.name, given=settled(run).loss.settings)
     reduces = isinstance(loss, ScoreLoss) and loss.reduce is not None
     work = (56 if reduces else 72) * negatives.held + 4 * shape.dim * 8 * b
+    work += 4 * shape.width * negatives.vectors
     if whole:
         streamed = reduces and not run.logq and run.kernel != "torch"
         work = 24 << 20 if streamed else 64 * b * sizes.items

@@ -79,6 +79,7 @@ class Step:
         taken = self._step_input(embeddings, batch)
         embeddings, local = taken.embeddings, taken.batch
         user_at, item_at, negatives = _positions(embeddings, local)
+        negatives = negatives.with_layers(embeddings)
         if not self.kernels:
             self.kernels = self._selected_kernels(taken, batch)
         user = F.embedding(user_at, embeddings.user)
