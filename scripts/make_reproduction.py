@@ -44,13 +44,13 @@ def summary() -> str:
     trained = [r for r in on_record if r and r["difference_percent"] and r["run"]["model"] is None]
     reached = [r for r in trained if min(r["difference_percent"].values()) >= WITHIN]
     published = [n for n, f in RECIPES.items() if f().published and "model" not in f().fields]
-    short = sorted(r["row"] for r in trained if r not in reached)
+    short = sorted(f"`{r['row']}`" + ("" if r["finished"] else " …") for r in trained if r not in reached)
     lines = [
-        f"Of {len(published)} published rows of trained models {len(trained)} were run under `paper`; {len(reached)} "
-        f"of these are within 2 % of both figures or above.",
+        f"Of {len(published)} published rows of trained models {len(trained)} were run under the protocol of their "
+        f"source; {len(reached)} of these are within 2 % of both figures or above.",
     ]
     if short:
-        lines.append(f"Short of it: {', '.join(f'`{name}`' for name in short)}.")
+        lines.append(f"Short of it: {', '.join(short)}.")
     open_rows = [name for name in RECIPES if (name, source(name)) not in records()]
     return "\n".join([*lines, "", *waiting(open_rows)])
 

@@ -34,6 +34,10 @@ def test_the_settings_of_a_row_reach_its_run() -> None:
     mml = RECIPES["yelp2018-mml-100"]().run("paper", 0)
     assert mml.loss.settings["margins"] == (0.6, 0.7, 0.8, 0.9)
     assert mml.backbone.settings["init"] == "normal:0.0001"
+    beauty = RECIPES["beauty-mf-sl"]().run("talos", 0, {"loss.tau": 0.3})
+    assert beauty.loss.settings["tau"] == 0.3
+    assert (beauty.metric, beauty.eval_every, beauty.patience) == ("precision@20", 5, 5)
+    assert beauty.backbone.settings == {"dim": 64, "init": "normal:1"}
     ndcg = RECIPES["gowalla-ease"]().run("honest", 0)
     assert (ndcg.metric, ndcg.model is not None) == ("ndcg@20", True)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from taurec.studies.protocols import METRICS, PROTOCOLS, Protocol
-from taurec.studies.recipes import adap_tau, baselines, bpr, bsl, mml, ours, psl, simplex
+from taurec.studies.recipes import adap_tau, baselines, bpr, bsl, mml, ours, psl, simplex, talos
 from taurec.studies.recipes.recipe import Published, Recipe
 
-_MODULES = (bsl, adap_tau, simplex, bpr, mml, psl, ours, baselines)
+_MODULES = (bsl, adap_tau, simplex, bpr, mml, psl, talos, ours, baselines)
 
 
 def _rows() -> dict[str, Callable[[], Recipe]]:
