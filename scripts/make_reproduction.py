@@ -11,7 +11,7 @@ from typing import Any
 
 from pages import fill, table
 
-from taurec.studies.recipes import RECIPES
+from taurec.studies.recipes import PROTOCOLS, RECIPES
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SETS = {"yelp2018": "Yelp2018", "gowalla": "Gowalla", "movielens-1m": "MovieLens-1M"}
@@ -33,20 +33,25 @@ def records() -> dict[tuple[str, str], dict[str, Any]]:
     return {(r["row"], r["protocol"]): r for r in found}
 
 
+def source(row: str) -> str:
+    """The protocol of a row's source."""
+    return RECIPES[row]().protocols[0]
+
+
 def summary() -> str:
     """How many published rows were reached, and which were not."""
-    of_paper = [r for (_, protocol), r in records().items() if protocol == "paper" and r["difference_percent"]]
-    trained = [r for r in of_paper if r["run"]["model"] is None]
+    on_record = [records().get((name, source(name))) for name in RECIPES]
+    trained = [r for r in on_record if r and r["difference_percent"] and r["run"]["model"] is None]
     reached = [r for r in trained if min(r["difference_percent"].values()) >= WITHIN]
     published = [n for n, f in RECIPES.items() if f().published and "model" not in f().fields]
-    short = sorted(r["row"] for r in trained if r not in reached)
+    short = sorted(f"`{r['row']}`" + ("" if r["finished"] else " …") for r in trained if r not in reached)
     lines = [
-        f"Of {len(published)} published rows of trained models {len(trained)} were run under `paper`; {len(reached)} "
-        f"of these are within 2 % of both figures or above.",
+        f"Of {len(published)} published rows of trained models {len(trained)} were run under the protocol of their "
+        f"source; {len(reached)} of these are within 2 % of both figures or above.",
     ]
     if short:
-        lines.append(f"Short of it: {', '.join(f'`{name}`' for name in short)}.")
-    open_rows = [name for name in RECIPES if (name, "paper") not in records()]
+        lines.append(f"Short of it: {', '.join(short)}.")
+    open_rows = [name for name in RECIPES if (name, source(name)) not in records()]
     return "\n".join([*lines, "", *waiting(open_rows)])
 
 
@@ -55,7 +60,7 @@ def sooner() -> str:
     found, rows = records(), list[list[object]]()
     for row, make in RECIPES.items():
         beside = make().beside
-        record = found.get((row, "paper"))
+        record = found.get((row, source(row)))
         if not beside or record is None:
             continue
         theirs = RECIPES[beside]().published
@@ -98,7 +103,7 @@ def section(name: str, title: str) -> str:
     for row, make in RECIPES.items():
         if make().data != name:
             continue
-        for protocol in ("paper", "honest"):
+        for protocol in PROTOCOLS:
             if (row, protocol) in found:
                 lines.append(f"| {' | '.join(cells(found[row, protocol]))} |")
     return "\n".join([*lines, ""])

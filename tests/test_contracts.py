@@ -14,6 +14,7 @@ import pytest
 import taurec
 from taurec import scoring
 from taurec.recommender import Recommender
+from taurec.studies.protocols import PROTOCOLS
 from taurec.training.adam import Adam
 from taurec.training.objective import Objective
 from taurec.training.state import State
@@ -22,8 +23,8 @@ from taurec.training.trainer import Trainer
 
 PACKAGE = Path(taurec.__file__).parent
 REGISTRIES = (taurec.LOSSES, taurec.BACKBONES, taurec.BASELINES, taurec.NEGATIVES, taurec.ORDERS)
-NAMES = frozenset(name for registry in REGISTRIES for name in registry)
-HOMES = {f"{part}/__init__.py" for part in ("losses", "backbones", "baselines", "sampling")}
+NAMES = frozenset(name for registry in (*REGISTRIES, PROTOCOLS) for name in registry)
+HOMES = {f"{part}/__init__.py" for part in ("losses", "backbones", "baselines", "sampling")} | {"studies/protocols.py"}
 
 NAMES_ALLOWED = {
     ("backbones/init.py", "uniform"): "a distribution of initial values",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from taurec.studies import recipes
 from taurec.studies import reproduce as engine
+from taurec.studies.protocols import PROTOCOLS, Protocol
 from taurec.studies.recipes import Published, Recipe
 
 
@@ -49,6 +52,28 @@ def test_the_forecast_runs_nothing(run, rows, tmp_path) -> None:
         assert r["seconds"] == pytest.approx(r["epoch_seconds"] * r["epochs"], abs=1)
     assert not list(tmp_path.iterdir())
     assert run("reproduce", "--forecast", "--list")[0] == 2
+
+
+def test_a_row_is_run_under_the_protocols_that_it_names(run, rows, monkeypatch, tmp_path) -> None:
+    own = Protocol("own", "on a fifth", "share", share=0.2)
+    monkeypatch.setattr("taurec.studies.records.PROTOCOLS", {**PROTOCOLS, "own": own})
+    two = recipes.RECIPES["one-mf"]
+
+    def third():
+        """The third row."""
+        return replace(two(), protocols=("own",))
+
+    monkeypatch.setattr("taurec.studies.recipes.RECIPES", {"one-mf": two, "one-own": third})
+    code, out, err = run("reproduce", "--forecast", "--json")
+    assert (code, err.count("left out")) == (0, 0)
+    assert [(r["row"], r["protocol"]) for r in json.loads(out)["rows"]] == [("one-mf", "paper"), ("one-own", "own")]
+    code, out, err = run("reproduce", "--forecast", "--json", "--protocol", "honest")
+    assert [(r["row"], r["protocol"]) for r in json.loads(out)["rows"]] == [("one-mf", "honest")]
+    assert "left out, not run under honest, but under the protocol in brackets: one-own (own)" in " ".join(err.split())
+    code, out, err = run("reproduce", "one-own", "--protocol", "paper")
+    assert (code, "leave --protocol out" in " ".join(err.split())) == (2, True)
+    code, out, _ = run("reproduce", "--help")
+    assert all(name in out for name in PROTOCOLS)
 
 
 def test_a_row_is_run_recorded_and_not_run_again(run, rows, tmp_path) -> None:

@@ -34,6 +34,7 @@ BY_HAND = {
     "precision_min_rel": 2 / 3,
     "hit_rate_interactions": 2 / 3,
     "mrr_mean_hits": (1 + 1 / 5) / 2,
+    "recall_min_rel": 2 / 3,
 }
 
 
@@ -65,6 +66,7 @@ def test_ratios_of_sums_weigh_users_by_their_items():
     assert Metric("precision_min_rel", 2).mean(hits, n_relevant) == pytest.approx(3 / (2 + 2))
     assert Metric("hit_rate_interactions", 2).mean(hits, n_relevant) == pytest.approx(3 / (2 + 8))
     assert Metric("recall", 2).mean(hits, n_relevant) == pytest.approx((2 / 2 + 1 / 8) / 2)
+    assert Metric("recall_min_rel", 2).mean(hits, n_relevant) == pytest.approx((2 / 2 + 1 / 2) / 2)
 
 
 def test_a_cutoff_judges_the_first_ranks_only():

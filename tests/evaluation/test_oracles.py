@@ -75,6 +75,7 @@ def slow_values(ranked_relevance, n_relevant, k):
         "ndcg_clipped_log": gain(ranks, clip=True) / gain(range(1, ideal + 1), clip=True),
         "ndcg_retrieved": gain(ranks) / gain(range(1, len(ranks) + 1)) if ranks else 0.0,
         "precision_min_rel": len(ranks) / ideal,
+        "recall_min_rel": len(ranks) / ideal,
         "hit_rate_interactions": len(ranks) / n_relevant,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -66,6 +67,42 @@ def test_a_run_that_stopped_goes_on_and_its_record_is_replaced(tmp_path) -> None
     )
     assert (record["chosen_on"], record["published"]["source"]) == ("test", "a table")
     assert record["command"] == "taurec reproduce row --protocol paper --seeds 2"
+
+
+GRID = replace(SMALL, select="ndcg@20", grid={"loss.tau": (0.05, 5.0, 0.2)})
+
+
+def test_a_grid_is_chosen_from_on_validation_and_other_seeds_take_its_choice(tmp_path) -> None:
+    parts = parts_of(GRID, "honest")
+    alone = [
+        Trainer(GRID.run("honest", 0, point), parts.train, parts.valid).fit().best.metrics["ndcg@20"]
+        for point in GRID.points()
+    ]
+    assert len(set(alone)) == 3
+    best = GRID.points()[alone.index(max(alone))]
+    found = reproduce("row", GRID, "honest", 0, tmp_path, parts=parts)
+    assert [tried["ndcg@20"] for tried in found["validation"]] == [round(value, 5) for value in alone]
+    assert (found["chosen"], found["finished"]) == (best, True)
+    plain = Trainer(GRID.run("honest", 0, best), parts.train, parts.valid).fit()
+    seen = parts.train.union(parts.valid)
+    expected = evaluate_ranker(plain.ranker, parts.test, seen, ["ndcg@20"]).means()
+    assert found["ndcg@20"] == expected["ndcg@20"]
+    other = reproduce("row", GRID, "honest", 1, tmp_path, parts=parts)
+    assert other["chosen"] == best
+    assert other["curve"] != found["curve"]
+    record = json.loads(merge(tmp_path, "row", GRID, "honest", parts, found).read_text())
+    assert record["run"]["loss"]["settings"]["tau"] == best["loss.tau"]
+
+
+def test_a_grid_that_is_cut_short_has_tried_its_first_values_and_continues(tmp_path) -> None:
+    parts, notes = parts_of(GRID, "honest"), list[str]()
+    first = reproduce("row", GRID, "honest", 0, tmp_path, parts=parts, seconds=0.0)
+    assert (len(first["validation"]), first["epochs"], first["finished"]) == (1, 1, False)
+    whole = reproduce("row", GRID, "honest", 0, tmp_path, parts=parts, on_note=notes.append)
+    assert len(whole["validation"]) == 3
+    assert whole["finished"]
+    assert "going on after epoch 1" in notes[0]
+    assert notes[-1].endswith("3 of 3")
 
 
 def test_what_is_no_record_is_refused_and_stays(tmp_path) -> None:

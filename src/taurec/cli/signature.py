@@ -119,12 +119,14 @@ def _option(name: str, base: Any, marker: Option | Argument, default: Any) -> Gr
     shown: dict[str, Any] = {"help": marker.help, "metavar": marker.metavar or None}
     spelling = f"--{name.replace('_', '-')}"
     endings: tuple[str, ...] = ()
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
     if isinstance(marker, Argument):
         info = typer.Argument(**shown)
     else:
         names = marker.names or ((spelling,) if kind is bool else ())
         spelling = names[-1] if names else spelling
         info, endings = typer.Option(*names, rich_help_panel=marker.group or None, **shown), marker.endings
+        choices = marker.choices or choices
     if get_origin(kind) is list:
         return Group(
             [o.parameter(name, Annotated[kind | None, info])], lambda given: list(given[name] or default or ())
@@ -134,15 +136,15 @@ def _option(name: str, base: Any, marker: Option | Argument, default: Any) -> Gr
         default = ",".join(f"{one:g}" if isinstance(one, float) else str(one) for one in default)
     hint = plain | None if default is None or base is not kind else plain
     parameter = o.parameter(name, Annotated[hint, info], default)
-    return Group([parameter], lambda given: _read(given[name], kind, spelling), endings)
+    return Group([parameter], lambda given: _read(given[name], kind, spelling, choices), endings)
 
 
-def _read(value: Any, kind: Any, option: str) -> Any:
+def _read(value: Any, kind: Any, option: str, choices: Sequence[str] = ()) -> Any:
     """From what typer gives to what the function takes: a choice is checked, a list is cut at its commas."""
     from taurec.cli.settings import split_names
 
-    if value is not None and get_origin(kind) is Literal and value not in get_args(kind):
-        raise UsageError(f"{option} {value!r}{did_you_mean(value, get_args(kind))}")
+    if value is not None and choices and value not in choices:
+        raise UsageError(f"{option} {value!r}{did_you_mean(value, choices)}")
     if value is None or get_origin(kind) is not tuple:
         return value
     made = []

@@ -85,6 +85,11 @@ def hit_rate_interactions(hits: Hits, n_relevant: Counts) -> Terms:
     return hits.sum(1).astype(np.float64), n_relevant.astype(np.float64)
 
 
+def recall_min_rel(hits: Hits, n_relevant: Counts) -> Values:
+    """Share of the relevant items that a list of K can hold: h / min(K, R)."""
+    return ratio(hits.sum(1), np.minimum(n_relevant, hits.shape[1]))
+
+
 def mrr_mean_hits(hits: Hits, n_relevant: Counts) -> Values:
     """Mean over the hits of 1 / r: (1/h) sum_r hit_r / r, 0 without one (MRR of the PSL authors' code)."""
     reciprocal = hits @ (1.0 / np.arange(1.0, hits.shape[1] + 1.0))
@@ -107,6 +112,7 @@ METRICS: Registry[Values | Terms] = Registry(
         "precision_min_rel": precision_min_rel,
         "hit_rate_interactions": hit_rate_interactions,
         "mrr_mean_hits": mrr_mean_hits,
+        "recall_min_rel": recall_min_rel,
     },
     group="taurec.metrics",
 )

@@ -25,6 +25,7 @@ class Option:
         group: the panel of the help that lists it.
         names: its spelling, if other than ``--name-of-the-parameter``.
         endings: accepted endings of a file that the study writes, such as ``(".csv",)``; checked before any work.
+        choices: accepted values, where they are those of a registry and the type is ``str``.
     """
 
     help: str
@@ -32,6 +33,7 @@ class Option:
     group: str = ""
     names: tuple[str, ...] = ()
     endings: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

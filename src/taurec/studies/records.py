@@ -6,20 +6,22 @@ import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from taurec.errors import UsageError, did_you_mean
 from taurec.studies.opening import Note, silent
 from taurec.studies.options import Argument, Option
+from taurec.studies.protocols import METRICS, PROTOCOLS, Protocol, protocol_of
 from taurec.studies.result import Column, Interrupted, Result, Table
 from taurec.studies.words import seconds as duration
 
 if TYPE_CHECKING:
-    from taurec.studies.recipes import Protocol
+    from taurec.studies.recipes import Recipe
     from taurec.studies.reproduce import Forecast
     from taurec.training.records import Progress
 
-_METRICS = ("recall@20", "ndcg@20")
+BOTH = "both"
+"""The value of ``--protocol`` that takes every protocol of a row."""
 
 
 def reproduce(
@@ -31,9 +33,14 @@ def reproduce(
         bool, Option("Measure how long each row takes on this machine, and run none.", names=("--forecast",))
     ] = False,
     protocol: Annotated[
-        Literal["paper", "honest", "both"],
-        Option("paper: the epoch is chosen on the test part, as in the sources; honest: on validation; both."),
-    ] = "paper",
+        str | None,
+        Option(
+            "; ".join(f"{name}: {one.about}" for name, one in PROTOCOLS.items())
+            + f"; {BOTH}: all of the row. By default that of the row's source.",
+            metavar="NAME",
+            choices=(*PROTOCOLS, BOTH),
+        ),
+    ] = None,
     seeds: Annotated[int, Option("Number of runs, with seeds 0, 1, ...")] = 1,
     out: Annotated[Path, Option("Folder of the records.", metavar="DIR")] = Path("runs/reproduce"),
     state: Annotated[
@@ -65,8 +72,7 @@ def reproduce(
         return _listed(names, out)
     if not names:
         raise UsageError("name a row, such as gowalla-mf-bsl; taurec reproduce --list shows all")
-    chosen: list[Protocol] = ["paper", "honest"] if protocol == "both" else [protocol]
-    pairs = [(name, one) for name in names for one in chosen]
+    pairs = _pairs(names, protocol, on_note)
     if plan:
         return _forecasts(pairs, threads or 0, on_note)
     once = _Once(out, state or out, minutes, yes, threads or 0, on_epoch, on_note)
@@ -89,8 +95,8 @@ class Records(Result):
 
     def verdict(self) -> list[str]:
         said = []
-        if any(record["chosen_on"] == "test" for record in self.records):
-            said.append("Under the protocol paper the epoch is chosen on the test part, as in the sources.")
+        on_test = [record["protocol"] for record in self.records if record["chosen_on"] == "test"]
+        said += [PROTOCOLS[name].warning for name in dict.fromkeys(on_test) if PROTOCOLS[name].warning]
         if any(not record["finished"] for record in self.records):
             said.append("… the run is not finished.")
         return said
@@ -98,14 +104,14 @@ class Records(Result):
     def tables(self) -> list[Table]:
         rows = [
             (
-                f"{r['row']} ({r['protocol']})" + ("" if r["finished"] else " …") if metric == _METRICS[0] else "",
+                f"{r['row']} ({r['protocol']})" + ("" if r["finished"] else " …") if metric == METRICS[0] else "",
                 metric,
                 r["published"][metric] if r["published"] else None,
                 r["measured"][metric],
                 r["difference_percent"][metric] if r["difference_percent"] else None,
             )
             for r in self.records
-            for metric in _METRICS
+            for metric in METRICS
         ]
         names = (Column("row", whole=True), Column("metric", whole=True))
         columns = (*names, "published", "measured", Column("difference", "%", spec="+.1f"))
@@ -131,16 +137,17 @@ class RowList(Result):
         return list(self.rows)
 
     def verdict(self) -> list[str]:
-        said = "Recall@20 and NDCG@20 are the published figures; paper and honest the Recall@20 on record."
+        names = ", ".join(PROTOCOLS)
+        said = f"Recall@20 and NDCG@20 are the published figures; under {names}: the Recall@20 on record."
         return [said, *([f"Not finished: {', '.join(self.unfinished)}."] if self.unfinished else [])]
 
     def tables(self) -> list[Table]:
         rows = [
-            (r["row"], *((r["published"] or {}).get(m) for m in _METRICS), *(v and v[_METRICS[0]] for v in measured))
+            (r["row"], *((r["published"] or {}).get(m) for m in METRICS), *(v and v[METRICS[0]] for v in measured))
             for r in self.rows
-            for measured in [r["measured"].values()]
+            for measured in [[r["measured"].get(name) for name in PROTOCOLS]]
         ]
-        return [Table(self.title(), (Column("row", whole=True), "Recall@20", "NDCG@20", "paper", "honest"), rows)]
+        return [Table(self.title(), (Column("row", whole=True), "Recall@20", "NDCG@20", *PROTOCOLS), rows)]
 
 
 @dataclass(frozen=True)
@@ -194,13 +201,13 @@ class _Once:
         recipe, path = RECIPES[name](), engine.record_path(self.out, name, protocol)
         there = engine.read_record(path, name)
         if there is not None and any(s["seed"] == seed and s["finished"] for s in there["seeds"]):
-            self.on_note(f"{name}, {protocol}, seed {seed}: on record already in {path}; delete it to run again")
+            self.on_note(f"{name}, {protocol.name}, seed {seed}: on record already in {path}; delete it to run again")
             return there
         parts = engine.parts_of(recipe, protocol)
         expected = engine.forecast(recipe, parts, protocol, self.threads)
         one, many = ("an epoch", "epochs as a rule") if expected.unit == "epoch" else ("a fit", "fits")
         self.on_note(
-            f"{name}, {protocol}, seed {seed}: about {duration(expected.epoch)} {one}, {expected.epochs} {many}, "
+            f"{name}, {protocol.name}, seed {seed}: about {duration(expected.epoch)} {one}, {expected.epochs} {many}, "
             f"{duration(expected.seconds)} in total (tier {expected.tier})"
         )
         if expected.tier == "C" and not self.yes and self.minutes is None:
@@ -234,13 +241,13 @@ def _named(patterns: Sequence[str], known: Sequence[str]) -> list[str]:
 
 
 def _listed(names: Sequence[str], out: Path) -> RowList:
-    from taurec.studies.recipes import PROTOCOLS, RECIPES
+    from taurec.studies.recipes import RECIPES
     from taurec.studies.reproduce import read_record, record_path
 
     rows, unfinished = [], []
     for name in names:
         recipe = RECIPES[name]()
-        records = {p: read_record(record_path(out, name, p), name) for p in PROTOCOLS}
+        records = {p: read_record(record_path(out, name, p), name) for p in recipe.protocols}
         unfinished += [f"{name} ({p})" for p, record in records.items() if record and not record["finished"]]
         published = recipe.published
         rows.append(
@@ -259,6 +266,34 @@ def _listed(names: Sequence[str], out: Path) -> RowList:
     return RowList(tuple(rows), out, tuple(unfinished))
 
 
+def _pairs(names: Sequence[str], protocol: str | None, on_note: Note) -> list[tuple[str, Protocol]]:
+    """The rows with the protocols that they are run under.
+
+    Raises: UsageError where none of the rows is run under the protocol that was asked for.
+    """
+    from taurec.studies.recipes import RECIPES
+
+    if protocol is not None and protocol != BOTH:
+        protocol = protocol_of(protocol).name
+
+    def of(recipe: Recipe) -> Sequence[str]:
+        if protocol is None:
+            return recipe.protocols[:1]
+        return recipe.protocols if protocol == BOTH else [one for one in recipe.protocols if one == protocol]
+
+    found, without = list[tuple[str, Protocol]](), list[str]()
+    for name in names:
+        here = of(RECIPES[name]())
+        found += [(name, PROTOCOLS[one]) for one in here]
+        without += [] if here else [f"{name} ({', '.join(RECIPES[name]().protocols)})"]
+    if without:
+        said = f"not run under {protocol}, but under the protocol in brackets: {'; '.join(without)}"
+        if not found:
+            raise UsageError(f"{said}; leave --protocol out")
+        on_note(f"left out, {said}")
+    return found
+
+
 def _forecasts(pairs: Sequence[tuple[str, Protocol]], threads: int, on_note: Note) -> Forecasts:
     """Measured on a few steps of each; the parts of one set are kept until the next set."""
     from taurec.provenance import facts
@@ -267,9 +302,9 @@ def _forecasts(pairs: Sequence[tuple[str, Protocol]], threads: int, on_note: Not
 
     made, opened = {}, {}
     for name, protocol in pairs:
-        recipe = RECIPES[name]()
-        if (recipe.data, protocol) not in opened:
-            opened = {(recipe.data, protocol): engine.parts_of(recipe, protocol)}
-        on_note(f"{name}, {protocol}: a few steps")
-        made[name, str(protocol)] = engine.forecast(recipe, opened[recipe.data, protocol], protocol, threads)
+        recipe, key = RECIPES[name](), (RECIPES[name]().data, protocol.name)
+        if key not in opened:
+            opened = {key: engine.parts_of(recipe, protocol)}
+        on_note(f"{name}, {protocol.name}: a few steps")
+        made[name, protocol.name] = engine.forecast(recipe, opened[key], protocol, threads)
     return Forecasts(made, threads, facts())

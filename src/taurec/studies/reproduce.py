@@ -1,15 +1,8 @@
 """Reproduction of a published result: forecast, run, record. A stopped run continues from its checkpoint.
 
-Protocols; a table that mixes them names them:
-
-``paper``
-    Training on the whole training file; the epoch is chosen on the test part, as in the sources. A value chosen on
-    test data is too high; it is only for comparison with the published one.
-``honest``
-    A tenth of each user's training pairs is held out for validation and chooses the epoch; the test part is used once.
-
-A baseline's setting is chosen on that validation part under both; under ``paper`` it is then fitted to the whole
-training file.
+The parts, what chooses the epoch, and what the test hides are those of a protocol, :mod:`taurec.studies.protocols`; a
+table that mixes protocols names them. A figure whose epoch is chosen on the test part is too high, and only for
+comparison with the published one.
 """
 
 from __future__ import annotations
@@ -21,23 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from taurec import provenance
-from taurec.data.interactions import Interactions
 from taurec.data.source import open_source
-from taurec.data.split import Split, data_hash, split_given
-from taurec.errors import ArtefactError, UsageError
-from taurec.evaluation.ranking import evaluate_ranker
+from taurec.data.split import Split, data_hash
+from taurec.errors import ArtefactError
 from taurec.studies.files import write_text
+from taurec.studies.protocols import Protocol, protocol_of
 from taurec.studies.recipes.baseline import fit_baseline, forecast_baseline
-from taurec.studies.recipes.recipe import METRICS, Protocol, Recipe
+from taurec.studies.recipes.recipe import Recipe
+from taurec.studies.recipes.trained import train_row
 from taurec.training.calibrate import cost
 from taurec.training.device import use_threads
 from taurec.training.forecast import Sizes
 from taurec.training.records import Progress
-from taurec.training.trainer import Trainer
 
 TIERS = (("A", 15 * 60.0), ("B", 2 * 3600.0), ("C", float("inf")))
-"""Upper limits of a run, in seconds: tier A is run three times under both protocols, B once, C on request."""
+"""Upper limits of a run, in seconds: tier A is run three times under all protocols of the row, B once, C on request."""
 
 
 @dataclass(frozen=True)
@@ -63,30 +54,26 @@ class Forecast:
         return next(name for name, most in TIERS if self.seconds <= most)
 
 
-def parts_of(recipe: Recipe, protocol: Protocol) -> Split:
-    """The parts of a row's data; ``valid`` chooses the epoch, and is the test part under ``paper``."""
-    opened = open_source(recipe.data)
-    if opened.train is None or opened.test is None:
-        raise UsageError(f"{recipe.data} has no given training and test parts; a row needs a set with them")
-    if protocol == "paper":
-        return Split(opened.train, opened.test, opened.test, "files")
-    return split_given(opened.train, opened.test, valid=0.1, seed=0)
+def parts_of(recipe: Recipe, protocol: str | Protocol) -> Split:
+    """The parts of a row's data under a protocol."""
+    return protocol_of(protocol).parts(open_source(recipe.data))
 
 
-def forecast(recipe: Recipe, parts: Split, protocol: Protocol, threads: int = 0) -> Forecast:
+def forecast(recipe: Recipe, parts: Split, protocol: str | Protocol, threads: int = 0) -> Forecast:
     """The time that a run takes on this machine."""
     run = recipe.run(protocol, seed=0, threads=threads)
     use_threads(threads)
     if run.model is not None:
         return Forecast(*forecast_baseline(run, parts), unit="fit")
     found = cost(run, Sizes.of(parts.train, parts.valid))
-    return Forecast(found.epoch + found.validation / run.eval_every, min(recipe.usual_epochs, run.epochs))
+    epochs = min(recipe.usual_epochs, run.epochs) * max(len(recipe.points()), 1)
+    return Forecast(found.epoch + found.validation / run.eval_every, epochs)
 
 
 def reproduce(
     row: str,
     recipe: Recipe,
-    protocol: Protocol,
+    protocol: str | Protocol,
     seed: int,
     state: Path,
     *,
@@ -100,39 +87,29 @@ def reproduce(
 
     Args:
         row: its name.
+        protocol: one of :data:`taurec.studies.protocols.PROTOCOLS` or its name.
         state: folder of the checkpoint, from which the same call continues; of a baseline, of the settings tried on
             validation.
         parts: :func:`parts_of` the recipe, if known already.
         seconds: stop after the epoch in which this time has passed.
     Returns: seed, metrics on the test part, epochs, seconds of training, whether it is finished, commit, machine.
     """
+    protocol = protocol_of(protocol)
     parts = parts if parts is not None else parts_of(recipe, protocol)
     run = recipe.run(protocol, seed, threads=threads)
     if run.model is not None:
-        honest = parts if protocol == "honest" else parts_of(recipe, "honest")
+        choosing = protocol.parts_for_settings(open_source(recipe.data)) if protocol.chosen_on_test else parts
         tried = state / f"{row}.{seed}.grid.jsonl"
-        return fit_baseline(recipe, protocol, run, parts, honest, tried, on_note)
-    path = state / f"{row}.{protocol}.{seed}.checkpoint.safetensors"
-    trained = Trainer(run, parts.train, parts.valid, on_progress, on_note).fit(path, seconds=seconds)
-    seen = parts.train if protocol == "paper" else Interactions.union(parts.train, parts.valid)
-    records, best = trained.records, trained.best
-    return {
-        "seed": seed,
-        **evaluate_ranker(trained.ranker, parts.test, seen, list(METRICS)).means(),
-        "epochs": len(records),
-        "best_epoch": best.epoch if best is not None else 0,
-        "finished": trained.finished,
-        "seconds": round(sum(r.train_seconds + r.eval_seconds for r in records), 1),
-        "curve": [round(r.metrics[run.metric], 5) for r in records if r.metrics],
-        "kernels": trained.kernels,
-        "stopped_by": trained.stopped_by,
-        "machine": provenance.facts(),
-    }
+        return fit_baseline(recipe, protocol, run, parts, choosing, tried, on_note)
+    return train_row(
+        row, recipe, protocol, seed, state, parts, seconds=seconds, threads=threads, on_progress=on_progress,
+        on_note=on_note,
+    )  # fmt: skip
 
 
-def record_path(folder: Path, row: str, protocol: Protocol) -> Path:
+def record_path(folder: Path, row: str, protocol: str | Protocol) -> Path:
     """The file that holds a row's record."""
-    return folder / f"{row}.{protocol}.json"
+    return folder / f"{row}.{protocol_of(protocol).name}.json"
 
 
 def read_record(path: Path, row: str) -> dict[str, Any] | None:
@@ -150,31 +127,37 @@ def read_record(path: Path, row: str) -> dict[str, Any] | None:
     return dict(found)
 
 
-def merge(folder: Path, row: str, recipe: Recipe, protocol: Protocol, parts: Split, result: Mapping[str, Any]) -> Path:
+def merge(
+    folder: Path, row: str, recipe: Recipe, protocol: str | Protocol, parts: Split, result: Mapping[str, Any]
+) -> Path:
     """Put one run into the row's record, replacing an earlier one of its seed; the file is complete or unchanged.
 
     Raises: ArtefactError where the file is not a record of this row.
     """
+    protocol = protocol_of(protocol)
     path = record_path(folder, row, protocol)
     seeds = {int(result["seed"]): dict(result)}
-    # Under paper the validation part is the test part once more.
-    valid = parts.valid if protocol == "honest" else parts.train.take([])
+    # Where the test part chooses, it is the validation part as well, and counts once.
+    valid = parts.train.take([]) if protocol.chosen_on_test else parts.valid
     hashed = data_hash(Split(parts.train, valid, parts.test, parts.how))
     there = read_record(path, row)
     if there is not None and there["data"]["sha256"] == hashed:
         seeds = {int(s["seed"]): s for s in there["seeds"]} | seeds
     runs = [seeds[seed] for seed in sorted(seeds)]
-    means = {m: statistics.fmean(r[m] for r in runs) for m in METRICS}
+    means = {m: statistics.fmean(r[m] for r in runs) for m in protocol.reports}
     published = recipe.published
+    seeds_option = f" --seeds {len(runs)}" if len(runs) > 1 else ""
     content = {
         "row": row,
-        "protocol": protocol,
-        "chosen_on": "test" if protocol == "paper" and "model" not in recipe.fields else "validation",
-        "command": f"taurec reproduce {row} --protocol {protocol}" + (f" --seeds {len(runs)}" if len(runs) > 1 else ""),
+        "protocol": protocol.name,
+        "chosen_on": "test" if protocol.chosen_on_test and "model" not in recipe.fields else "validation",
+        "command": f"taurec reproduce {row} --protocol {protocol.name}" + seeds_option,
         "data": {"name": recipe.data, "sha256": hashed},
         "published": None if published is None else {**published.values(), "source": published.source},
         "measured": {m: round(value, 6) for m, value in means.items()},
-        "spread": {m: round(statistics.stdev(r[m] for r in runs), 6) for m in METRICS} if len(runs) > 1 else None,
+        "spread": {m: round(statistics.stdev(r[m] for r in runs), 6) for m in protocol.reports}
+        if len(runs) > 1
+        else None,
         "difference_percent": None
         if published is None
         else {m: round(100 * (means[m] / value - 1), 2) for m, value in published.values().items()},
@@ -182,7 +165,7 @@ def merge(folder: Path, row: str, recipe: Recipe, protocol: Protocol, parts: Spl
         "claim": recipe.claim,
         "finished": all(r["finished"] for r in runs),
         "time_seconds": round(statistics.fmean(r["seconds"] for r in runs), 1),
-        "run": json.loads(recipe.run(protocol, runs[0]["seed"]).to_json()),
+        "run": json.loads(recipe.run(protocol, runs[0]["seed"], runs[0].get("chosen")).to_json()),
         "seeds": runs,
     }
     write_text(path, json.dumps(content, indent=1) + "\n", "--out")

@@ -15,9 +15,11 @@ def test_a_row_is_a_whole_run_of_a_set_that_comes_divided(name: str) -> None:
     assert DATASETS[recipe.data].test > 0
     assert recipe.published is not None or recipe.claim
     assert not recipe.beside or RECIPES[recipe.beside]().published is not None
-    for protocol in PROTOCOLS:
+    for protocol in recipe.protocols:
         run = recipe.run(protocol, seed=2)
-        assert (run.valid, run.seed, run.source) == ({"paper": 0.0, "honest": 0.1}[protocol], 2, recipe.data)
+        assert (run.valid, run.seed, run.source) == (PROTOCOLS[protocol].run_fields()["valid"], 2, recipe.data)
+        for point in recipe.points():
+            assert recipe.run(protocol, 2, point) != run or point == recipe.points()[0]
     if recipe.published is not None:
         assert 0.01 < recipe.published.ndcg < recipe.published.recall < 0.5
         assert recipe.published.source
@@ -32,6 +34,10 @@ def test_the_settings_of_a_row_reach_its_run() -> None:
     mml = RECIPES["yelp2018-mml-100"]().run("paper", 0)
     assert mml.loss.settings["margins"] == (0.6, 0.7, 0.8, 0.9)
     assert mml.backbone.settings["init"] == "normal:0.0001"
+    beauty = RECIPES["beauty-mf-sl"]().run("talos", 0, {"loss.tau": 0.3})
+    assert beauty.loss.settings["tau"] == 0.3
+    assert (beauty.metric, beauty.eval_every, beauty.patience) == ("precision@20", 5, 5)
+    assert beauty.backbone.settings == {"dim": 64, "init": "normal:1"}
     ndcg = RECIPES["gowalla-ease"]().run("honest", 0)
     assert (ndcg.metric, ndcg.model is not None) == ("ndcg@20", True)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from taurec.studies.recipes import adap_tau, baselines, bpr, bsl, mml, ours, psl, simplex
-from taurec.studies.recipes.recipe import METRICS, PROTOCOLS, Protocol, Published, Recipe
+from taurec.studies.protocols import METRICS, PROTOCOLS, Protocol
+from taurec.studies.recipes import adap_tau, baselines, bpr, bsl, mml, ours, psl, simplex, talos
+from taurec.studies.recipes.recipe import Published, Recipe
 
-_MODULES = (bsl, adap_tau, simplex, bpr, mml, psl, ours, baselines)
+_MODULES = (bsl, adap_tau, simplex, bpr, mml, psl, talos, ours, baselines)
 
 
 def _rows() -> dict[str, Callable[[], Recipe]]:
@@ -23,4 +24,4 @@ def _rows() -> dict[str, Callable[[], Recipe]]:
 RECIPES: dict[str, Callable[[], Recipe]] = _rows()
 """Row -> the function that describes it."""
 
-__all__ = ["METRICS", "PROTOCOLS", "RECIPES", "Protocol", "Published", "Recipe"]
+__all__ = ["PROTOCOLS", "RECIPES", "METRICS", "Protocol", "Published", "Recipe"]

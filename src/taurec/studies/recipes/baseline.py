@@ -9,13 +9,13 @@ from typing import Any
 
 from taurec import provenance
 from taurec.baselines import BASELINES
-from taurec.data.interactions import Interactions
 from taurec.data.split import Split, data_hash
 from taurec.evaluation.ranking import evaluate_ranker
 from taurec.run import Run
 from taurec.studies.audit.noise.journal import Journal
 from taurec.studies.compare.candidates import baseline_grid
-from taurec.studies.recipes.recipe import METRICS, Protocol, Recipe
+from taurec.studies.protocols import Protocol
+from taurec.studies.recipes.recipe import Recipe
 from taurec.studies.search.baselines import forecast as seconds_of_a_fit
 from taurec.training.device import use_threads
 
@@ -32,27 +32,29 @@ def forecast_baseline(run: Run, parts: Split) -> tuple[float, int]:
 
 
 def fit_baseline(
-    recipe: Recipe, protocol: Protocol, run: Run, parts: Split, honest: Split, tried: Path,
+    recipe: Recipe, protocol: Protocol, run: Run, parts: Split, choosing: Split, tried: Path,
     on_note: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """A baseline at the setting that is best on the validation part of the honest division, on the test part.
+    """A baseline at the setting that is best on validation, on the test part.
 
     Args:
-        parts: of the protocol; under ``paper`` the chosen setting is fitted to the whole training file.
-        tried: file in which the value of every setting is kept; both protocols share it, and go on from it.
+        parts: of the protocol; the chosen setting is fitted to their training part.
+        choosing: the parts whose ``valid`` chooses the setting, :meth:`Protocol.parts_for_settings`.
+        tried: file in which the value of every setting is kept; protocols with these parts share it, and continue
+            from it.
     Returns: a result as :func:`taurec.studies.reproduce.reproduce` has it; its seconds are those of the whole grid,
         whenever it was run.
     """
     assert run.model is not None
     use_threads(run.threads)
     name, metric, grid = run.model.name, recipe.select, grid_of(run)
-    head = {"baseline": name, "metric": metric, "seed": run.seed, "data": data_hash(honest)}
+    head = {"baseline": name, "metric": metric, "seed": run.seed, "data": data_hash(choosing)}
     journal, values, seconds = Journal(tried, head, on_note), list[float](), 0.0
     for number, point in enumerate(grid, start=1):
         entry, started = journal.get(point), time.perf_counter()
         if entry is None:
-            ranker = BASELINES.build(name, given=point, seed=run.seed).fit(honest.train)
-            entry = evaluate_ranker(ranker, honest.valid, honest.train, [metric]).means()
+            ranker = BASELINES.build(name, given=point, seed=run.seed).fit(choosing.train)
+            entry = evaluate_ranker(ranker, choosing.valid, choosing.train, [metric]).means()
             entry["seconds"] = round(time.perf_counter() - started, 3)
             journal.add(point, entry)
         seconds += entry["seconds"]
@@ -63,8 +65,7 @@ def fit_baseline(
     started = time.perf_counter()
     chosen = grid[max(range(len(grid)), key=values.__getitem__)]
     ranker = BASELINES.build(name, given=chosen, seed=run.seed).fit(parts.train)
-    seen = parts.train if protocol == "paper" else Interactions.union(parts.train, parts.valid)
-    found = evaluate_ranker(ranker, parts.test, seen, list(METRICS)).means()
+    found = protocol.evaluate(ranker, parts)
     seconds = round(seconds + time.perf_counter() - started, 1)
     facts = {"settings": dict(chosen), "tried": len(grid), "seconds": seconds, "machine": provenance.facts()}
     return {"seed": run.seed, **found, "epochs": 0, "best_epoch": 0, "finished": True, **facts}

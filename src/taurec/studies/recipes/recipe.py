@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from taurec.run import Run
+from taurec.studies.protocols import Protocol, protocol_of
 from taurec.training.presets import resolve
 
-Protocol = Literal["paper", "honest"]
-PROTOCOLS: tuple[Protocol, ...] = ("paper", "honest")
-METRICS = ("recall@20", "ndcg@20")
-"""What every published figure here is given in."""
 NEVER_SAME = "draws of another generator"
 """How each run differs from the published one with which it is compared."""
 
@@ -48,7 +45,10 @@ class Recipe:
         claim: what the row is there to show, where it is not a published figure.
         beside: the published row with which an unpublished row is compared; empty for none.
         usual_epochs: usual number of epochs of a run, for a forecast; the authors' last epoch, where known.
-        select: the metric that chooses the epoch.
+        select: the metric that chooses the epoch, where the protocol leaves it to the row.
+        protocols: those that the row is run under, that of its source first.
+        grid: values of one setting, such as ``loss.tau``, of which validation chooses one; they are tried in this
+            order, so that a run that is cut short has tried the first ones.
     """
 
     data: str
@@ -60,15 +60,24 @@ class Recipe:
     usual_epochs: int = 100
     select: str = "recall@20"
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    protocols: tuple[str, ...] = ("paper", "honest")
+    grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
-    def run(self, protocol: Protocol, seed: int, **more: Any) -> Run:
-        """The run of the row under a protocol: ``paper`` trains on the whole training file, ``honest`` cuts a tenth
-        of each user's training pairs off for validation.
+    def run(self, protocol: str | Protocol, seed: int, point: Mapping[str, Any] | None = None, **more: Any) -> Run:
+        """The run of the row under a protocol.
 
         Args:
+            point: one value of the grid, such as ``{"loss.tau": 0.2}``; None takes the first.
             more: fields that change no figure, such as ``threads``.
         """
         nested = {part: dict(values) for part, values in self.settings.items()}
+        for key, value in (next(iter(self.points()), {}) if point is None else point).items():
+            part, _, name = key.partition(".")
+            nested.setdefault(part, {})[name] = value
         given = {**self.fields, "source": self.data, "metric": self.select, "seed": seed}
-        given["valid"] = 0.0 if protocol == "paper" else 0.1
+        given |= protocol_of(protocol).run_fields()
         return resolve(**given, settings=nested or None, **more)
+
+    def points(self) -> list[dict[str, Any]]:
+        """The values from which validation chooses, each as a point; none for a row whose settings are given."""
+        return [{key: value} for key, values in self.grid.items() for value in values]

@@ -1,0 +1,43 @@
+"""MF on the Beauty set of Talos (Zhang et al., WWW 2026, arXiv 2601.19276), tables 3.1 and D.2.
+
+Protocol ``talos``, as in the code of the repository cynthia-shengjia/WWW-2026-Talos: the epoch and the temperature are
+chosen on ``valid_data.txt``, training is on ``train_data.txt``, and the test hides the training part alone, so that
+items of the validation part stay in the lists. The paper gives the grids: temperatures as here, learning rates .1, .01
+and .001, decay 0 and three others. The repository gives a command for Beauty, with lr .01 and no decay, which all rows
+take.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from taurec.studies.recipes.recipe import NEVER_SAME, Published, Recipe
+
+TABLES = "Talos paper, tables 3.1 and D.2"
+FIELDS: dict[str, Any] = {
+    "order": "shuffled", "epochs": 1000, "batch_size": 1024, "negatives": "uniform:1024:true", "lr": 1e-2, "l2": 0.0,
+    "rank_score": "cosine",
+}  # fmt: skip
+DIFFERS = f"{NEVER_SAME}; lr and decay are those of the command of Talos, not chosen for each loss"
+FROM_THE_MIDDLE = (0.2, 0.15, 0.1, 0.25, 0.3, 0.05)
+"""The six temperatures of the paper. A run that is cut short has tried the middle of the grid."""
+
+
+def _row(loss: str, recall: float, ndcg: float, taus: tuple[float, ...] = FROM_THE_MIDDLE) -> Recipe:
+    return Recipe(
+        "amazon-beauty", FIELDS | {"loss": loss}, Published(recall, ndcg, TABLES), DIFFERS, usual_epochs=100,
+        settings={"backbone": {"init": "normal:1"}}, protocols=("talos",), grid={"loss.tau": taus},
+    )  # fmt: skip
+
+
+def beauty_mf_sl() -> Recipe:
+    """MF + SL on Amazon-Beauty."""
+    return _row("sl", 0.1403, 0.0813)
+
+
+def beauty_mf_psl() -> Recipe:
+    """MF + PSL with tanh, which is the paper's choice (appendix D.5), on Amazon-Beauty.
+
+    Its temperature is in half units of the score, so the same six values reach from .1 to .6 of SL's.
+    """
+    return _row("psl-tanh", 0.1432, 0.0820, (0.1, 0.05, 0.15, 0.2, 0.25, 0.3))
