@@ -15,7 +15,7 @@ from taurec.studies.recipes import PROTOCOLS, RECIPES
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SETS = {"yelp2018": "Yelp2018", "gowalla": "Gowalla", "movielens-1m": "MovieLens-1M"}
-SETS |= {"amazon-electronics": "Amazon-Electronics"}
+SETS |= {"amazon-electronics": "Amazon-Electronics", "amazon-beauty": "Amazon-Beauty"}
 HEAD = ["row", "protocol", "published R@20", "ours", "", "published N@20", "ours", "", "seeds", "epochs", "minutes"]
 WITHIN = -2.0
 """A published figure counts as reached within so many percent, or above."""

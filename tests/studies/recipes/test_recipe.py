@@ -38,6 +38,10 @@ def test_the_settings_of_a_row_reach_its_run() -> None:
     assert beauty.loss.settings["tau"] == 0.3
     assert (beauty.metric, beauty.eval_every, beauty.patience) == ("precision@20", 5, 5)
     assert beauty.backbone.settings == {"dim": 64, "init": "normal:1"}
+    learned, fixed = (RECIPES[f"beauty-mf-talos{of}"]().run("talos", 0) for of in ("", "-0"))
+    assert (learned.loss.settings["learn"], learned.loss.settings["tau"]) == (True, 0.15)
+    assert learned.but(loss=fixed.loss) == fixed
+    assert fixed.loss.settings == {**learned.loss.settings, "learn": False}
     ndcg = RECIPES["gowalla-ease"]().run("honest", 0)
     assert (ndcg.metric, ndcg.model is not None) == ("ndcg@20", True)
 
