@@ -310,14 +310,16 @@ class Recommender:
         return Path(folder)
 
     @classmethod
-    def load(cls, folder: str | Path, plugins: Sequence[type[Baseline]] = ()) -> Recommender:
+    def load(cls, folder: str | Path, plugins: Sequence[type[Baseline] | str] = ()) -> Recommender:
         """A fitted recommender from a saved folder; the original log is not needed.
 
-        No code is imported. A trained model ranks without the loss, backbone or sampler it was trained with; only
+        No code is imported but that of ``plugins``.
+        A trained model ranks without the loss, backbone or sampler it was trained with; only
         another :meth:`fit` needs them.
 
         Args:
-            plugins: baselines from outside the package that the folder may hold, unless they are imported already.
+            plugins: baselines from outside the package that the folder may hold, unless they are imported already:
+                classes, or names ``module:Class`` and ``file.py:Class``, which are imported.
         """
         saved = read_folder(Path(folder), plugins)
         made = cls(run=saved.run)

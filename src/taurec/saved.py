@@ -35,6 +35,7 @@ from taurec.data.interactions import Interactions
 from taurec.data.split import Split
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import ArtefactError, ResourceError, UsageError
+from taurec.plugins import load_file as import_file
 from taurec.ranker import RANKERS, Ranker
 from taurec.run import Run
 from taurec.training.records import EpochRecord
@@ -111,16 +112,18 @@ def write_folder(folder: Path, model: SavedModel, overwrite: bool = False) -> No
             os.replace(folder, old)
         os.replace(work, folder)
         shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
+    except BaseException as error:  # a state that cannot be written, or Ctrl-C, leaves no partial folder either
         shutil.rmtree(work, ignore_errors=True)
+        if not isinstance(error, OSError):
+            raise
         raise ResourceError(f"{folder}: could not be written ({error.strerror}); no partial folder is left") from None
 
 
-def read_folder(folder: Path, plugins: Sequence[type[Baseline]] = ()) -> SavedModel:
-    """Read a saved folder of this format or an earlier one; no code is imported.
+def read_folder(folder: Path, plugins: Sequence[type[Baseline] | str] = ()) -> SavedModel:
+    """Read a saved folder of this format or an earlier one; no code is imported but that of ``plugins``.
 
     Args:
-        plugins: classes of baselines from outside the package that it may hold.
+        plugins: classes of baselines from outside the package that it may hold, or their names ``module:Class``.
     Raises: ArtefactError for anything that is broken, does not fit together, or is of a newer format.
     """
     if not folder.is_dir():
@@ -204,21 +207,24 @@ def _run(content: Document, path: Path) -> Run:
         raise ArtefactError(f"{path}: not a run of this version: {error}") from None
 
 
-def _ranker_class(run: Run, plugins: Sequence[type[Baseline]], folder: Path) -> type[Ranker]:
-    """The class of the ranker: two tables for a trained model, or a baseline. No module is imported."""
+def _ranker_class(run: Run, plugins: Sequence[type[Baseline] | str], folder: Path) -> type[Ranker]:
+    """The class of the ranker: two tables for a trained model, or a baseline; only ``plugins`` are imported."""
     model = run.model
     if model is None:
         return RANKERS[run.rank_score]
     if ":" not in model.name:
         built_in: Any = BASELINES[model.name]
         return cast("type[Ranker]", built_in)
-    given = {BASELINES.name_of(plugin): plugin for plugin in plugins}
-    found: Any = given.get(model.name) or BASELINES.imported(model.name)
+    # A class in a file has another module name wherever the file is imported, so its own name decides.
+    classes: list[Any] = [BASELINES[import_file(given)] if isinstance(given, str) else given for given in plugins]
+    found: Any = next((c for c in classes if c.__qualname__ == model.name.rpartition(":")[2]), None)
+    found = found or BASELINES.imported(model.name)
     if found is None:
         version = f" {model.version}" if model.version else ""
         raise ArtefactError(
-            f"{folder}: holds the baseline {model.name}{version}, which is not part of TauRec; import its module "
-            f"first, or hand the class over: Recommender.load({str(folder)!r}, plugins=[{model.label}])"
+            f"{folder}: holds the baseline {model.name}{version}, which is not part of TauRec; name it with "
+            f"--plugin {model.name}, or hand the class over: Recommender.load({str(folder)!r}, "
+            f"plugins=[{model.label}])"
         )
     return cast("type[Ranker]", found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import taurec
 from taurec.baselines import Baseline, fitted
+from taurec.cli import main
 from taurec.errors import ArtefactError
 from taurec.report.page import render
 from taurec.report.result_page import result_page
@@ -87,6 +89,47 @@ def test_it_is_compared_with_its_grid_and_the_page_leaves_the_panel_out() -> Non
     assert "tryit-data" not in html
 
 
+FILE = """
+from tests.extension.test_baseline import Recent
+
+
+class FromFile(Recent):
+    pass
+"""
+
+
+def test_one_from_a_file_is_used_on_the_command_line_as_the_next_command_says(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(FILE)
+    rows = (f"{user},{item}\n" for user, item in zip(LOG.user_of, LOG.indices, strict=True))
+    (tmp_path / "my.csv").write_text("user,item\n" + "".join(rows))
+    assert main(["train", "my.csv", "--model", "./mine.py:FromFile", "--out", "saved"]) == 0
+    command = shlex.split(next(line for line in capsys.readouterr().out.splitlines() if "taurec recommend" in line))
+    for name in [name for name in sys.modules if name.endswith("mine.py")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert main(command[1:]) == 0
+    assert main(["evaluate", "saved", "--plugin", "mine.py:FromFile"]) == 0
+    for name in [name for name in sys.modules if name.endswith("mine.py")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert main(["evaluate", "saved"]) == 3
+    assert "name it with --plugin mine.py:FromFile" in capsys.readouterr().err
+    module = {"__name__": "mine"}
+    exec(FILE, module)  # noqa: S102
+    assert taurec.Recommender.load("saved", plugins=[module["FromFile"]]).run.label == "FromFile"
+
+
+def test_a_state_that_cannot_be_written_leaves_nothing_behind(tmp_path) -> None:
+    class Broken(Recent):
+        def state(self):
+            return {"text": np.array(["a"])}
+
+    model = taurec.Recommender(model=Recent).fit(LOG)
+    model._ranker = Broken().fit(LOG)
+    with pytest.raises(Exception, match="dtype"):
+        model.save(tmp_path / "saved")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_saved_one_is_loaded_where_its_class_is_known(tmp_path, monkeypatch) -> None:
     model = taurec.Recommender(model=Recent(0.25)).fit(LOG)
     folder = model.save(tmp_path / "saved")
@@ -94,7 +137,9 @@ def test_a_saved_one_is_loaded_where_its_class_is_known(tmp_path, monkeypatch) -
     assert taurec.Recommender.load(folder).recommend(k=3).item == lists
     text = (folder / "run.json").read_text()
     (folder / "run.json").write_text(text.replace(NAME, "somewhere.else:Recent"))
-    with pytest.raises(ArtefactError, match=r"holds the baseline somewhere.else:Recent.* import its module first"):
+    with pytest.raises(
+        ArtefactError, match=r"holds the baseline somewhere.else:Recent.* --plugin somewhere.else:Recent"
+    ):
         taurec.Recommender.load(folder)
     (folder / "run.json").write_text(text)
     monkeypatch.delitem(sys.modules, __name__)

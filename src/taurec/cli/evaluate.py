@@ -23,6 +23,7 @@ def evaluate(
         bool,
         typer.Option(help="Also evaluate with every user ranked from their items alone, like an unknown user."),
     ] = True,
+    plugin: o.Plugin = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -36,7 +37,7 @@ def evaluate(
 
     wanted = [str(m) for m in (DEFAULT_METRICS if metrics is None else parse_all(metrics))]
     output = Output(as_json, quiet)
-    model = Recommender.load(folder)
+    model = Recommender.load(folder, plugin or ())
     if metrics is not None:
         parse_all(metrics, len(model.items))
     output.note(f"{folder}: {model.run.label} of {model.run.source}")

@@ -17,6 +17,14 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A folder written by
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.", rich_help_panel=OUTPUT)
 ]
+Plugin = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Import this baseline from outside the package, which the folder holds: module:Class or file.py:Class; "
+        "repeatable.",
+    ),
+]
 Quiet = Annotated[
     bool,
     typer.Option(

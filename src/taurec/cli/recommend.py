@@ -36,6 +36,7 @@ def recommend(
     only: Annotated[list[str] | None, typer.Option(metavar="ITEMS", help="Rank only these items.")] = None,
     without: Annotated[list[str] | None, typer.Option(metavar="ITEMS", help="Do not rank these items.")] = None,
     with_seen: Annotated[bool, typer.Option("--with-seen", help="Also rank items that the user already has.")] = False,
+    plugin: o.Plugin = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -58,7 +59,7 @@ def recommend(
     output = Output(as_json, quiet)
     if to is not None:
         check_target(to, TABLES, "--to")
-    model = Recommender.load(folder)
+    model = Recommender.load(folder, plugin or ())
     known = model.items.ids.to_list() if any("," in v for v in [*(like or ()), *(only or ()), *(without or ())]) else ()
     filters: dict[str, Any] = {
         "only": split_names(only, known) if only else None,
@@ -99,6 +100,7 @@ def similar(
     folder: o.Folder,
     item: Annotated[str, typer.Argument(metavar="ITEM", help="An item of the log.")],
     k: o.K = 10,
+    plugin: o.Plugin = None,
     as_json: o.Json = False,
 ) -> None:
     """Show the items with the highest cosine similarity to an item."""
@@ -106,7 +108,7 @@ def similar(
     from taurec.recommender import Recommender
 
     output = Output(as_json)
-    rows = _rows(Recommender.load(folder).similar_items(item, k), item)
+    rows = _rows(Recommender.load(folder, plugin or ()).similar_items(item, k), item)
     output.document({"item": item, "similar": rows})
     output.say(_table(rows, "cosine", f"Similar to {item}"))
 

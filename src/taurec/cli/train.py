@@ -189,4 +189,7 @@ def _show(recommender: Recommender, intervals: dict[str, Interval], saved: Path 
         output.say("Nothing was saved; add --out DIR to keep the model.")
     else:
         output.say(f"Saved to {saved}. Next:")
-        output.command(shlex.join(["taurec", "recommend", str(saved), "--user", recommender.users.decode([0])[0]]))
+        model = recommender.run.model
+        plugin = ["--plugin", model.name] if model is not None and ":" in model.name else []
+        user = recommender.users.decode([0])[0]
+        output.command(shlex.join(["taurec", "recommend", str(saved), *plugin, "--user", user]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from typing import Any
 
 from taurec.studies.result import Cell, Column, Value
@@ -44,6 +45,22 @@ def text(value: Cell, column: Column, interval: bool = True) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return formatted(value, column)
     return cell(value)
+
+
+TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Characters that turn the direction of writing."""
+
+
+def visible(given: str) -> str:
+    r"""A text with every control character, and every one of :data:`TURNS`, as an escape.
+
+    An id of a log could otherwise change the colours or the title of a terminal, or hide what follows.
+
+    >>> print(visible(chr(27) + "[31mred " + chr(0x202E) + "back"))
+    \x1b[31mred \u202eback
+    """
+    hidden = (c not in "\n\t" and (unicodedata.category(c) == "Cc" or c in TURNS) for c in given)
+    return "".join(c.encode("unicode_escape").decode() if hide else c for c, hide in zip(given, hidden, strict=True))
 
 
 def formatted(value: float, column: Column) -> str:

@@ -10,12 +10,15 @@ from rich.console import Console, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from taurec.report.cells import all_numeric, heading, text
+from taurec.report.cells import all_numeric, heading, text, visible
 from taurec.studies.result import Result, Table
 
 
 class _Console(Console):
-    """A console that raises BrokenPipeError when the reader is gone."""
+    """A console that raises BrokenPipeError when the reader is gone, and prints no control characters of a log."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        super().print(*(visible(o) if isinstance(o, str) else o for o in objects), **how)
 
     def on_broken_pipe(self) -> NoReturn:
         raise BrokenPipeError
@@ -67,7 +70,7 @@ def _drawn(given: Table, gone: Collection[str], arrow: bool) -> RichTable:
             style="dim" if column.dim else None,
         )
     for n, row in enumerate(given.rows):
-        cells = [Text(text(row[k], column, interval=f"± {column.name}" not in gone)) for k, column in kept]
+        cells = [Text(visible(text(row[k], column, interval=f"± {column.name}" not in gone))) for k, column in kept]
         made.add_row(*cells, style="bold" if n in given.strong else None)
     return made
 
@@ -78,10 +81,10 @@ def pairs(rows: Iterable[tuple[str, Any]], title: str = "") -> RichTable:
     made.add_column(style="dim", no_wrap=True)
     made.add_column(overflow="fold")
     for name, value in rows:
-        made.add_row(Text(name), Text(str(value)))
+        made.add_row(Text(visible(name)), Text(visible(str(value))))
     return made
 
 
 def _empty(title: str, **frame: Any) -> RichTable:
-    shown = Text(title, style="bold") if title else None
+    shown = Text(visible(title), style="bold") if title else None
     return RichTable(title=shown, title_justify="left", pad_edge=False, **frame)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +65,9 @@ def test_a_curve_is_what_fits_by_hand_give(log: Interactions) -> None:
 def test_the_next_commands_measure_the_noise_and_train_the_best_loss(log: Interactions) -> None:
     found = curves(log, losses=["sl", "bpr"], tune="none", levels=[0.0])
     best = max(found.losses, key=lambda c: c.points[0].estimate.mean).label.removeprefix("mf:")
-    measure, train = found.commands()
-    assert measure.startswith("taurec audit log ")
+    measure, train = replace(found, source="my log.csv").commands()
+    assert measure == "taurec audit log 'my log.csv'"
+    assert train.startswith("taurec train 'my log.csv' ")
     assert f"--backbone mf --loss {best} " in train
     assert "--epochs 2" in train
 

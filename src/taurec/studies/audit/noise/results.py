@@ -169,7 +169,7 @@ class NoiseCurves(Result):
     def commands(self) -> list[str]:
         """Measure the noise of the log itself; then train the loss that is best at the lowest level."""
         best = max(self.losses, key=lambda curve: curve.points[0].estimate.mean)
-        run = Run.model_validate(best.run)
+        run = Run.model_validate(best.run).but(source=self.source)
         return [shlex.join(["taurec", "audit", "log", self.source, *reading_options(run.reading)]), train_command(run)]
 
     @property
