@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from torch import Tensor
 import taurec
 from taurec.errors import UsageError
 from taurec.losses import SL, ScoreLoss, checked
-from taurec.sampling import BoundSampler, PerRowNegatives, Sampler
+from taurec.sampling import BoundSampler, PerRowNegatives, Sampler, SharedNegatives
 from taurec.testing import check_loss, check_order, check_recommender, check_sampler
 from taurec.testing.laws import Laws, NotApplicable, require
 from taurec.types import StepShape
@@ -119,6 +120,60 @@ def test_a_sampler_with_global_state_is_named() -> None:
     assert "law broken: global random generators are neither read nor changed" in broken
     assert "law broken: with exclusion on and noise off, a known positive is never a negative" in broken
     assert "shapes, types and ranges" not in broken
+
+
+ROWS_ALONE = "rows in a part of a batch get the negatives that they have in the whole batch"
+OTHERS = "another seed, another epoch and other rows draw other negatives"
+EXCLUSION = "with exclusion on and noise off, a known positive is never a negative"
+
+
+@dataclass(frozen=True)
+class Drawn(Sampler):
+    """A sampler that draws without exclusion from numpy's generator of what ``fault`` leaves of (seed, epoch, row)."""
+
+    fault: str = ""
+    n: int = 6
+
+    def bind(self, train: taurec.Interactions, seed: int) -> BoundDrawn:
+        return BoundDrawn(self, train.n_items, seed)
+
+    def shape(self, batch_size: int, n_items: int) -> StepShape:
+        layout = SharedNegatives if self.fault == "one set" else PerRowNegatives
+        return layout.shape(batch_size, self.n, n_items)
+
+
+class BoundDrawn(BoundSampler):
+    def __init__(self, how: Drawn, n_items: int, seed: int):
+        self.how, self.n_items, self.seed = how, n_items, seed
+
+    def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> SharedNegatives | PerRowNegatives:
+        def ids(seed: int, epoch: int, row: int) -> Tensor:
+            return torch.from_numpy(np.random.default_rng((seed, epoch, row)).integers(0, self.n_items, self.how.n))
+
+        fault, seed = self.how.fault, self.seed
+        if fault == "one set":
+            return SharedNegatives(ids=ids(0, 0, 0))
+        if fault == "place":
+            return PerRowNegatives(ids=torch.stack([ids(seed, epoch, b) for b in range(len(row))]))
+        seed, epoch = (0 if fault == "seed" else seed), (0 if fault == "epoch" else epoch)
+        return PerRowNegatives(ids=torch.stack([ids(seed, epoch, r) for r in row.tolist()]))
+
+
+@pytest.mark.parametrize(
+    ("fault", "law", "words"),
+    [
+        ("seed", OTHERS, "another seed draws the same negatives"),
+        ("epoch", OTHERS, "another epoch draws the same negatives"),
+        ("one set", OTHERS, "another seed draws the same negatives"),
+        ("place", ROWS_ALONE, "ids of a row depends on its place in the batch, or on the batch's other rows"),
+    ],
+)
+def test_a_sampler_that_leaves_out_seed_epoch_or_row_is_named(fault: str, law: str, words: str) -> None:
+    exceptions = [(EXCLUSION, "it has no exclusion")]
+    check_sampler(Drawn(), exceptions=exceptions)
+    with pytest.raises(AssertionError) as caught:
+        check_sampler(Drawn(fault), exceptions=exceptions)
+    assert f"law broken: {law}: {words}" in str(caught.value)
 
 
 @dataclass(frozen=True)
