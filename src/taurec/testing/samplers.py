@@ -16,7 +16,7 @@ from torch import Tensor
 from taurec.data.interactions import Interactions
 from taurec.data.vocabulary import Vocabulary
 from taurec.sampling import BoundSampler, NegativeSampler, Order
-from taurec.testing.laws import Exceptions, Laws, NotApplicable, require
+from taurec.testing.laws import Exceptions, Laws, NotApplicable, require, require_object
 from taurec.types import Negatives
 
 T = TypeVar("T")
@@ -41,11 +41,12 @@ def check_sampler(sampler: NegativeSampler, *, exceptions: Exceptions = ()) -> N
     Args:
         sampler: an instance, for example ``MySampler(n=100)``.
         exceptions: pairs (law, reason) for laws that it breaks on purpose; an exception that is not needed is an error.
-    Raises: AssertionError naming every broken law.
+    Raises: AssertionError naming every broken law; UsageError for an object of another kind, such as a class.
 
     >>> from taurec.sampling import Uniform
     >>> check_sampler(Uniform())
     """
+    require_object(sampler, "negative sampler", ("bind", "shape", "needs"), "MySampler(n=100)")
     SAMPLER_LAWS.check(sampler, exceptions)
 
 
@@ -55,11 +56,12 @@ def check_order(order: Order, *, exceptions: Exceptions = ()) -> None:
     Args:
         order: an instance.
         exceptions: pairs (law, reason) for laws that it breaks on purpose; an exception that is not needed is an error.
-    Raises: AssertionError naming every broken law.
+    Raises: AssertionError naming every broken law; UsageError for an object of another kind, such as a class.
 
     >>> from taurec.sampling import Shuffled
     >>> check_order(Shuffled())
     """
+    require_object(order, "batch order", ("bind",), "MyOrder()")
     ORDER_LAWS.check(order, exceptions)
 
 
@@ -304,3 +306,33 @@ def _empty_log(order: Order) -> None:
     bound = order.bind(train.take(np.zeros(len(train), dtype=bool)), 4, seed=0)
     require(list(bound.batches(0)) == [], "there is a batch")
     require(bound.steps(0) == 0, f"steps() says {bound.steps(0)}")
+
+
+@ORDER_LAWS.law("an epoch's batches are a function of seed and epoch")
+def _order_is_pure(order: Order) -> None:
+    train = sampling_log()
+    one, other = (order.bind(train, 7, seed=3) for _ in range(2))
+    wanted = list(one.batches(4))
+    list(other.batches(0))
+    for found in (list(other.batches(4)), list(one.batches(4))):
+        require(_same_batches(found, wanted), "equal seeds and epochs give other batches")
+
+
+@ORDER_LAWS.law("global random generators are neither read nor changed")
+def _order_without_global_generator(order: Order) -> None:
+    train = sampling_log()
+    first, second = _with_global_seeds(lambda: list(order.bind(train, 7, seed=3).batches(4)))
+    require(_same_batches(first, second), "the order depends on a global generator")
+
+
+@ORDER_LAWS.law("another seed and another epoch give another order")
+def _not_always_the_same_order(order: Order) -> None:
+    train = sampling_log()
+    found = list(order.bind(train, 7, seed=3).batches(4))
+    for words, seed, epoch in (("another seed", 5, 4), ("another epoch", 3, 5)):
+        other = list(order.bind(train, 7, seed).batches(epoch))
+        require(not _same_batches(found, other), f"{words} gives the same order")
+
+
+def _same_batches(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
