@@ -243,3 +243,12 @@ def test_it_says_which_kernels_ran(fields, expected) -> None:
         pytest.skip("numba does not work here")
     trained = train(**{"loss": "sl", "epochs": 1, **fields})
     assert trained.kernels == {**expected, "tables": fields.get("kernel", "torch")}
+
+
+@pytest.mark.parametrize(("rows", "got"), [(range(10), "10"), ([*range(200), 0] * 9, "more than [0-9,]+")])
+def test_an_order_that_gives_too_few_or_too_many_rows_is_refused(rows, got, monkeypatch) -> None:
+    trainer = Trainer(resolve(**SMALL), PARTS.train, PARTS.valid)
+    given = np.array(rows, dtype=np.int64)
+    monkeypatch.setattr(type(trainer.order), "batches", lambda self, epoch: iter(np.array_split(given, 5)))
+    with pytest.raises(UsageError, match=rf"order shuffled gave {got} rows in epoch 1, the training log has [0-9,]+;"):
+        trainer.fit()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from taurec.backbones import Backbone
 from taurec.data.interactions import Interactions
 from taurec.registry import Registry
-from taurec.testing.laws import Exceptions, Laws, require
+from taurec.testing.laws import Exceptions, Laws, require, require_class
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,12 @@ def check_backbone(
         cls: the class.
         settings: settings to build it with, by name; the laws set ``dim`` to 8.
         exceptions: pairs (law, reason) for laws that it breaks on purpose; an exception that is not needed is an error.
-    Raises: AssertionError naming every broken law.
+    Raises: AssertionError naming every broken law; UsageError for what is no class of a torch module with ``embed``.
 
     >>> from taurec.backbones import BACKBONES
     >>> check_backbone(BACKBONES["mf"])
     """
+    require_class(cls, "backbone", ("embed", "state_dict"), "a subclass of taurec.Backbone")
     BACKBONE_LAWS.check(BackboneCase(cls, settings or {}), exceptions)
 
 

@@ -15,7 +15,7 @@ from taurec.data.interactions import Interactions
 from taurec.ranker import Ranker
 from taurec.registry import Registry
 from taurec.testing.backbones import blocks_log
-from taurec.testing.laws import Exceptions, Laws, NotApplicable, require, require_refused
+from taurec.testing.laws import Exceptions, Laws, NotApplicable, require, require_class, require_refused
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,12 @@ def check_baseline(
         cls: the class.
         settings: settings to build it with, by name; choose small ones, the logs have some dozen users and items.
         exceptions: pairs (law, reason) for laws that it breaks on purpose; an exception that is not needed is an error.
-    Raises: AssertionError naming every broken law.
+    Raises: AssertionError naming every broken law; UsageError for what is no class with ``fit`` and ``from_state``.
 
     >>> from taurec.baselines import EASE
     >>> check_baseline(EASE, settings={"l2": 5.0})
     """
+    require_class(cls, "baseline", ("fit", "from_state"), "a subclass of taurec.Baseline")
     BASELINE_LAWS.check(BaselineCase(cls, settings or {}), exceptions)
 
 
@@ -118,18 +119,35 @@ def _declared_cost(case: BaselineCase) -> None:
 
 @law("saved and loaded, it has the same scores, settings and state")
 def _saved_and_loaded(case: BaselineCase) -> None:
+    """With the settings of the case, and with each point of the grid on top of them: a default hides what is lost."""
     log = baseline_log()
-    model, users = case.fit(log), np.arange(log.n_users)
-    again = case.cls.from_state(load(save(model.state())))
-    np.testing.assert_array_equal(again.block(users), model.block(users))
-    np.testing.assert_array_equal(again.from_history(log.csr()[:3]), model.from_history(log.csr()[:3]))
-    before, after = (_public(m) for m in (model, again))
-    require(after == before, f"settings {before} became {after}")
-    require(again.state().keys() == model.state().keys(), "the state has other keys")
+    users = np.arange(log.n_users)
+    for point in ({}, *case.cls.GRID):
+        settings = {**case.settings, **point}
+        model = case.build(settings=settings).fit(log)
+        again = case.cls.from_state(load(save(model.state())))
+        before, after = (_public(m) for m in (model, again))
+        for name in sorted(before.keys() | after.keys()):
+            if name not in before or name not in after or not _equal(before[name], after[name]):
+                was, became = before.get(name, "missing"), after.get(name, "missing")
+                raise AssertionError(f"with settings {settings}, {name} {was!r} became {became!r}")
+        np.testing.assert_array_equal(again.block(users), model.block(users))
+        np.testing.assert_array_equal(again.from_history(log.csr()[:3]), model.from_history(log.csr()[:3]))
+        require(again.state().keys() == model.state().keys(), "the state has other keys")
 
 
 def _public(model: Baseline) -> dict[str, Any]:
     return {name: value for name, value in vars(model).items() if not name.startswith("_")}
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two attributes are equal; arrays and sparse matrices by their entries."""
+    if issparse(one) or issparse(other):
+        both = issparse(one) and issparse(other) and one.shape == other.shape
+        return both and np.array_equal(one.toarray(), other.toarray())
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return type(one) is type(other) and one.dtype == other.dtype and np.array_equal(one, other)
+    return bool(one == other)
 
 
 @law("renumbering the items renumbers the scores")

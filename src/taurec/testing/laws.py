@@ -116,6 +116,27 @@ def require(condition: object, message: str) -> None:
         raise AssertionError(message)
 
 
+def require_object(given: object, kind: str, members: Sequence[str], example: str) -> None:
+    """Raise UsageError unless an object has the members of its kind, and is not a class."""
+    missing = [name for name in members if not hasattr(given, name)]
+    if isinstance(given, type):
+        raise UsageError(f"a {kind} is checked as an object, got the class {given.__name__}; give {example}")
+    if missing:
+        raise UsageError(f"a {kind} has {' and '.join(members)}, got {given!r} without {missing[0]}; give {example}")
+
+
+def require_class(given: object, kind: str, members: Sequence[str], example: str) -> None:
+    """Raise UsageError unless this is a class that has the members of its kind."""
+    if not isinstance(given, type):
+        raise UsageError(f"a {kind} is checked as a class, got {given!r}; give {example}")
+    missing = [name for name in members if not hasattr(given, name)]
+    if missing:
+        accepted = " and ".join(members)
+        raise UsageError(
+            f"a {kind} has {accepted}, got the class {given.__name__} without {missing[0]}; give {example}"
+        )
+
+
 def require_refused(call: Callable[[], object], pattern: str) -> None:
     """Require that a call raises UsageError whose message matches a regular expression."""
     import re

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from typing import Any
+import random
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,9 +16,10 @@ from torch import Tensor
 from taurec.data.interactions import Interactions
 from taurec.data.vocabulary import Vocabulary
 from taurec.sampling import BoundSampler, NegativeSampler, Order
-from taurec.testing.laws import Exceptions, Laws, NotApplicable, require
+from taurec.testing.laws import Exceptions, Laws, NotApplicable, require, require_object
 from taurec.types import Negatives
 
+T = TypeVar("T")
 N_USERS, N_ITEMS = 9, 14
 
 
@@ -39,11 +41,12 @@ def check_sampler(sampler: NegativeSampler, *, exceptions: Exceptions = ()) -> N
     Args:
         sampler: an instance, for example ``MySampler(n=100)``.
         exceptions: pairs (law, reason) for laws that it breaks on purpose; an exception that is not needed is an error.
-    Raises: AssertionError naming every broken law.
+    Raises: AssertionError naming every broken law; UsageError for an object of another kind, such as a class.
 
     >>> from taurec.sampling import Uniform
     >>> check_sampler(Uniform())
     """
+    require_object(sampler, "negative sampler", ("bind", "shape", "needs"), "MySampler(n=100)")
     SAMPLER_LAWS.check(sampler, exceptions)
 
 
@@ -53,11 +56,12 @@ def check_order(order: Order, *, exceptions: Exceptions = ()) -> None:
     Args:
         order: an instance.
         exceptions: pairs (law, reason) for laws that it breaks on purpose; an exception that is not needed is an error.
-    Raises: AssertionError naming every broken law.
+    Raises: AssertionError naming every broken law; UsageError for an object of another kind, such as a class.
 
     >>> from taurec.sampling import Shuffled
     >>> check_order(Shuffled())
     """
+    require_object(order, "batch order", ("bind",), "MyOrder()")
     ORDER_LAWS.check(order, exceptions)
 
 
@@ -157,22 +161,113 @@ def _pure(sampler: NegativeSampler) -> None:
         require(_same(other.draw(*_batch(train, [3, 1, 20]), epoch=4), wanted), "an earlier draw changed this one")
 
 
+@SAMPLER_LAWS.law("rows in a part of a batch get the negatives that they have in the whole batch")
+def _rows_alone(sampler: NegativeSampler) -> None:
+    """Where each row has its own negatives; a set that rows share may depend on all rows of the batch."""
+    train = sampling_log()
+    rows = np.random.default_rng(2).permutation(len(train))
+    places = np.random.default_rng(3).permutation(len(train))[:11]
+    for source in _variants(sampler):
+        whole = _bound(source, train, seed=5).draw(*_batch(train, rows), epoch=4)
+        part = _bound(source, train, seed=5).draw(*_batch(train, rows[places]), epoch=4)
+        fields = _fields_of_rows(whole, part, len(rows), len(places))
+        if fields is None:
+            raise NotApplicable("its negatives are not drawn for each row on its own")
+        for name, (all_rows, some) in fields.items():
+            if not torch.allclose(all_rows[torch.from_numpy(places)], some, equal_nan=True):
+                raise AssertionError(f"{name} of a row depends on its place in the batch, or on the batch's other rows")
+
+
+@SAMPLER_LAWS.law("another seed, another epoch and other rows draw other negatives")
+def _not_always_the_same(sampler: NegativeSampler) -> None:
+    train = sampling_log()
+    here, there = np.split(np.random.default_rng(4).permutation(len(train))[:40], 2)
+    for source in _variants(sampler):
+        found = _random_part(source, _bound(source, train, seed=5).draw(*_batch(train, here), epoch=4))
+        for words, seed, epoch, rows in (
+            ("another seed", 6, 4, here),
+            ("another epoch", 5, 5, here),
+            ("another batch", 5, 4, there),
+        ):
+            other = _random_part(source, _bound(source, train, seed).draw(*_batch(train, rows), epoch))
+            same = all(torch.equal(value, other[name]) for name, value in found.items())
+            require(not same, f"{words} draws the same negatives")
+
+
+def _fields_of_rows(
+    whole: Negatives, part: Negatives, n_whole: int, n_part: int
+) -> dict[str, tuple[Tensor, Tensor]] | None:
+    """The tensors of two draws that have an entry for each row, by name; None if the rows share what was drawn."""
+    drawn = whole.drawn(), part.drawn()
+    fields = {}
+    for name, value in vars(whole).items():
+        other = vars(part)[name]
+        if name == "absent" and (value is None) != (other is None):  # None says that nothing is absent
+            value, other = (
+                torch.zeros(n, *x.shape[1:], dtype=torch.bool) if v is None else v
+                for n, v, x in ((n_whole, value, other), (n_part, other, value))
+            )
+        if not isinstance(value, Tensor) or not isinstance(other, Tensor) or not value.ndim or not other.ndim:
+            continue
+        if (len(value), len(other)) == (n_whole, n_part) and value.shape[1:] == other.shape[1:]:
+            fields[name] = value.to_dense(), other.to_dense()
+    if drawn[0] is None or drawn[1] is None:
+        own = bool(fields.keys() - {"absent", "logq"})
+    else:
+        own = bool(len(drawn[0])) and len(drawn[0]) * n_part == len(drawn[1]) * n_whole
+    return fields if own else None
+
+
+def _random_part(sampler: NegativeSampler, negatives: Negatives) -> dict[str, Tensor]:
+    """What was drawn: ids, or vectors. NotApplicable where the negatives are given by the batch or by the catalogue."""
+    drawn = negatives.drawn()
+    if drawn is not None:
+        found = {"ids": drawn}
+    else:
+        found = {
+            name: value
+            for name, value in vars(negatives).items()
+            if isinstance(value, Tensor) and name not in {"absent", "logq"}
+        }
+    if "steps" in sampler.needs or not any(value.numel() for value in found.values()):
+        raise NotApplicable("nothing is drawn at random")
+    return found
+
+
 @SAMPLER_LAWS.law("global random generators are neither read nor changed")
 def _no_global_generator(sampler: NegativeSampler) -> None:
     train, source = sampling_log(), _changed(sampler, n=6)
-    torch.manual_seed(0)
-    state, numpy_state = torch.get_rng_state(), numpy_generator_state()
-    first = _bound(source, train, seed=0).draw(*_batch(train, [0, 1]), epoch=0)
-    require(torch.equal(torch.get_rng_state(), state), "torch's generator was used")
-    require((numpy_generator_state() == numpy_state).all(), "numpy's generator was used")
-    torch.manual_seed(1)
-    second = _bound(source, train, seed=0).draw(*_batch(train, [0, 1]), epoch=0)
-    require(_same(first, second), "the draw depends on torch's generator")
+    first, second = _with_global_seeds(
+        lambda: _bound(source, train, seed=0).draw(*_batch(train, np.arange(20)), epoch=0)
+    )
+    require(_same(first, second), "the draw depends on a global generator")
+
+
+def _with_global_seeds(call: Callable[[], T]) -> tuple[T, T]:
+    """What a call gives with two seeds of the global generators, after a look that it does not move them."""
+    found = []
+    before = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        for seed in (0, 1):
+            torch.manual_seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
+            random.seed(seed)
+            states = torch.get_rng_state(), numpy_generator_state(), random.getstate()
+            found.append(call())
+            require(torch.equal(torch.get_rng_state(), states[0]), "torch's generator was used")
+            require((numpy_generator_state() == states[1]).all(), "numpy's generator was used")
+            require(random.getstate() == states[2], "Python's generator was used")
+    finally:
+        torch.set_rng_state(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
+        random.setstate(before[2])
+    return found[0], found[1]
 
 
 def numpy_generator_state() -> np.ndarray:
-    """A copy of the state of numpy's global generator."""
-    return np.random.get_state()[1].copy()  # type: ignore[index]  # noqa: NPY002
+    """A copy of the state of numpy's global generator: its words, and the place of the next one."""
+    _, words, place, *_ = np.random.get_state()  # noqa: NPY002
+    return np.append(words, place)
 
 
 @SAMPLER_LAWS.law("with exclusion on and noise off, a known positive is never a negative")
@@ -211,3 +306,33 @@ def _empty_log(order: Order) -> None:
     bound = order.bind(train.take(np.zeros(len(train), dtype=bool)), 4, seed=0)
     require(list(bound.batches(0)) == [], "there is a batch")
     require(bound.steps(0) == 0, f"steps() says {bound.steps(0)}")
+
+
+@ORDER_LAWS.law("an epoch's batches are a function of seed and epoch")
+def _order_is_pure(order: Order) -> None:
+    train = sampling_log()
+    one, other = (order.bind(train, 7, seed=3) for _ in range(2))
+    wanted = list(one.batches(4))
+    list(other.batches(0))
+    for found in (list(other.batches(4)), list(one.batches(4))):
+        require(_same_batches(found, wanted), "equal seeds and epochs give other batches")
+
+
+@ORDER_LAWS.law("global random generators are neither read nor changed")
+def _order_without_global_generator(order: Order) -> None:
+    train = sampling_log()
+    first, second = _with_global_seeds(lambda: list(order.bind(train, 7, seed=3).batches(4)))
+    require(_same_batches(first, second), "the order depends on a global generator")
+
+
+@ORDER_LAWS.law("another seed and another epoch give another order")
+def _not_always_the_same_order(order: Order) -> None:
+    train = sampling_log()
+    found = list(order.bind(train, 7, seed=3).batches(4))
+    for words, seed, epoch in (("another seed", 5, 4), ("another epoch", 3, 5)):
+        other = list(order.bind(train, 7, seed).batches(epoch))
+        require(not _same_batches(found, other), f"{words} gives the same order")
+
+
+def _same_batches(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))

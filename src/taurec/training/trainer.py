@@ -204,14 +204,25 @@ class Trainer:
             self.step.use_lr(self._lr(epoch, number))
             value, missing = self.step(batch, epoch, number)
             total, rows, left_out = total + value * len(batch.row), rows + len(batch.row), left_out + missing
+            if rows > len(self.train):
+                raise self._wrong_rows(epoch, f"more than {len(self.train):,}")
             seconds = time.perf_counter() - started
             mean = total / rows
             self._on_progress(Progress(epoch, self.run.epochs, number, steps, mean, rows / seconds, best=best))
             if stop and number < steps:
                 return None
+        if rows != len(self.train):
+            raise self._wrong_rows(epoch, f"{rows:,}")
         self.step.settle()
         seconds = time.perf_counter() - started
         return EpochRecord(epoch, total / max(rows, 1), seconds, rows_without_negatives=left_out)
+
+    def _wrong_rows(self, epoch: int, got: str) -> UsageError:
+        name = "the order" if self.run.order is None else f"order {self.run.order.name}"
+        return UsageError(
+            f"{name} gave {got} rows in epoch {epoch}, the training log has {len(self.train):,}; an order gives "
+            f"each row once an epoch, which taurec.testing.check_order checks"
+        )
 
     def _validate(self, record: EpochRecord) -> EpochRecord:
         assert self.valid is not None
