@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """Trials in the table of a terminal; all of them are in the document and on the page."""
+LAST = 3
+"""Failed trials whose reasons are told."""
 ENOUGH = 20
 """Complete trials from which importances and correlations are shown. Of simulated searches over three settings of which
 one matters, PED-ANOVA names that one in 48 % with 8 trials and in 80 % with 20 (``tests/studies/test_tune.py``); its
@@ -128,7 +130,8 @@ class Tuning(ChosenModel):
             (t for t in self.trials if t.value is not None), key=lambda t: (t.state != "complete", -(t.value or 0.0))
         )
         title = f"{self.source}: {count(len(self.trials), 'trial')} of {self.chosen.run.label}, the best by validation"
-        return [self._trials(title, ranked[:SHOWN], strong=[0]), self._settings(), *self._test()]
+        failed = [t for t in self.trials if t.state == "failed" and t.value is None][-LAST:]
+        return [self._trials(title, [*ranked[:SHOWN], *failed], strong=[0]), self._settings(), *self._test()]
 
     def figures(self) -> list[Figure]:
         return [self._by_trial(), *(self._by_setting(one) for one in self.searched)]
@@ -208,7 +211,7 @@ class Tuning(ChosenModel):
         rows = [
             [
                 t.number, *(_cell(t.values[name]) for name in names), t.value, t.epochs, t.seconds,
-                _STATES[t.state] + (f": {t.error}" if folded and t.error else ""),
+                _STATES[t.state] + (f": {t.error}" if t.error else ""),
             ]
             for t in trials
         ]  # fmt: skip
