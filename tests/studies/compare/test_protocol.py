@@ -154,7 +154,7 @@ def test_a_model_that_fails_is_a_row_and_the_others_are_compared() -> None:
 def test_scores_that_are_not_finite_fail_the_baseline_that_gave_them() -> None:
     found = compare(LOG, [Broken("nan")], tune="none", fields=QUICK)
     assert found.failed[0].label == "Broken"
-    assert "item index 3 is nan" in found.failed[0].reason
+    assert "item index 3 is nan in Broken; scores must be finite" in found.failed[0].reason
 
 
 def test_a_setting_that_fails_leaves_the_other_settings_of_its_model() -> None:
