@@ -263,3 +263,13 @@ def test_a_search_of_failed_trials_alone_tells_the_last_reasons(log: str, tmp_pa
     fields = {**FIELDS, "loss": f"{tmp_path}/failing.py:Failing", "lr": 0.01, "settings": settings}
     with pytest.raises(UsageError, match=r"all 2 failed, .*trial 2: KeyError: 'oops' in combine \(failing.py:18\)"):
         tune(log, trials=2, fields=fields, reading={})
+
+
+def test_it_says_how_often_the_test_part_was_used(log: str, tmp_path: Path) -> None:
+    storage = tmp_path / "trials.jsonl"
+    first, again = (tune(log, trials=n, fields=FIELDS, reading={}, storage=storage) for n in (1, 2))
+    assert "The test part was used once, after the choice." in " ".join(first.verdict())
+    assert first.document()["test_uses"] == 1
+    assert "The test part was used 2 times, " in " ".join(again.verdict())
+    assert "once" not in " ".join([*again.verdict(), *(table.note for table in again.tables())])
+    assert again.document()["test_uses"] == 2

@@ -229,6 +229,10 @@ class Search:
         baselines = fit_baselines(parts, self.given, until, self.say, BASELINES)
         models |= baselines.best
         self.say("evaluating")
+        test_uses = 0
+        if len(parts.test):
+            test_uses = study.user_attrs.get("test_uses", 0) + 1
+            study.set_user_attr("test_uses", test_uses)
         on_test = {label: model.evaluate("test", metrics) for label, model in models.items() if len(parts.test)}
         first, *others = on_test or [""]
         compared = {label: compare_paired(on_test[first], on_test[label], metric, seed=seed) for label in others}
@@ -254,6 +258,7 @@ class Search:
             },
             n_users=next((found.n_users for found in on_test.values()), 0),
             notes=baselines.notes,
+            test_uses=test_uses,
         )
 
     def _record(self, one: optuna.trial.FrozenTrial) -> Trial:
