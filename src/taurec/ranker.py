@@ -172,7 +172,7 @@ class HistoryRanker(BlockScorer):
     """
 
     def __init__(self, ranker: Ranker, histories: csr_array):
-        self._ranker, self._histories = ranker, histories
+        self.ranker, self._histories = ranker, histories
 
     @property
     def n_users(self) -> int:
@@ -180,10 +180,10 @@ class HistoryRanker(BlockScorer):
 
     @property
     def n_items(self) -> int:
-        return self._ranker.n_items
+        return self.ranker.n_items
 
     def block(self, users: NDArray[np.int64]) -> Float:
-        return self._ranker.from_history(self._histories[users])
+        return self.ranker.from_history(self._histories[users])
 
 
 class ScoresRanker(BlockScorer):

@@ -89,3 +89,20 @@ def test_wrong_requests(run, log_csv, argv, said):
     code, out, err = run("compare", log_csv, "--epochs", "1", *argv)
     assert (code, out) == (2, "")
     assert said in err
+
+
+def test_a_model_that_fails_does_not_end_the_command(run, log_csv, tmp_path):
+    (tmp_path / "bad.py").write_text(
+        "from taurec.baselines.popularity import Popularity\n\n\n"
+        "class Bad(Popularity):\n    GRID = ({},)\n\n    def fit(self, train):\n        raise KeyError('oops')\n"
+    )
+    bad = f"{tmp_path}/bad.py:Bad"
+    code, out, err = run("compare", log_csv, "--models", bad, "--tune", "none", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert [one["reason"] for one in found["failed"]] == ["KeyError: 'oops' in fit (bad.py:8)"]
+    assert len(found["rows"]) == 4
+    code, out, err = run("compare", log_csv, "--models", bad, "--tune", "none")
+    assert code == 0, err
+    assert any("Bad" in line and "failed" in line for line in out.splitlines())
+    assert "failed: KeyError: 'oops' in fit (bad.py:8). The other models are compared" in " ".join(out.split())

@@ -118,3 +118,7 @@ def test_sigterm_leaves_with_143_and_removes_temporary_files(tmp_path):
 def test_nothing_is_written_to_the_streams_of_a_command_that_is_over(capsys):
     assert main(["data", "check", "planted"]) == 0
     assert logging.getLogger("taurec").handlers == []
+
+
+def test_a_part_that_catches_exceptions_does_not_hold_up_a_signal():
+    assert not issubclass(Stopped, Exception)

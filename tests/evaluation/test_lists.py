@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
+from taurec.baselines.popularity import Popularity
 from taurec.data.interactions import Interactions
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import NonFiniteError, UsageError
 from taurec.evaluation.lists import block_rows, top_k
 from taurec.evaluation.topk import tie_ranks
 from taurec.kernels import topk
-from taurec.ranker import EmbeddingRanker
+from taurec.ranker import EmbeddingRanker, HistoryRanker
 
 
 @pytest.fixture(autouse=True, params=["scanned", "sorted"])
@@ -188,8 +190,17 @@ def test_both_ways_and_any_block_give_the_same_bits(way, monkeypatch, n_items):
 
 def test_embeddings_with_nan_are_refused():
     ranker = EmbeddingRanker(np.ones((2, 2), "f4"), np.array([[1, 1], [np.nan, 1], [0, 1]], "f4"))
-    with pytest.raises(NonFiniteError, match="user index 1 and item index 1"):
+    with pytest.raises(NonFiniteError, match=r"item index 1 is nan in a model .* smaller learning rate"):
         top_k(ranker, [1], 2)
+
+
+def test_scores_that_are_not_finite_name_their_model_and_learning_rates_are_for_trained_ones():
+    model = Popularity().fit(log([(0, 0), (1, 1)], 2, 3))
+    model._counts[2] = np.inf
+    for ranker in (model, HistoryRanker(model, csr_array(np.eye(2, 3)))):
+        with pytest.raises(NonFiniteError, match="item index 2 is inf in Popularity; scores must be finite") as error:
+            top_k(ranker, [1], 2)
+        assert "learning rate" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -214,3 +214,62 @@ def test_the_page_has_every_trial_and_what_was_varied(log: str) -> None:
     html = render(result_page(tune(log, trials=3, fields=FIELDS, reading={}), "taurec tune x"))
     for text in ("taurec tune x", "All 3 trials", "The settings that were varied", "loss.tau", "On the test part"):
         assert text in html
+
+
+FAILING = """
+from dataclasses import dataclass
+
+from taurec.losses import RowReduce, StreamedLoss
+
+
+@dataclass(frozen=True)
+class Failing(StreamedLoss):
+    tau: float = 1.0
+    always: bool = False
+
+    @property
+    def reduce(self):
+        return RowReduce("mean")
+
+    def combine(self, pos, reduced, n):
+        if self.always or self.tau != 1:
+            raise KeyError("oops")
+        return reduced - pos
+
+    @classmethod
+    def grid(cls):
+        return {"loss.tau": [1.0, 2.0]}
+"""
+
+
+def test_a_loss_that_raises_fails_its_trial_and_the_reason_is_told(log: str, tmp_path: Path) -> None:
+    (tmp_path / "failing.py").write_text(FAILING)
+    loss = f"{tmp_path}/failing.py:Failing"
+    reason = "KeyError: 'oops' in combine (failing.py:18)"
+    notes: list[str] = []
+    fields = {**FIELDS, "loss": loss, "lr": 0.01, "negatives": "uniform:8", "train_score": "dot", "seed": 1}
+    found = tune(log, trials=4, fields=fields, reading={}, on_note=notes.append)
+    states = {t.state for t in found.trials}
+    assert found.trials[0].state == "complete"
+    assert "failed" in states
+    assert {t.error for t in found.trials if t.state == "failed"} == {reason}
+    assert any(f"failed: {reason}" in str(cell) for row in found.tables()[0].rows for cell in row)
+    assert any(f"failed: {reason}" in note for note in notes)
+
+
+def test_a_search_of_failed_trials_alone_tells_the_last_reasons(log: str, tmp_path: Path) -> None:
+    (tmp_path / "failing.py").write_text(FAILING)
+    settings = {"loss": {"always": True}}
+    fields = {**FIELDS, "loss": f"{tmp_path}/failing.py:Failing", "lr": 0.01, "settings": settings}
+    with pytest.raises(UsageError, match=r"all 2 failed, .*trial 2: KeyError: 'oops' in combine \(failing.py:18\)"):
+        tune(log, trials=2, fields=fields, reading={})
+
+
+def test_it_says_how_often_the_test_part_was_used(log: str, tmp_path: Path) -> None:
+    storage = tmp_path / "trials.jsonl"
+    first, again = (tune(log, trials=n, fields=FIELDS, reading={}, storage=storage) for n in (1, 2))
+    assert "The test part was used once, after the choice." in " ".join(first.verdict())
+    assert first.document()["test_uses"] == 1
+    assert "The test part was used 2 times, " in " ".join(again.verdict())
+    assert "once" not in " ".join([*again.verdict(), *(table.note for table in again.tables())])
+    assert again.document()["test_uses"] == 2

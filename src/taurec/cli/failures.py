@@ -20,8 +20,11 @@ from taurec.errors import ResourceError, TaurecError
 _OUT_OF_RESOURCES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE}
 
 
-class Stopped(Exception):
-    """A signal ended the command after its state was saved; the exit code is 128 + ``signum``."""
+class Stopped(BaseException):
+    """A signal ended the command after its state was saved; the exit code is 128 + ``signum``.
+
+    No ``except Exception`` holds it up, such as the one around a model that may fail.
+    """
 
     def __init__(self, signum: int):
         super().__init__(signum)

@@ -19,7 +19,7 @@ from taurec.evaluation.scores import ScoreTiles, as_tensor, makes_blocks
 from taurec.evaluation.topk import tie_ranks
 from taurec.kernels import Selection, select
 from taurec.kernels.topk import Best
-from taurec.ranker import BlockScorer, EmbeddingRanker
+from taurec.ranker import BlockScorer, EmbeddingRanker, HistoryRanker
 
 Index = NDArray[np.int64]
 Ids = Vocabulary | pl.Series | Sequence[str]
@@ -78,7 +78,7 @@ def top_k(
     Returns: lists in the order of ``users``.
     Raises: UsageError for k below 1, an index outside the ranker, ``seen`` of another shape, or a named kernel that
         cannot serve;
-        NonFiniteError for a score that is NaN or +inf, with the user's index.
+        NonFiniteError for a score that is NaN or +inf, with the user's index and the ranker's class.
     Example:
         >>> ranker = EmbeddingRanker(np.eye(2, dtype="f4"), np.array([[1, 0], [3, 1], [2, 5]], "f4"))
         >>> top_k(ranker, [1, 0], 2).items.tolist(), top_k(ranker, [0], 2, only=[0]).items.tolist()
@@ -111,12 +111,25 @@ def top_k(
         if found.bad is not None:
             row, item, score = found.bad
             raise NonFiniteError(
-                f"the score of user index {u[start + row]} and item index {item} is {score}; "
-                "the model's embeddings have overflowed or hold NaN, so train it again with a smaller learning rate"
+                f"the score of user index {u[start + row]} and item index {item} is {score}{_remedy(ranker)}"
             )
         items[start : start + len(found.items), :width] = found.items
         scores[start : start + len(found.items), :width] = found.scores
     return TopK(items, scores)
+
+
+def _remedy(ranker: BlockScorer) -> str:
+    """The end of the message on a score that is not finite: of which model, and what to do."""
+    model = ranker.ranker if isinstance(ranker, HistoryRanker) else ranker
+    if isinstance(model, EmbeddingRanker):
+        return (
+            " in a model of two tables of vectors; they have overflowed or hold NaN, so train it again with a smaller "
+            "learning rate"
+        )
+    return (
+        f" in {type(model).__qualname__}; scores must be finite, or -inf for an item that may not be recommended, so "
+        "correct what it computes or its settings"
+    )
 
 
 def _from_tables(

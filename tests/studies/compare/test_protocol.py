@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
+from taurec.baselines.popularity import Popularity
 from taurec.data.planted import planted
-from taurec.errors import UsageError
+from taurec.errors import NonFiniteError, TaurecError, UsageError
+from taurec.losses import RowReduce, StreamedLoss
 from taurec.recommender import Recommender
 from taurec.studies.compare import compare, peak_memory
 
@@ -92,3 +96,89 @@ def test_memory_is_what_a_block_took() -> None:
     if memory.peak_mb is None:
         pytest.skip("no /proc here")
     assert 60 <= memory.peak_mb <= 200
+
+
+class Broken(Popularity):
+    """Its fit raises, or some of its scores are not finite."""
+
+    GRID = ({"how": "raises"},)
+
+    def __init__(self, how: str = "raises"):
+        super().__init__()
+        self.how = how
+
+    def fit(self, train):
+        if self.how == "raises":
+            raise KeyError("oops")
+        super().fit(train)
+        self._counts[3] = np.nan
+        return self
+
+
+@dataclass(frozen=True)
+class NotANumber(StreamedLoss):
+    """NaN in every row where ``tau`` is 1, else the mean of the negatives."""
+
+    tau: float = 1.0
+
+    @property
+    def reduce(self):
+        return RowReduce("mean")
+
+    def combine(self, pos, reduced, n):
+        return (reduced - pos) * (math.nan if self.tau == 1 else 1)
+
+    @classmethod
+    def grid(cls):
+        return {"loss.tau": [1.0, 2.0]}
+
+
+def test_a_model_that_fails_is_a_row_and_the_others_are_compared() -> None:
+    models = ["ease", Broken(), ("mf", NotANumber()), "mf:sl"]
+    found = compare(LOG, models, fields=QUICK, tries=1)
+    assert [row.label for row in found.rows] == ["ease", "mf:sl", "popularity", "itemknn", "ials"]
+    raised, diverged = found.failed
+    assert raised.label == "Broken"
+    assert raised.reason.startswith("KeyError: 'oops' in fit (test_protocol.py:")
+    assert "NotANumber" in diverged.label
+    assert "nan" in diverged.reason
+    words = " ".join(found.verdict())
+    assert f"{raised.label} failed: KeyError: 'oops'" in words
+    assert f"{diverged.label} failed: " in words
+    table = found.tables()[0]
+    assert [row[1:3] for row in table.rows[-2:]] == [[raised.label, "failed"], [diverged.label, "failed"]]
+    assert [one["label"] for one in found.document()["failed"]] == [raised.label, diverged.label]
+    assert any(getattr(part, "title", "") == "Models that failed" for part in found.parts())
+
+
+def test_scores_that_are_not_finite_fail_the_baseline_that_gave_them() -> None:
+    found = compare(LOG, [Broken("nan")], tune="none", fields=QUICK)
+    assert found.failed[0].label == "Broken"
+    assert "item index 3 is nan in Broken; scores must be finite" in found.failed[0].reason
+
+
+def test_a_setting_that_fails_leaves_the_other_settings_of_its_model() -> None:
+    found = compare(LOG, [("mf", NotANumber)], tune="all", fields=QUICK, tries=2)
+    row = next(row for row in found.rows if row.trained)
+    assert not found.failed
+    assert row.run.loss.settings["tau"] == 2.0
+    assert any("setting 1 of 2 failed" in note for note in found.notes)
+
+
+def test_a_comparison_without_any_model_left_is_an_error(monkeypatch) -> None:
+    def fails(self, *args, **given):
+        raise NonFiniteError("the score is nan")
+
+    monkeypatch.setattr(Recommender, "fit", fails)
+    with pytest.raises(TaurecError, match="every model failed: ease: the score is nan; popularity: ") as error:
+        compare(LOG, ["ease"], tune="none", fields=QUICK)
+    assert error.value.exit_code == 1
+
+
+def test_a_defect_of_taurec_is_no_failure_of_a_model(monkeypatch) -> None:
+    def fails(self, *args, **given):
+        raise KeyError("oops")
+
+    monkeypatch.setattr(Recommender, "fit", fails)
+    with pytest.raises(KeyError):
+        compare(LOG, ["ease"], tune="none", fields=QUICK)

@@ -22,7 +22,7 @@ COSTS = {"seconds": "fit", "tune_seconds": "tuning", "peak_mb": "memory"}
 
 
 def ranking(found: Comparison, metrics: Sequence[str]) -> Table:
-    """One row per model; ``*`` marks the best, ``=`` those that do not differ significantly from it.
+    """One row per model, the failed ones last; ``*`` marks the best, ``=`` what does not differ significantly from it.
 
     With several seeds a column has the standard deviation of the choosing metric over them. In a narrow terminal the
     intervals of the other metrics go first, then memory and epochs, then the last interval, then that column.
@@ -38,6 +38,8 @@ def ranking(found: Comparison, metrics: Sequence[str]) -> Table:
         ]
         for row in found.rows
     ]  # fmt: skip
+    for one in found.failed:
+        rows.append(["", one.label, "failed", *["-"] * (len(columns) - 3)])
     others = [m for m in reversed(metrics) if m != found.metric]
     narrow = [*([f"± {m}"] for m in others), ["epochs", "memory"], [f"± {found.metric}"], ["sd of seeds"]]
     best = [n for n, row in enumerate(found.rows) if row is found.best]
@@ -47,7 +49,7 @@ def ranking(found: Comparison, metrics: Sequence[str]) -> Table:
 
 
 def page_tables(found: Comparison) -> list[Table]:
-    """The tables of the page: accuracy with its tests, and costs."""
+    """The tables of the page: accuracy with its tests, costs, and the models that failed."""
     ranked = by_test(found)
     metrics = list(ranked[0].metrics)
     accuracy: list[list[Cell]] = [
@@ -73,7 +75,11 @@ def page_tables(found: Comparison) -> list[Table]:
         Column("memory", "MB", spec=",.0f"), "on the front of",
     ]  # fmt: skip
     note = "Memory is the growth of the process."
-    return [test_part, Table("What each model was allowed and what it took", columns, costs, note, section=COST)]
+    tables = [test_part, Table("What each model was allowed and what it took", columns, costs, note, section=COST)]
+    if found.failed:
+        reasons: list[list[Cell]] = [[one.label, f"failed: {one.reason}"] for one in found.failed]
+        tables.insert(1, Table("Models that failed", ["model", "reason"], reasons, section=ACCURACY))
+    return tables
 
 
 def settings_table(found: Comparison) -> Table:

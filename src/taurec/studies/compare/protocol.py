@@ -8,7 +8,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,15 @@ import numpy as np
 from taurec.baselines import BASELINES
 from taurec.data.source import split_source
 from taurec.data.split import Split
-from taurec.errors import UsageError
+from taurec.errors import TaurecError, UsageError
 from taurec.evaluation.metrics import parse_all
 from taurec.evaluation.ranking import Evaluation
 from taurec.evaluation.significance import Paired, bootstrap, compare_paired, holm, over_seeds
 from taurec.recommender import Recommender
 from taurec.run import Run
 from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates, label_of, untuned
-from taurec.studies.compare.results import Comparison, PairedTest, Row
+from taurec.studies.compare.results import Comparison, Failed, PairedTest, Row
+from taurec.studies.failed import reason_of
 from taurec.studies.opening import Note, silent
 from taurec.training.interrupt import pass_on
 from taurec.training.records import Progress
@@ -56,6 +57,8 @@ def compare(
         fields: run fields common to all models, such as ``epochs`` or ``seed``.
         on_progress: called with a line of text before each fit.
         tries: maximum number of settings of each model, spread evenly over its grid; None takes whole grids.
+    Returns: the comparison of the models that could be fitted; the others are in ``failed``, each with the reason.
+    Raises: UsageError for a request that cannot be met; TaurecError if every model failed.
     """
     if tries is not None and tries < 1:
         raise UsageError(f"tries must be at least 1, got {tries}")
@@ -75,7 +78,10 @@ def compare(
     if not len(parts.test) or not len(parts.valid):
         raise UsageError(f"a comparison needs a validation and a test part; the split {parts.how!r} has none")
     study = _Study(parts, seeds, [str(m) for m in parse_all([some.metric, *metrics])], on_progress or silent)
-    fitted = [study.fit(label, runs) for label, runs in runs_of.items()]
+    found = [study.fit(label, runs) for label, runs in runs_of.items()]
+    fitted, failed = [f for f in found if isinstance(f, _Fitted)], [f for f in found if isinstance(f, Failed)]
+    if not fitted:
+        raise TaurecError("every model failed: " + "; ".join(f"{one.label}: {one.reason}" for one in failed))
     for f in fitted:
         f.model.run = f.model.run.but(source=name)
 
@@ -88,8 +94,9 @@ def compare(
     p_values = {f.row.label: p for f, p in zip(others, corrected, strict=True)}
     by_valid = sorted(fitted, key=lambda f: -f.row.valid)
     versus = None
-    if trained := next((f for f in by_valid if f.row.trained), None):
-        baseline = next(f for f in by_valid if not f.row.trained)
+    trained = next((f for f in by_valid if f.row.trained), None)
+    baseline = next((f for f in by_valid if not f.row.trained), None)
+    if trained and baseline:
         versus = PairedTest(trained.row.label, baseline.row.label, paired(trained, baseline))
     return Comparison(
         name,
@@ -102,7 +109,8 @@ def compare(
         models={f.row.label: f.model for f in fitted},
         versus=versus,
         shown=tuple(str(m) for m in parse_all(metrics)),
-        notes=[note for label, runs in runs_of.items() if (note := untuned(label, runs, tune, tries))],
+        notes=[*study.notes, *(note for label, runs in runs_of.items() if (note := untuned(label, runs, tune, tries)))],
+        failed=failed,
     )
 
 
@@ -123,17 +131,39 @@ class _Study:
     seeds: int
     metrics: list[str]
     say: Note
+    notes: list[str] = field(default_factory=list)
+    """One for each setting that failed, of a model of which another setting was fitted."""
 
-    def fit(self, label: str, runs: Sequence[Run]) -> _Fitted:
+    def fit(self, label: str, runs: Sequence[Run]) -> _Fitted | Failed:
         """The setting that validation chooses, fitted with every seed; only the baselines that draw have several."""
+        try:
+            return self._fit(label, runs)
+        except Exception as error:
+            reason = reason_of(error, runs[0])
+            if reason is None:
+                raise
+            self.say(f"{label} failed: {reason}")
+            return Failed(label, reason)
+
+    def _fit(self, label: str, runs: Sequence[Run]) -> _Fitted:
         started = time.perf_counter()
         best: tuple[Recommender, float | None] | None = None
+        failed: list[tuple[str, Exception]] = []
         for number, run in enumerate(runs, start=1):
-            with peak_memory() as memory:
-                model = self._fit_once(run, f"{label}: setting {number} of {len(runs)}")
+            what = f"{label}: setting {number} of {len(runs)}"
+            try:
+                with peak_memory() as memory:
+                    model = self._fit_once(run, what)
+            except Exception as error:
+                reason = reason_of(error, run)
+                if reason is None:
+                    raise
+                failed.append((f"{what} failed: {reason}", error))
+                continue
             if best is None or valid_of(model) > valid_of(best[0]):
                 best = model, memory.peak_mb
-        assert best is not None
+        if best is None:
+            raise failed[-1][1]
         chosen, peak_mb = best
         run, baseline = chosen.run, chosen.run.model
         seeds = self.seeds if baseline is None or "seed" in BASELINES.runtime(baseline.name) else 1
@@ -156,6 +186,7 @@ class _Study:
             spread={name: over_seeds([one[name] for one in means]) for name in means[0]},
             run=run,
         )
+        self.notes.extend(note for note, _ in failed)
         return _Fitted(row, chosen, evaluation)
 
     def _fit_once(self, run: Run, what: str, every: float = 5.0) -> Recommender:

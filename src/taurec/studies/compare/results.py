@@ -60,6 +60,14 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """A model without a row, since no setting of it could be fitted and evaluated."""
+
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class PairedTest:
     """The best trained model and the best baseline by validation, compared once on the test part.
 
@@ -88,6 +96,7 @@ class Comparison(ChosenModel):
         versus: the best trained model against the best baseline; None where no model was trained.
         shown: the metrics of the table in a terminal; all of a row if empty.
         notes: remarks, such as on a model of which nothing was varied.
+        failed: the models that failed, in the order asked for.
     """
 
     schema: ClassVar[str] = "taurec.compare/1"
@@ -102,6 +111,7 @@ class Comparison(ChosenModel):
     versus: PairedTest | None = None
     shown: tuple[str, ...] = ()
     notes: Sequence[str] = ()
+    failed: Sequence[Failed] = ()
 
     @property
     def best(self) -> Row:
@@ -123,7 +133,7 @@ class Comparison(ChosenModel):
 
     def verdict(self) -> list[str]:
         lines = [self._best_on_test(), self._kinds(), self._model_to_use(), self._front(), self._time(), self._seeds()]
-        return [line for line in [*lines, *self.notes] if line]
+        return [line for line in [*lines, *self._failed(), *self.notes] if line]
 
     def tables(self) -> list[Table]:
         return [display.ranking(self, self.shown or list(self.rows[0].metrics))]
@@ -156,6 +166,7 @@ class Comparison(ChosenModel):
                 "trained_against_baseline": versus,
                 "words": self.verdict(),
                 "rows": self.rows,
+                "failed": self.failed,
             }
         )
 
@@ -217,6 +228,9 @@ class Comparison(ChosenModel):
         seeds = f" and {count(self.seeds, 'seed')}" if self.seeds > 1 else ""
         spent = [f"{row.label} {row.tried} in {seconds(row.tune_seconds)}" for row in self.rows]
         return f"Settings tried and time for all of them{seeds}: {', '.join(spent)}."
+
+    def _failed(self) -> list[str]:
+        return [f"{one.label} failed: {one.reason}. The other models are compared without it." for one in self.failed]
 
     def _seeds(self) -> str:
         spreads = [(row.spread[self.metric].std, row.label) for row in self.rows if self.metric in row.spread]

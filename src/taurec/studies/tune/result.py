@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """Trials in the table of a terminal; all of them are in the document and on the page."""
+LAST = 3
+"""Failed trials whose reasons are told."""
 ENOUGH = 20
 """Complete trials from which importances and correlations are shown. Of simulated searches over three settings of which
 one matters, PED-ANOVA names that one in 48 % with 8 trials and in 80 % with 20 (``tests/studies/test_tune.py``); its
@@ -91,6 +93,7 @@ class Tuning(ChosenModel):
         test_paired: label -> chosen minus that model on the test part; p-values are corrected (Holm).
         n_users: users with test items.
         notes: what was left out, and why.
+        test_uses: how often this search, with the calls that it continues, evaluated on the test part.
     """
 
     schema: ClassVar[str] = "taurec.tune/1"
@@ -113,6 +116,7 @@ class Tuning(ChosenModel):
     test_paired: Mapping[str, Paired]
     n_users: int
     notes: Sequence[str] = field(default_factory=tuple)
+    test_uses: int = 1
 
     def title(self) -> str:
         return f"Settings of {self.chosen.run.label} for {self.source}"
@@ -128,7 +132,8 @@ class Tuning(ChosenModel):
             (t for t in self.trials if t.value is not None), key=lambda t: (t.state != "complete", -(t.value or 0.0))
         )
         title = f"{self.source}: {count(len(self.trials), 'trial')} of {self.chosen.run.label}, the best by validation"
-        return [self._trials(title, ranked[:SHOWN], strong=[0]), self._settings(), *self._test()]
+        failed = [t for t in self.trials if t.state == "failed" and t.value is None][-LAST:]
+        return [self._trials(title, [*ranked[:SHOWN], *failed], strong=[0]), self._settings(), *self._test()]
 
     def figures(self) -> list[Figure]:
         return [self._by_trial(), *(self._by_setting(one) for one in self.searched)]
@@ -185,7 +190,13 @@ class Tuning(ChosenModel):
         ]
         if len(said) > 1:
             said.append("p-values on the test part are corrected for the number of tests (Holm).")
-        return [" ".join([*said, "The test part was used once, after the choice."])] if said else []
+        used = "The test part was used once, after the choice."
+        if self.test_uses > 1:
+            used = (
+                f"The test part was used {self.test_uses} times, each time this search was continued: if its values "
+                "were a reason to continue, they favour the chosen setting."
+            )
+        return [" ".join([*said, used])] if said else []
 
     def _mattered(self) -> list[str]:
         known = [(one.importance, one.name) for one in self.searched if one.importance is not None]
@@ -208,7 +219,7 @@ class Tuning(ChosenModel):
         rows = [
             [
                 t.number, *(_cell(t.values[name]) for name in names), t.value, t.epochs, t.seconds,
-                _STATES[t.state] + (f": {t.error}" if folded and t.error else ""),
+                _STATES[t.state] + (f": {t.error}" if t.error else ""),
             ]
             for t in trials
         ]  # fmt: skip
@@ -240,7 +251,8 @@ class Tuning(ChosenModel):
         rows: list[list[Cell]] = [[label, *metric_cells(values, metrics)] for label, values in self.test.items()]
         columns = [Column("model", whole=True), *metric_columns(metrics)]
         title = f"Test part, {count(self.n_users, 'user')}"
-        note = "Computed once, after the choice; the settings of the baselines are the best on validation."
+        times = "once" if self.test_uses == 1 else f"{self.test_uses} times, the last"
+        note = f"Computed {times} after the choice; the settings of the baselines are the best on validation."
         return [Table(title, columns, rows, note, strong=[0], section=TEST)]
 
     def _by_trial(self) -> Figure:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taurec.errors import ArtefactError, NonFiniteError, ResourceError, TaurecError, UsageError
+from taurec.errors import ArtefactError, ResourceError, TaurecError, UsageError
+from taurec.studies.failed import reason_of
 from taurec.studies.files import locked
 from taurec.studies.opening import Note
 from taurec.studies.result import Interrupted
-from taurec.studies.tune.result import ENOUGH, Setting, Trial, Tuning
+from taurec.studies.tune.result import ENOUGH, LAST, Setting, Trial, Tuning
 from taurec.studies.tune.space import Range, Space, settings_text, value_of, with_values
 from taurec.studies.words import count, number, seconds
 
@@ -155,11 +156,12 @@ class Search:
             model.fit(parts, on_progress=on_epoch, resume=checkpoint, seconds=left)
         except _Pruned:
             state, outcome = TrialState.PRUNED, f"stopped early at epoch {max(reported)}"
-        except TaurecError as error:
-            if first and not isinstance(error, NonFiniteError):
+        except Exception as error:
+            why = reason_of(error, self.preset)
+            if why is None and (first or not isinstance(error, TaurecError)):
                 raise
-            state, outcome = TrialState.FAIL, "failed"
-            trial.set_user_attr("error", str(error))
+            state, outcome = TrialState.FAIL, f"failed: {why or error}"
+            trial.set_user_attr("error", why or str(error))
         else:
             if model.stopped_by:
                 goes_on = f"; the same command continues {self.storage}" if self.storage else ""
@@ -211,8 +213,11 @@ class Search:
         trials = [self._record(one) for one in _ended(study)]
         whole = [one for one in trials if one.state == "complete"]
         if not whole:
-            why = "all of them failed" if trials else "none was trained to its end within the budget"
-            raise UsageError(f"no trial has a value: {why}; give a longer --budget, fewer --epochs or other settings")
+            failed = [f"trial {one.number}: {one.error}" for one in trials if one.error][-LAST:]
+            why = "none was trained to its end within the budget; give a longer --budget or fewer --epochs"
+            if failed:
+                why = f"all {len(trials)} failed, the last of them by {'; '.join(failed)}; give other settings"
+            raise UsageError(f"no trial has a value: {why}")
         best = _best_of(study)
         chosen = self._fitted(study, best, parts)
         models, valid_paired = {f"{chosen.run.label}, tuned": chosen}, None
@@ -224,6 +229,10 @@ class Search:
         baselines = fit_baselines(parts, self.given, until, self.say, BASELINES)
         models |= baselines.best
         self.say("evaluating")
+        test_uses = 0
+        if len(parts.test):
+            test_uses = study.user_attrs.get("test_uses", 0) + 1
+            study.set_user_attr("test_uses", test_uses)
         on_test = {label: model.evaluate("test", metrics) for label, model in models.items() if len(parts.test)}
         first, *others = on_test or [""]
         compared = {label: compare_paired(on_test[first], on_test[label], metric, seed=seed) for label in others}
@@ -249,6 +258,7 @@ class Search:
             },
             n_users=next((found.n_users for found in on_test.values()), 0),
             notes=baselines.notes,
+            test_uses=test_uses,
         )
 
     def _record(self, one: optuna.trial.FrozenTrial) -> Trial:
