@@ -162,3 +162,6 @@ def protocol_of(given: str | Protocol) -> Protocol:
     if given not in PROTOCOLS:
         raise UsageError(f"unknown protocol {given!r}{did_you_mean(given, PROTOCOLS)}")
     return PROTOCOLS[given]
+
+
+"""The evaluation protocols by name."""

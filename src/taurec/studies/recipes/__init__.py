@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from taurec.studies.protocols import METRICS, PROTOCOLS, Protocol
 from taurec.studies.recipes import adap_tau, baselines, bpr, bsl, mml, ours, psl, simplex, talos
 from taurec.studies.recipes.recipe import Published, Recipe
 
@@ -24,4 +23,4 @@ def _rows() -> dict[str, Callable[[], Recipe]]:
 RECIPES: dict[str, Callable[[], Recipe]] = _rows()
 """Row -> the function that describes it."""
 
-__all__ = ["PROTOCOLS", "RECIPES", "METRICS", "Protocol", "Published", "Recipe"]
+__all__ = ["RECIPES", "Published", "Recipe"]
