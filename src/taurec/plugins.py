@@ -6,6 +6,7 @@ point and asks for by name; a name that stands in a saved file never runs a file
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -18,6 +19,9 @@ from types import ModuleType
 from typing import Any
 
 from taurec.errors import UsageError
+
+_contents: dict[str, str] = {}
+"""The hash of the content of each file that :func:`load_file` imported, by the name of its module."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +102,16 @@ def load_file(name: str) -> str:
             )
         spec = importlib.util.spec_from_file_location(known, path.resolve())
         assert spec is not None
-        assert spec.loader is not None
         loaded = importlib.util.module_from_spec(spec)
         sys.modules[known] = loaded
         try:
-            spec.loader.exec_module(loaded)
+            content = path.read_bytes()
+            # not exec_module: a cached .pyc may be of an earlier content of the same length and second
+            exec(compile(content, str(path.resolve()), "exec"), vars(loaded))  # noqa: S102
         except Exception as error:
             del sys.modules[known]
             raise UsageError(f"{name}: {path} cannot be imported: {type(error).__name__}: {error}") from error
+        _contents[known] = f"sha256:{hashlib.sha256(content).hexdigest()[:16]}"
     return f"{known}:{attribute}"
 
 
@@ -145,9 +151,13 @@ def find(name: str, kind: str) -> Any:
 
 
 def version_of(name: str) -> str | None:
-    """The version of the distribution that has a ``module:Class``; None for a file, and where there is none."""
+    """The version of the distribution that has a ``module:Class``, None where there is none; of a file that
+    :func:`load_file` imported, the hash of its content at that time.
+    """
     module = name.partition(":")[0]
-    if module.endswith(".py") or module == "__main__":
+    if module.endswith(".py"):
+        return _contents.get(module)
+    if module == "__main__":
         return None
     owners = importlib.metadata.packages_distributions().get(module.split(".")[0], [])
     return importlib.metadata.version(owners[0]) if owners else None

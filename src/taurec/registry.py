@@ -85,7 +85,7 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
         return self._members <= set(dir(factory))
 
     def version(self, name: str) -> str | None:
-        """The version of the distribution of a ``module:Class``; None for built-in entries too."""
+        """The version of the distribution of a ``module:Class``, the hash of a file; None for built-in entries."""
         return None if name in self._entries else plugins.version_of(name)
 
     def settings(self, name: str) -> dict[str, inspect.Parameter]:
