@@ -114,3 +114,25 @@ def test_an_unknown_name_lists_the_plug_ins_too(site: Path) -> None:
     install(site, "taurec-offered", "offered = offered_by_test:Offered")
     with pytest.raises(UsageError, match=r"unknown loss 'offerd'; did you mean 'offered'"):
         Recommender(loss="offerd")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"),
+    [
+        ("gap: object = torch.tensor(0.5)", "Offered has a setting that cannot be written as JSON"),
+        ("gap=lambda: 0.5", "Offered has a setting that cannot be written as JSON"),
+        ("gap: torch.Tensor = None", "loss.gap is annotated .*Tensor.*, which is no plain type"),
+        ("gap: 'Tensor' = None", "an annotation of its parameters cannot be read .*'Tensor'"),
+        ("gap: float", "needs a value for 'gap', which has no default; give it as loss.gap"),
+    ],
+)
+def test_a_class_is_held_to_plain_settings_as_an_object_is(site: Path, parameter: str, said: str) -> None:
+    text = "import torch\n" + MODULE.replace("gap: float = 0.5", parameter)
+    (site / "offered_by_test.py").write_text(text)
+    (site / "mine.py").write_text(text)
+    with pytest.raises(UsageError, match=said):
+        Recommender(loss="offered_by_test:Offered")
+    with pytest.raises(UsageError, match=said):
+        Recommender(loss=f"{site / 'mine.py'}:Offered")
+    with pytest.raises(UsageError, match=said):
+        Recommender(loss=sys.modules["offered_by_test"].Offered)

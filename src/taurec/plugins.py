@@ -12,6 +12,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ from taurec.errors import UsageError
 
 _contents: dict[str, str] = {}
 """The hash of the content of each file that :func:`load_file` imported, by the name of its module."""
+
+_asked: dict[str, str] = {}
+"""The kind of each part that :func:`find` found, by its name: ``{"./mine.py:MeanGap": "loss"}``."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,30 @@ def find(name: str, kind: str) -> Any:
     found = imported(name)
     if found is None:
         raise UsageError(f"{kind} {name!r}: {module} has no {attribute}")
+    _asked[name] = kind
     return found
+
+
+def blamed(error: BaseException) -> str | None:
+    """The part from outside whose code raised an error, and where, as text; None if none of its frames is of a part.
+
+    The innermost such frame counts. In a file of several parts it is the part whose method it is, else all are named.
+    """
+    parts: dict[str | None, list[str]] = {}
+    for name in _asked:
+        module = _module_of(name.partition(":")[0])
+        file = None if module is None else vars(module).get("__file__")  # a built-in module has none
+        parts.setdefault(file, []).append(name)
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        code = frame.f_code
+        if code.co_filename in parts:
+            names = parts[code.co_filename]
+            own = [name for name in names if code.co_qualname.startswith(f"{name.partition(':')[2]}.")] or names
+            who = " or ".join(f"{_asked[name]} {name}" for name in own)
+            text = " ".join(str(error).split())[:300]
+            said = type(error).__name__ + (f": {text}" if text else "")
+            return f"{who} raised {said} in {code.co_name} ({Path(code.co_filename).name}:{line})"
+    return None
 
 
 def version_of(name: str) -> str | None:
