@@ -11,7 +11,8 @@ from typing import Any
 
 from pages import fill, table
 
-from taurec.studies.recipes import PROTOCOLS, RECIPES
+from taurec.studies.protocols import PROTOCOLS
+from taurec.studies.recipes import RECIPES
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SETS = {"yelp2018": "Yelp2018", "gowalla": "Gowalla", "movielens-1m": "MovieLens-1M"}

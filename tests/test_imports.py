@@ -144,9 +144,9 @@ def test_import_taurec_is_light() -> None:
 FACES = {
     "report": {"errors", "provenance"},
     "cli": {
-        "errors", "run", "provenance", "recommender", "saved", "tracking", "kernels", "data.source", "data.split",
-        "data.catalog", "data.debian", "evaluation.metrics", "evaluation.significance", "training.calibrate",
-        "training.device", "training.forecast", "training.presets",
+        "errors", "run", "plugins", "provenance", "recommender", "saved", "tracking", "kernels", "data.source",
+        "data.split", "data.catalog", "data.debian", "evaluation.metrics", "evaluation.significance",
+        "training.calibrate", "training.device", "training.forecast", "training.presets",
     },
 }  # fmt: skip
 """Modules of the library that a face may import: those that read, save, or do the whole work of a command. Everything

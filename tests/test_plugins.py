@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from taurec import Recommender, UsageError
+from taurec import Recommender, UsageError, planted
 from taurec.cli.listing import entries
 from taurec.losses import LOSSES
 
@@ -62,6 +62,33 @@ def test_nothing_is_looked_up_for_a_built_in_name(monkeypatch: pytest.MonkeyPatc
     Recommender(loss="bsl:0.1")
 
 
+def named_anew(path: Path, text: str) -> Recommender:
+    """A model with the loss of a file of this content, as a new process would have it."""
+    path.write_text(text)
+    sys.modules.pop(path.as_posix(), None)
+    fields = {"batch_size": 128, "kernel": "torch", "threads": 1, "lr": 0.01, "negatives": "uniform:4"}
+    return Recommender(loss=f"{path}:Offered:0.25", epochs=3, **fields)
+
+
+def test_a_checkpoint_of_another_content_of_the_file_is_refused(tmp_path: Path) -> None:
+    log, path, resume = planted(n_users=60, n_items=40, seed=1).log, tmp_path / "mine.py", tmp_path / "checkpoint"
+    first = named_anew(path, MODULE)
+    assert str(first.run.loss.version).startswith("sha256:")
+    first.fit(log, resume=resume, seconds=0)
+    changed = named_anew(path, MODULE.replace("self.gap + neg", "self.gap - neg"))  # of the same length
+    with pytest.raises(UsageError, match=r"its loss .*mine\.py:Offered has changed since .*sha256:.*sha256:"):
+        changed.fit(log, resume=resume)
+    same = named_anew(path, MODULE)
+    assert same.run.loss == first.run.loss
+    same.fit(log, resume=resume).save(tmp_path / "saved")
+    assert any(note.startswith("going on after epoch 1") for note in same.notes)
+    sys.modules.pop(path.as_posix())
+    path.unlink()
+    loaded = Recommender.load(tmp_path / "saved")
+    assert loaded.run.loss.version == first.run.loss.version
+    assert loaded.recommend([0], k=3)
+
+
 def test_a_broken_package_is_named(site: Path) -> None:
     (site / "offered_by_test.py").write_text("import nothing_of_that_name")
     install(site, "taurec-broken", "broken = offered_by_test:Offered")
@@ -87,3 +114,25 @@ def test_an_unknown_name_lists_the_plug_ins_too(site: Path) -> None:
     install(site, "taurec-offered", "offered = offered_by_test:Offered")
     with pytest.raises(UsageError, match=r"unknown loss 'offerd'; did you mean 'offered'"):
         Recommender(loss="offerd")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"),
+    [
+        ("gap: object = torch.tensor(0.5)", "Offered has a setting that cannot be written as JSON"),
+        ("gap=lambda: 0.5", "Offered has a setting that cannot be written as JSON"),
+        ("gap: torch.Tensor = None", "loss.gap is annotated .*Tensor.*, which is no plain type"),
+        ("gap: 'Tensor' = None", "an annotation of its parameters cannot be read .*'Tensor'"),
+        ("gap: float", "needs a value for 'gap', which has no default; give it as loss.gap"),
+    ],
+)
+def test_a_class_is_held_to_plain_settings_as_an_object_is(site: Path, parameter: str, said: str) -> None:
+    text = "import torch\n" + MODULE.replace("gap: float = 0.5", parameter)
+    (site / "offered_by_test.py").write_text(text)
+    (site / "mine.py").write_text(text)
+    with pytest.raises(UsageError, match=said):
+        Recommender(loss="offered_by_test:Offered")
+    with pytest.raises(UsageError, match=said):
+        Recommender(loss=f"{site / 'mine.py'}:Offered")
+    with pytest.raises(UsageError, match=said):
+        Recommender(loss=sys.modules["offered_by_test"].Offered)

@@ -6,11 +6,13 @@ point and asks for by name; a name that stands in a saved file never runs a file
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,12 @@ from types import ModuleType
 from typing import Any
 
 from taurec.errors import UsageError
+
+_contents: dict[str, str] = {}
+"""The hash of the content of each file that :func:`load_file` imported, by the name of its module."""
+
+_asked: dict[str, str] = {}
+"""The kind of each part that :func:`find` found, by its name: ``{"./mine.py:MeanGap": "loss"}``."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +106,16 @@ def load_file(name: str) -> str:
             )
         spec = importlib.util.spec_from_file_location(known, path.resolve())
         assert spec is not None
-        assert spec.loader is not None
         loaded = importlib.util.module_from_spec(spec)
         sys.modules[known] = loaded
         try:
-            spec.loader.exec_module(loaded)
+            content = path.read_bytes()
+            # not exec_module: a cached .pyc may be of an earlier content of the same length and second
+            exec(compile(content, str(path.resolve()), "exec"), vars(loaded))  # noqa: S102
         except Exception as error:
             del sys.modules[known]
             raise UsageError(f"{name}: {path} cannot be imported: {type(error).__name__}: {error}") from error
+        _contents[known] = f"sha256:{hashlib.sha256(content).hexdigest()[:16]}"
     return f"{known}:{attribute}"
 
 
@@ -141,13 +151,40 @@ def find(name: str, kind: str) -> Any:
     found = imported(name)
     if found is None:
         raise UsageError(f"{kind} {name!r}: {module} has no {attribute}")
+    _asked[name] = kind
     return found
 
 
+def blamed(error: BaseException) -> str | None:
+    """The part from outside whose code raised an error, and where, as text; None if none of its frames is of a part.
+
+    The innermost such frame counts. In a file of several parts it is the part whose method it is, else all are named.
+    """
+    parts: dict[str | None, list[str]] = {}
+    for name in _asked:
+        module = _module_of(name.partition(":")[0])
+        file = None if module is None else vars(module).get("__file__")  # a built-in module has none
+        parts.setdefault(file, []).append(name)
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        code = frame.f_code
+        if code.co_filename in parts:
+            names = parts[code.co_filename]
+            own = [name for name in names if code.co_qualname.startswith(f"{name.partition(':')[2]}.")] or names
+            who = " or ".join(f"{_asked[name]} {name}" for name in own)
+            text = " ".join(str(error).split())[:300]
+            said = type(error).__name__ + (f": {text}" if text else "")
+            return f"{who} raised {said} in {code.co_name} ({Path(code.co_filename).name}:{line})"
+    return None
+
+
 def version_of(name: str) -> str | None:
-    """The version of the distribution that has a ``module:Class``; None for a file, and where there is none."""
+    """The version of the distribution that has a ``module:Class``, None where there is none; of a file that
+    :func:`load_file` imported, the hash of its content at that time.
+    """
     module = name.partition(":")[0]
-    if module.endswith(".py") or module == "__main__":
+    if module.endswith(".py"):
+        return _contents.get(module)
+    if module == "__main__":
         return None
     owners = importlib.metadata.packages_distributions().get(module.split(".")[0], [])
     return importlib.metadata.version(owners[0]) if owners else None

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
 from pydantic_core import to_jsonable_python
 
 from taurec import plugins
@@ -85,7 +86,7 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
         return self._members <= set(dir(factory))
 
     def version(self, name: str) -> str | None:
-        """The version of the distribution of a ``module:Class``; None for built-in entries too."""
+        """The version of the distribution of a ``module:Class``, the hash of a file; None for built-in entries."""
         return None if name in self._entries else plugins.version_of(name)
 
     def settings(self, name: str) -> dict[str, inspect.Parameter]:
@@ -137,7 +138,15 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
             if key not in settings:
                 raise UsageError(f"{self.kind} {name!r} has no setting {key!r}{did_you_mean(key, settings)}")
         init = factory.__init__ if inspect.isclass(factory) else factory
-        hints = typing.get_type_hints(init)
+        if name not in self._entries:
+            _plain(factory, given)
+        try:
+            hints = typing.get_type_hints(init)
+        except NameError as error:
+            raise UsageError(
+                f"{self.kind} {name!r}: an annotation of its parameters cannot be read ({error}); import that name "
+                f"where the program runs, not for type checkers alone"
+            ) from None
         return {k: _coerce(v, hints[k], f"{self.kind}.{k}") if k in hints else v for k, v in given.items()}
 
     def build(self, name: str, *positional: Any, given: Mapping[str, Any] | None = None, **offered: Any) -> T:
@@ -149,6 +158,12 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
             settings = self.checked(name, given or {})
         else:
             name, settings = self.parse(name, given)
+        for key, parameter in self.settings(name).items():
+            if key not in settings and parameter.default is parameter.empty:
+                raise UsageError(
+                    f"{self.kind} {name!r} needs a value for {key!r}, which has no default; give it as "
+                    f"{self.kind}.{key}, or give the parameter a default"
+                )
         return self[name](*positional, **settings, **{k: v for k, v in offered.items() if k in self.runtime(name)})
 
     def runtime(self, name: str) -> frozenset[str]:
@@ -201,13 +216,7 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
             if plugins.settings_of(thing, [key])[key] != default:
                 raise UsageError(f"{factory.__qualname__}: {key} is the run's; give {key}= there, not to the object")
         settings = plugins.settings_of(thing, self.settings(name))
-        try:
-            plain = json.loads(json.dumps(settings))
-        except (TypeError, ValueError) as error:
-            raise UsageError(
-                f"{factory.__qualname__} has a setting that cannot be written as JSON ({error}); make it a frozen "
-                f"dataclass of plain values: numbers, texts, true or false, and tuples of them"
-            ) from None
+        plain = _plain(factory, settings)
         again = self.build(name, given=plain)
         if to_jsonable_python(plugins.settings_of(again, settings)) != to_jsonable_python(settings):
             raise UsageError(
@@ -217,11 +226,28 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
         return name, self.checked(name, plain)
 
 
+def _plain(factory: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a part from outside as JSON has them; others are refused."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(settings)))
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{factory.__qualname__} has a setting that cannot be written as JSON ({error}); make it a frozen "
+            f"dataclass of plain values: numbers, texts, true or false, and tuples of them"
+        ) from None
+    return plain
+
+
 def _coerce(value: Any, hint: Any, where: str) -> Any:
     """``value`` (a text from the command line, or JSON) as the annotated type."""
     if isinstance(value, str) and typing.get_origin(hint) is tuple:
         value = [part for part in value.split(",") if part]
     try:
         return TypeAdapter(hint).validate_python(value)
+    except PydanticSchemaGenerationError:
+        raise UsageError(
+            f"{where} is annotated {hint}, which is no plain type; annotate it as a number, a text, "
+            f"bool, or a tuple of them"
+        ) from None
     except ValidationError as error:
         raise UsageError(f"{where}: {error.errors()[0]['msg'].lower()}; got {value!r}") from None

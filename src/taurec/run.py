@@ -41,7 +41,7 @@ class Choice(BaseModel):
     Attributes:
         name: of a built-in entry, or ``module:Class`` of one from outside the package.
         settings: plain values by name.
-        version: of the distribution of an entry from outside, where it has one.
+        version: of the distribution of an entry from outside, where it has one; of an entry in a file, the hash of it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -122,3 +122,17 @@ def test_nothing_is_written_to_the_streams_of_a_command_that_is_over(capsys):
 
 def test_a_part_that_catches_exceptions_does_not_hold_up_a_signal():
     assert not issubclass(Stopped, Exception)
+
+
+def test_an_error_in_a_users_part_is_not_a_defect_of_taurec(tmp_path, capsys):
+    path = tmp_path / "bad.py"
+    path.write_text(
+        "from taurec import ScoreLoss\n\n\n"
+        "class Other(ScoreLoss):\n    def __call__(self, pos, neg):\n        return pos\n\n\n"
+        "class Raises(ScoreLoss):\n    def __call__(self, pos, neg):\n        return {}['oops']\n"
+    )
+    for name in ("Other", "Raises"):
+        code = main(["train", "planted", "--loss", f"{path}:{name}", "--epochs", "1", "-q"])
+    err = capsys.readouterr().err
+    said = f"error: loss {path}:Raises raised KeyError: 'oops' in __call__ (bad.py:11); --debug shows the traceback\n"
+    assert (code, err.endswith(said)) == (2, True), err

@@ -183,6 +183,42 @@ def test_a_file_gives_the_options_and_the_command_line_wins(run, toy, tmp_path):
     assert document["counts"] == {"tea": 9}
 
 
+@pytest.mark.parametrize(
+    ("content", "given", "made"),
+    [
+        ('set = {lr = 0.5, "loss.tau" = 2}', ["lr=0.25"], {"lr": "0.25", "settings": {"loss": {"tau": "2"}}}),
+        ('set = ["lr=0.5", "l2=1"]', [" l2 = 3", "patience=4"], {"lr": "0.5", "l2": "3", "patience": "4"}),
+        ("set = {lr = 0.5}", [], {"lr": "0.5"}),
+    ],
+)
+def test_settings_of_a_file_and_of_the_command_line_are_merged_by_key(run, toy, tmp_path, content, given, made):
+    config = tmp_path / "popular.toml"
+    config.write_text(content)
+    words = [word for text in given for word in ("--set", text)]
+    code, out, err = run("popular", toy, "--config", config, "--json", "-q", *words)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["fields"] == made
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("n = true", "n takes a whole number, got true"),
+        ("n = 1.5", "n takes a whole number, got 1.5"),
+        ("n = [1]", "n takes a whole number, got [1]"),
+        ("min-rating = true", "min-rating takes a number, got true"),
+        ("order = true", "order takes a text, got true"),
+        ('quiet = "yes"', "quiet takes true or false, got 'yes'"),
+        ("private = 1", "private takes true or false, got 1"),
+    ],
+)
+def test_a_value_of_another_type_in_a_file_is_refused(run, toy, tmp_path, content, said):
+    config = tmp_path / "popular.toml"
+    config.write_text(content)
+    code, out, err = run("popular", toy, "--config", config)
+    assert (code, out, err) == (2, "", f"error: --config {config}: {said}\n")
+
+
 def test_what_a_file_has_wrong_is_named(run, toy, tmp_path):
     config = tmp_path / "popular.toml"
     for content, code, said in (

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import typer
 
-from taurec.errors import ResourceError, TaurecError
+from taurec.errors import ResourceError, TaurecError, UsageError
 
 _OUT_OF_RESOURCES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE}
 
@@ -75,12 +75,20 @@ def _exit_code_of(error: BaseException, debug: bool) -> int:
         text = f"out of memory{colon}; use fewer users, a smaller dim or batch"
     elif isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES:
         text = (f"{error.filename}: " if error.filename else "") + (error.strerror or str(error)).lower()
+    elif (blamed := _blamed(error)) is not None:
+        code, text = UsageError.exit_code, f"{blamed}; --debug shows the traceback"
     else:
         kind = type(error).__name__
         code, text = 1, f"internal error: {kind}{colon}; this is a defect of TauRec; --debug shows the traceback"
     with contextlib.suppress(OSError):
         print(f"error: {text}", file=sys.stderr)
     return code
+
+
+def _blamed(error: BaseException) -> str | None:
+    from taurec.plugins import blamed
+
+    return blamed(error)
 
 
 def _usage_text(error: BaseException) -> str:

@@ -103,11 +103,9 @@ def parameter(name: str, hint: Any, default: Any = None) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 
-def option(
-    name: str, kind: Any, group: str, help: str, *, metavar: str | None = None, spelling: str = ""
-) -> inspect.Parameter:
+def option(name: str, kind: Any, group: str, help: str, *, metavar: str | None = None) -> inspect.Parameter:
     """An option that may be left out, as a parameter of a command: a flag is then False, another value None."""
-    names = [spelling] if spelling else [f"--{name.replace('_', '-')}"] if kind is bool else []
+    names = [f"--{name.replace('_', '-')}"] if kind is bool else []
     shown = typer.Option(*names, metavar=metavar, help=help.replace("[", r"\["), rich_help_panel=group)
     return parameter(name, Annotated[kind if kind is bool else kind | None, shown], False if kind is bool else None)
 
@@ -123,7 +121,19 @@ def run_options(names: Collection[str], group: str = "") -> list[inspect.Paramet
     own = [option(name, kind, group or usual, help) for name, (kind, usual, help) in made.items() if usual != RUN]
     last = [option(name, kind, RUN, help) for name, (kind, usual, help) in made.items() if usual == RUN]
     panel = group or (MODEL if "loss" in names else TRAINING)
-    return [*own, option("assign", list[str], panel, SET, metavar="KEY=VALUE", spelling="--set"), *last]
+    shown = typer.Option("--set", metavar="KEY=VALUE", help=SET, rich_help_panel=panel, callback=_with_those_of_a_file)
+    return [*own, parameter("assign", Annotated[list[str] | None, shown]), *last]
+
+
+def _with_those_of_a_file(context: typer.Context, value: list[str] | None) -> list[str] | None:
+    """The settings given, after those of ``--config`` with another key."""
+    keys = {_key(text) for text in value or ()}
+    of_file = (context.default_map or {}).get("assign") or ()
+    return [*(text for text in of_file if _key(text) not in keys), *(value or ())] or value
+
+
+def _key(assignment: str) -> str:
+    return assignment.partition("=")[0].strip()
 
 
 def file_options() -> list[inspect.Parameter]:

@@ -130,5 +130,9 @@ def _difference(found: Mapping[str, Any], who: Mapping[str, Any]) -> str:
     there, here = dict(found.get("run", {})), dict(who["run"])
     for name in sorted(there.keys() | here.keys()):
         if there.get(name) != here.get(name):
+            then, now = ((run.get(name) or {}) if name in REGISTRIES else {} for run in (there, here))
+            if now and {**then, "version": None} == {**now, "version": None}:
+                versions = f"version {then.get('version')} then, {now.get('version')} now"
+                return f"the code of its {name} {now['name']} has changed since ({versions})"
             return f"its {name} is {there.get(name)!r}, that of this run {here.get(name)!r}"
     return "its training or validation pairs are others"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from taurec.data.datasets import DATASETS
-from taurec.studies.recipes import PROTOCOLS, RECIPES
+from taurec.studies.protocols import PROTOCOLS
+from taurec.studies.recipes import RECIPES
 
 
 @pytest.mark.parametrize("name", RECIPES)
