@@ -38,7 +38,7 @@ class WeightedSoftmax(StreamedLoss):
 
 @dataclass(frozen=True)
 class InfoNCEPlus(WeightedSoftmax):
-    """InfoNCE+: sampled softmax with a weight on the negative side, and one on the pair's own term in the sum.
+    """Sampled softmax with a weight on the negative side, and one on the pair's own term in the sum (InfoNCE+).
 
         L_b = -pos_b / tau + weight * log(eps * exp(pos_b / tau) + sum_n exp(neg_bn / tau))
 

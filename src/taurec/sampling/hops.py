@@ -103,7 +103,7 @@ class MixedLayers(Layout):
 
 @dataclass(frozen=True)
 class MixGCF(Sampler):
-    """Hop mixing: in each layer the hardest of the negative's candidates, mixed with the positive; then pooled.
+    """Hop mixing, in each layer the hardest of the negative's candidates mixed with the positive; then pooled.
 
         e'_l(j) = s_l e_l(i) + (1 - s_l) e_l(j),   s_l ~ U(0, 1)
         v = pool over l of e'_l(j_l),              j_l = argmax over candidates j of <u, e'_l(j)>
