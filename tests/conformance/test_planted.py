@@ -70,7 +70,7 @@ def test_every_loss_on_every_backbone(backbone: str, loss: str) -> None:
 @pytest.mark.parametrize("negatives", [n for n in NEGATIVES if n not in NO_NEGATIVES])
 @pytest.mark.parametrize("order", ORDERS)
 def test_every_source_of_negatives_in_every_order(negatives: str, order: str) -> None:
-    small = {"uniform": "uniform:8", "popularity": "popularity:8", "shared": "shared:16", "mixgcf": "mixgcf:8:4"}
+    small = {"uniform": "uniform:8", "popularity": "popularity:8", "shared": "shared:16", "mixgcf": "mixgcf:8:1"}
     assert trained(loss="sl", negatives=small.get(negatives, negatives), order=order) >= 0.9
 
 

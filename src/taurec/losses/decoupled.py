@@ -78,7 +78,7 @@ class InfoNCEPlus(WeightedSoftmax):
 
 @dataclass(frozen=True)
 class MINEPlus(WeightedSoftmax):
-    """MINE+: the softmax loss in its mean form with a weight on the negative side.
+    """MINE+, the softmax loss in its mean form with a weight on the negative side.
 
         L_b = -pos_b / tau + weight * log mean_n exp(neg_bn / tau)
 

@@ -104,7 +104,7 @@ class LambdaLoss(ScoreLoss):
 
 @dataclass(frozen=True)
 class LambdaRank(LambdaLoss):
-    """LambdaRank: a negative counts as much as DCG changes if it swaps places with the pair.
+    """LambdaRank, a negative counts as much as DCG changes if it swaps places with the pair.
 
         L_b = sum_n |1 / D(r_b) - 1 / D(r_bn)| * softplus((neg_bn - pos_b) / tau),      D(r) = log2(1 + r)
 
@@ -133,7 +133,7 @@ class LambdaRank(LambdaLoss):
 
 @dataclass(frozen=True)
 class LambdaLossAtK(LambdaLoss):
-    """LambdaLoss@K: weights that bound NDCG@K, larger where one of the two is outside the top K.
+    """LambdaLoss@K, weights that bound NDCG@K, larger where one of the two is outside the top K.
 
         L_b = sum_n mu_bn * |1 / D(g) - 1 / D(g + 1)| * softplus((neg_bn - pos_b) / tau),      D(r) = log2(1 + r)
         g = |r_b - r_bn|,      mu_bn = 1 / (1 - 1 / D(max(r_b, r_bn))) if max(r_b, r_bn) > k, else 1

@@ -109,7 +109,7 @@ class MSCL(SeveralPositives):
 
 @dataclass(frozen=True)
 class VarBPR(SeveralPositives):
-    """Variational BPR: BPR between several positives and several negatives, weighted by two posteriors.
+    """Variational BPR, BPR between several positives and several negatives, weighted by two posteriors.
 
         plug-in:  L_b = softplus(sum_n beta_bn neg_bn - sum_m alpha_bm x_bm)
         exact:    L_b = sum_m sum_n alpha_bm beta_bn softplus(neg_bn - x_bm)

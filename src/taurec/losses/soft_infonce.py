@@ -26,7 +26,7 @@ BLOCK = 512
 
 @dataclass(frozen=True)
 class SoftInfoNCE(ScoreLoss):
-    """Soft-InfoNCE: InfoNCE with negatives weighted down by their similarity to the pair's item.
+    """Soft-InfoNCE, InfoNCE with negatives weighted down by their similarity to the pair's item.
 
         L_b = -pos_b / tau + log(exp(pos_b / tau) + sum_n w_bn exp(neg_bn / tau))
         w_bn = max(least, (beta - alpha * s_bn) / (beta - alpha / N_b)),    s_b = softmax(similarity_b / tau_similarity)

@@ -30,7 +30,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 
 @dataclass(frozen=True)
 class ESANS(Sampler):
-    """Experimental: negatives by two-level clusters of the item vectors.
+    """Experimental, negatives by two-level clusters of the item vectors.
 
         items -> ``coarse`` clusters, each -> ``fine`` clusters (k-means)
         near:  the positive's fine cluster        suspected false negatives, never drawn

@@ -167,7 +167,7 @@ class PoolSoftmax(_Pool):
 
 @dataclass(frozen=True)
 class GenNi(_Pool):
-    """Experimental: negatives drawn from the model's own softmax, whose temperature falls over the first epochs.
+    """Experimental, negatives drawn from the model's own softmax, whose temperature falls over the first epochs.
 
         P_e(j | C_b) = softmax over C_b of f(u_b, j) / T_e,   T_e = start (end / start)^min(1, (e - 1) / (epochs - 1))
 

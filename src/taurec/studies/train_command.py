@@ -43,7 +43,7 @@ def train_command(run: Run, epochs: int | None = None, reading: Mapping[str, Any
     wanted = run if epochs is None else run.but(epochs=epochs)
     for name in type(run).model_fields:
         value, default = getattr(wanted, name), getattr(plain, name)
-        if name in _SKIP or value == default or (name == "split" and value == "files"):
+        if name in _SKIP or value in (None, default) or (name == "split" and value == "files"):
             continue
         if name in ("negatives", "order"):
             words += [f"--{name}", value.name]
