@@ -11,8 +11,9 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "taurec"
 
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal", "cloudpickle"}
-FORBIDDEN_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("yaml", "load"), ("np", "load"), ("random", "seed")}
+FORBIDDEN_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("yaml", "load"), ("np", "load")}
 GLOBAL_GENERATORS = {
+    ("random", "seed"),
     ("torch", "manual_seed"),
     ("np", "random"),
     ("torch", "rand"),

@@ -106,12 +106,14 @@ def load_file(name: str) -> str:
             )
         spec = importlib.util.spec_from_file_location(known, path.resolve())
         assert spec is not None
+        assert spec.loader is not None
         loaded = importlib.util.module_from_spec(spec)
         sys.modules[known] = loaded
         try:
             content = path.read_bytes()
-            # not exec_module: a cached .pyc may be of an earlier content of the same length and second
-            exec(compile(content, str(path.resolve()), "exec"), vars(loaded))  # noqa: S102
+            # A cached file may be of an earlier content of the same length and second.
+            Path(importlib.util.cache_from_source(str(path.resolve()))).unlink(missing_ok=True)
+            spec.loader.exec_module(loaded)
         except Exception as error:
             del sys.modules[known]
             raise UsageError(f"{name}: {path} cannot be imported: {type(error).__name__}: {error}") from error

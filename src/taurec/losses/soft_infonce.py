@@ -185,7 +185,8 @@ class VectorSimilarity(LossState):
 
     def __init__(self, path: str, train: TrainingLog):
         try:
-            vectors = np.load(path, allow_pickle=False)
+            with open(path, "rb") as file:
+                vectors = np.lib.format.read_array(file, allow_pickle=False)
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"soft-infonce: vectors {path!r} cannot be read as an array of a .npy file: {error}"

@@ -27,7 +27,7 @@ def reason_of(error: Exception, run: Run) -> str | None:
     outside = [part.name.rpartition(":")[0] for part in parts if part is not None and ":" in part.name]
     if not outside or isinstance(error, Interrupted | ResourceError):
         return None
-    files = {getattr(sys.modules.get(module), "__file__", None) for module in outside}
+    files = {vars(sys.modules[module]).get("__file__") for module in outside if module in sys.modules}
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
     where = f" in {frames[-1].name} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     message = " ".join(str(error).split())
