@@ -37,6 +37,7 @@ class GBCE(StreamedLoss):
     Differs in: the logarithm of a power of the logistic function is a weight, where theirs transforms the logit of the
     pair in float64; the default is their 0.75 for 256 negatives on MovieLens-1M.
 
+    >>> import torch
     >>> GBCE(calibration=0.0)(torch.tensor([0.0]), torch.zeros(1, 3), n_items=torch.tensor([9.0]))
     tensor([0.6931])
     """

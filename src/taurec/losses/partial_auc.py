@@ -55,7 +55,7 @@ class LLPAUC(ScoreLoss):
 
     >>> start = torch.tensor([[1.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.5]])
     >>> LLPAUC()(torch.tensor([0.0]), torch.tensor([[0.0, 0.0]]), scalars=start)
-    tensor([7.3120])
+    tensor([8.1174])
     """
 
     alpha: float = 0.7
