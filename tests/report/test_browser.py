@@ -223,5 +223,6 @@ def test_on_paper(browser, address):
         assert not page.is_visible("nav.contents")
         assert not page.is_visible("#tryit-input")
         assert page.is_visible("#tryit-results")
-        assert page.eval_on_selector("details p", "e => e.checkVisibility()")  # what is folded is printed
+        folded = page.eval_on_selector_all("details table", "all => all.map(e => e.checkVisibility())")
+        assert folded == [True] * 3  # a folded table, the facts and the settings are printed
         assert page.pdf()[:5] == b"%PDF-"
