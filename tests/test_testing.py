@@ -18,7 +18,7 @@ from torch import Tensor
 import taurec
 from taurec.baselines import Popularity
 from taurec.errors import UsageError
-from taurec.losses import SL, ScoreLoss, checked
+from taurec.losses import SL, EmbeddingLoss, ScoreLoss, checked
 from taurec.sampling import BoundSampler, PerRowNegatives, Sampler, SharedNegatives
 from taurec.testing import (
     check_backbone,
@@ -68,6 +68,25 @@ def test_every_broken_law_is_named() -> None:
 def test_what_is_no_loss_is_refused(given: Any) -> None:
     with pytest.raises(UsageError, match="a loss derives from ScoreLoss, StreamedLoss or EmbeddingLoss, got "):
         check_loss(given)
+
+
+@dataclass(frozen=True)
+class Shifted(EmbeddingLoss):
+    """Alignment with a number of the pair's user; ``sign`` -1 turns it round."""
+
+    sign: float = 1.0
+    needs = frozenset({"my_weight"})
+
+    def __call__(self, user: Tensor, item: Tensor, *, my_weight: Tensor) -> Tensor:
+        return self.sign * (my_weight * (user - item).square().sum(1)).mean()
+
+
+def test_a_loss_of_vectors_gets_the_side_inputs_that_only_it_needs() -> None:
+    given = {"side": lambda user: {"my_weight": 2.0 + user.double() / 40}}
+    with pytest.raises(AssertionError, match="my_weight"):
+        check_loss(Shifted())
+    with pytest.raises(AssertionError, match="it falls when the vectors of the pairs move towards each other"):
+        check_loss(Shifted(sign=-1.0), **given)
 
 
 def test_an_exception_is_given_with_a_reason() -> None:

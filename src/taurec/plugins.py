@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import inspect
@@ -16,7 +17,7 @@ import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from taurec.errors import UsageError
@@ -26,6 +27,15 @@ _contents: dict[str, str] = {}
 
 _asked: dict[str, str] = {}
 """The kind of each part that :func:`find` found, by its name: ``{"./mine.py:MeanGap": "loss"}``."""
+
+
+class _FromSource(importlib.machinery.SourceFileLoader):
+    """Imports a file from its text, whose hash it keeps: a cached file may be of an earlier text."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        content = self.get_data(self.path)
+        _contents[fullname] = f"sha256:{hashlib.sha256(content).hexdigest()[:16]}"
+        return self.source_to_code(content, self.path)
 
 
 @dataclass(frozen=True)
@@ -104,20 +114,16 @@ def load_file(name: str) -> str:
             raise UsageError(
                 f"{name}: there is no file {path}; write the path of a Python file, as in ./my_loss.py:MyLoss"
             )
-        spec = importlib.util.spec_from_file_location(known, path.resolve())
+        loader = _FromSource(known, str(path.resolve()))
+        spec = importlib.util.spec_from_file_location(known, path.resolve(), loader=loader)
         assert spec is not None
-        assert spec.loader is not None
         loaded = importlib.util.module_from_spec(spec)
         sys.modules[known] = loaded
         try:
-            content = path.read_bytes()
-            # A cached file may be of an earlier content of the same length and second.
-            Path(importlib.util.cache_from_source(str(path.resolve()))).unlink(missing_ok=True)
-            spec.loader.exec_module(loaded)
+            loader.exec_module(loaded)
         except Exception as error:
             del sys.modules[known]
             raise UsageError(f"{name}: {path} cannot be imported: {type(error).__name__}: {error}") from error
-        _contents[known] = f"sha256:{hashlib.sha256(content).hexdigest()[:16]}"
     return f"{known}:{attribute}"
 
 
@@ -157,8 +163,8 @@ def find(name: str, kind: str) -> Any:
     return found
 
 
-def blamed(error: BaseException) -> str | None:
-    """The part from outside whose code raised an error, and where, as text; None if none of its frames is of a part.
+def blamed(error: BaseException) -> tuple[str, str] | None:
+    """The part from outside whose code raised an error, and what it raised where; None if no frame is of a part.
 
     The innermost such frame counts. In a file of several parts it is the part whose method it is, else all are named.
     """
@@ -173,10 +179,18 @@ def blamed(error: BaseException) -> str | None:
             names = parts[code.co_filename]
             own = [name for name in names if code.co_qualname.startswith(f"{name.partition(':')[2]}.")] or names
             who = " or ".join(f"{_asked[name]} {name}" for name in own)
-            text = " ".join(str(error).split())[:300]
-            said = type(error).__name__ + (f": {text}" if text else "")
-            return f"{who} raised {said} in {code.co_name} ({Path(code.co_filename).name}:{line})"
+            return who, f"{described(error)} in {code.co_name} ({Path(code.co_filename).name}:{line})"
     return None
+
+
+def described(error: BaseException) -> str:
+    """The type of an error and its message on one line.
+
+    >>> described(ValueError("no such\\n  item")), described(KeyError())
+    ('ValueError: no such item', 'KeyError')
+    """
+    text = " ".join(str(error).split())[:300]
+    return type(error).__name__ + (f": {text}" if text else "")
 
 
 def version_of(name: str) -> str | None:

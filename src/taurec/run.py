@@ -25,7 +25,7 @@ OF_TRAINED_MODELS = frozenset(
     {
         "backbone", "loss", "negatives", "order", "logq", "train_score", "rank_score", "epochs", "batch_size", "lr",
         "lr_schedule", "l2", "l2_mode", "l2_on", "user_dropout", "user_dropout_on", "clip_norm", "max_norm",
-        "patience",        "eval_every", "kernel",
+        "patience", "eval_every", "kernel",
     }
 )  # fmt: skip
 """Fields of a run that have no effect on a baseline."""

@@ -6,7 +6,7 @@ result.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import torch
@@ -76,7 +76,7 @@ def batch_scores(
     item, positive = negatives.narrow(item, positive)
     user = _user_side(user, score, keep, kernel)
     item = item if d_item is not None else _item_side(item, score, kernel)
-    negatives = negatives.with_vectors(lambda vectors: _item_side(vectors, score, kernel))
+    negatives = negatives.with_vectors(ItemsOf(score, kernel))
     pos, neg = negatives.scores(user, item, positive, kernel, d_item)
     if negatives.absent is not None:
         neg = neg.masked_fill(negatives.absent.to_dense(), -torch.inf)
@@ -101,7 +101,7 @@ def catalogue_scores(
     Returns: ``pos[B]``, ``reduced[B]`` and ``n[B]``, the number of negatives that are not absent.
     """
     user, item = _user_side(user, score, keep, kernel), _item_side(item, score, kernel)
-    negatives = negatives.with_vectors(lambda vectors: _item_side(vectors, score, kernel))
+    negatives = negatives.with_vectors(ItemsOf(score, kernel))
     pos = positive_scores(user, item, positive)
     arguments = asdict(how)
     subtracted = pos if arguments.pop("pairwise") else None
@@ -109,6 +109,25 @@ def catalogue_scores(
     columns = negatives.columns(item)
     assert columns is not None, "these negatives share no columns"
     return pos, *catalogue_reduce(user, columns, subtracted, absent, kernel=kernel, **arguments)
+
+
+@dataclass(frozen=True)
+class ItemsOf:
+    """The :class:`taurec.types.ItemSide` of a score."""
+
+    score: ScoreName
+    kernel: str
+
+    @property
+    def unit(self) -> bool:
+        return self.score == "cosine"
+
+    @property
+    def added(self) -> int:
+        return 2 if self.score == "neg_sq_dist" else 0
+
+    def __call__(self, vectors: Tensor) -> Tensor:
+        return _item_side(vectors, self.score, self.kernel)
 
 
 def _user_side(user: Tensor, score: ScoreName, keep: Tensor | None, kernel: str) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +27,24 @@ class StepShape:
     held: int
     gathered: bool = False
     vectors: int = 0
+
+
+class ItemSide(Protocol):
+    """How vectors [n, D] become the items' side of a score, a dot product: of length 1, with columns added, or as they
+    are.
+
+    Attributes:
+        unit: whether they get length 1.
+        added: columns that are added to them.
+    """
+
+    @property
+    def unit(self) -> bool: ...
+
+    @property
+    def added(self) -> int: ...
+
+    def __call__(self, vectors: Tensor) -> Tensor: ...
 
 
 class Negatives(Protocol):
@@ -87,7 +104,7 @@ class Negatives(Protocol):
         """
         ...
 
-    def with_vectors(self, change: Callable[[Tensor], Tensor]) -> Negatives:
+    def with_vectors(self, change: ItemSide) -> Negatives:
         """The same with ``change``, such as scaling to length 1, applied to vectors that are not in the item table."""
         ...
 

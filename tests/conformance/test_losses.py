@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from taurec.losses import LOSSES, EmbeddingLoss, Loss, ScoreLoss
 from taurec.losses.partial_auc import START
-from taurec.testing.embedding_losses import EMBEDDING_LOSS_LAWS
+from taurec.testing.embedding_losses import EMBEDDING_LOSS_LAWS, VectorCase
 from taurec.testing.laws import Exceptions, Law, NotApplicable
-from taurec.testing.losses import LOSS_LAWS, LossCase, SideInputs, random_gradients, require_signs
+from taurec.testing.losses import LOSS_LAWS, LossCase, SideInputs, gradients, random_gradients, require_signs
 
 SIGNS = "positive gradients are never positive, negative gradients never negative, at random scores"
 DIRECTION = "a step raises the score of a positive and lowers those of its negatives"
@@ -70,7 +70,7 @@ def test_law(name: str, law: Law[LossCase]) -> None:
 def test_law_of_vectors(name: str, law: Law[EmbeddingLoss]) -> None:
     loss = LOSSES.build(name)
     assert isinstance(loss, EmbeddingLoss)
-    EMBEDDING_LOSS_LAWS.check_one(law, loss, EXCEPTIONS.get(name, ()))
+    EMBEDDING_LOSS_LAWS.check_one(law, VectorCase(loss), EXCEPTIONS.get(name, ()))
 
 
 @names
@@ -89,6 +89,18 @@ def _paths(loss: Loss) -> str:
     if not isinstance(loss, ScoreLoss):
         return "Runs on: the vectors of the pairs. No catalogue path: "
     return "Runs on: gather-dot. No catalogue path: " if loss.reduce is None else "Runs on: gather-dot, catalogue."
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if LOSSES[name].temperature is not None])
+def test_negatives_weigh_by_the_softmax_of_the_temperature_where_it_is_declared(name: str) -> None:
+    """What the audit of temperatures reports is the share of each negative in the gradient of its row."""
+    loss = LOSSES.build(name)
+    pos, neg, _ = LossCase(loss, SIDE.get(name)).sample(b=4, n=6)
+    call = LossCase(loss, SIDE.get(name)).bind(torch.arange(1, 5))
+    dneg = gradients(call, pos, neg)[2]
+    tau = vars(loss)[loss.temperature]
+    same = torch.allclose(dneg / dneg.sum(1, keepdim=True), torch.softmax(neg / tau, 1), rtol=1e-6, atol=1e-9)
+    assert same == loss.softmax_weights
 
 
 @scored

@@ -84,10 +84,10 @@ def test_the_rows_of_a_user_move_its_margin_together(exact) -> None:
     assert state.side(batch)["threshold"].tolist() == pytest.approx([0.3] * 4)
     state.observe(batch, exact.pos.float(), exact.neg.float())
     moved = [0.3 - 0.5 * s for s in (0.435848052416 + 0.299174442115, 0.455668946048, 1.0)]
-    assert state.threshold.tolist() == pytest.approx(moved, abs=1e-6)
+    assert state.numbers.tolist() == pytest.approx(moved, abs=1e-6)
     again = UserMargins(DrRL(), log)
     again.load_state(state.state())
-    assert np.array_equal(again.threshold.numpy(), state.threshold.numpy())
+    assert np.array_equal(again.numbers.numpy(), state.numbers.numpy())
 
 
 def test_what_is_refused(exact) -> None:

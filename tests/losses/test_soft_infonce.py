@@ -91,7 +91,10 @@ def test_every_layout_of_items_has_its_similarities():
 
 
 def test_negatives_that_are_no_items_are_refused():
-    with pytest.raises(UsageError, match="whole catalogue or vectors; use drawn items"):
+    with pytest.raises(
+        UsageError,
+        match="whole catalogue, vectors, or chosen in the step; use drawn items",
+    ):
         SoftInfoNCE().state(LOG, 0).side(batch(torch.tensor([1]), CatalogueNegatives()))
 
 

@@ -52,9 +52,9 @@ def test_without_a_memory_the_gradient_is_that_of_the_softmax_loss(exact, rate, 
 def test_a_user_remembers_the_mean_of_its_rows(exact):
     loss = SogCLR(tau=0.2, rate=0.3)
     state = UserNormalisers(loss, LOG)
-    state.log_mean.fill_(math.log(20))
+    state.numbers.fill_(math.log(20))
     state.observe(batch(exact.group), exact.pos, exact.neg)
-    got = state.log_mean.double().exp()
+    got = state.numbers.double().exp()
     # users of the rows: 7, 3, 7, 5; see test_golden for the values of the rows
     assert got[[7, 3, 5]].tolist() == pytest.approx(
         [(21.1977263778 + 14.4574883065) / 2, 16.3803818752, 26.4622061897], rel=1e-6
@@ -67,7 +67,7 @@ def test_rows_without_negatives_are_not_remembered(exact):
     exact.neg[[0, 1]] = -math.inf  # one of the two rows of user 7, the only one of user 3
     assert state.side(batch(exact.group))["log_mean"].tolist() == [-math.inf] * 4
     state.observe(batch(exact.group), exact.pos, exact.neg)
-    seen = state.log_mean[[7, 3, 5]].tolist()
+    seen = state.numbers[[7, 3, 5]].tolist()
     g = sum(math.exp(x / 0.2) for x in (-0.5, -0.9, 0.3)) / 3
     assert seen[0] == pytest.approx(math.log(g), rel=1e-6)
     assert seen[1] == -math.inf
@@ -78,8 +78,8 @@ def test_its_memory_is_saved():
     one, two = UserNormalisers(SogCLR(), LOG), UserNormalisers(SogCLR(), LOG)
     one.observe(batch(torch.tensor([1, 2])), torch.zeros(2), torch.rand(2, 5))
     two.load_state(one.state())
-    assert np.array_equal(one.log_mean.numpy(), two.log_mean.numpy())
-    assert one.log_mean.isfinite().sum() == 2
+    assert np.array_equal(one.numbers.numpy(), two.numbers.numpy())
+    assert one.numbers.isfinite().sum() == 2
 
 
 def test_large_scores_do_not_overflow():

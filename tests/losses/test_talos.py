@@ -96,7 +96,7 @@ def test_adam_is_that_of_torch() -> None:
         parameter.grad = gradient.clone()
         adam.step()
         state._adam(gradient)
-    torch.testing.assert_close(state.threshold, parameter.data, rtol=1e-5, atol=1e-8)
+    torch.testing.assert_close(state.numbers, parameter.data, rtol=1e-5, atol=1e-8)
 
 
 def test_the_threshold_finds_the_score_at_rank_k() -> None:
@@ -107,13 +107,13 @@ def test_the_threshold_finds_the_score_at_rank_k() -> None:
     batch = rows_of([0, 0], [3, 7])
     for _ in range(1500):
         state.observe(batch, scores[[3, 7]], scores[others].repeat(2, 1))
-    assert 0.345 < float(state.threshold[0]) < 0.365
-    assert float(state.threshold[1]) == 0.0
+    assert 0.345 < float(state.numbers[0]) < 0.365
+    assert float(state.numbers[1]) == 0.0
     again = QuantileThresholds(Talos(k=4, threshold_lr=2e-3), LOG)
     again.load_state(state.state())
     for one in (state, again):
         one.observe(batch, scores[[3, 7]], scores[others].repeat(2, 1))
-    assert np.array_equal(state.threshold.numpy(), again.threshold.numpy())
+    assert np.array_equal(state.numbers.numpy(), again.numbers.numpy())
 
 
 def test_thresholds_may_stay_at_zero() -> None:

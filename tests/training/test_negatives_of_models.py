@@ -10,8 +10,10 @@ import pytest
 
 from taurec import planted, split
 from taurec.errors import UsageError
-from taurec.run import Run
+from taurec.run import Choice, Run
+from taurec.sampling.positives import PositivesAndNegatives
 from taurec.training.presets import resolve
+from taurec.training.sampler import sampler_of
 from taurec.training.trainer import Trainer
 
 PARTS = split(planted(n_users=40, n_items=200, seed=1).log, "ratio", seed=0)
@@ -55,9 +57,14 @@ def test_dot_scores_and_other_backbones(negatives: str) -> None:
 
 
 def test_more_positives_and_layers_go_together() -> None:
-    """A sampler within another one is told of the layers too."""
-    trained = Trainer(run_of("mixgcf:4:4", loss="sl", backbone="lightgcn:8:2", epochs=1), PARTS.train).fit()
-    assert np.isfinite(trained.records[0].loss)
+    """A sampler within another one is told of the layers, and counted with its vectors."""
+    trainer = Trainer(run_of("mixgcf:4:4", loss="mscl", backbone="lightgcn:8:2", epochs=2), PARTS.train)
+    assert isinstance(next(trainer.batches(1)).negatives, PositivesAndNegatives)
+    alone, shape = (sampler_of(trainer.run.but(loss=Choice(name=n))).shape(64, 90) for n in ("sl", "mscl"))
+    assert shape.vectors == alone.vectors > 0
+    assert shape.held == alone.held + 64 * trainer.step.objective.more_positives
+    trained = trainer.fit()
+    assert trained.records[1].loss < trained.records[0].loss
 
 
 def test_logq_is_refused_where_the_model_decides() -> None:

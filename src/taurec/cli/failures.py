@@ -75,8 +75,8 @@ def _exit_code_of(error: BaseException, debug: bool) -> int:
         text = f"out of memory{colon}; use fewer users, a smaller dim or batch"
     elif isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES:
         text = (f"{error.filename}: " if error.filename else "") + (error.strerror or str(error)).lower()
-    elif (blamed := _blamed(error)) is not None:
-        code, text = UsageError.exit_code, f"{blamed}; --debug shows the traceback"
+    elif (blame := _blamed(error)) is not None:
+        code, text = UsageError.exit_code, f"{blame[0]} raised {blame[1]}; --debug shows the traceback"
     else:
         kind = type(error).__name__
         code, text = 1, f"internal error: {kind}{colon}; this is a defect of TauRec; --debug shows the traceback"
@@ -85,7 +85,7 @@ def _exit_code_of(error: BaseException, debug: bool) -> int:
     return code
 
 
-def _blamed(error: BaseException) -> str | None:
+def _blamed(error: BaseException) -> tuple[str, str] | None:
     from taurec.plugins import blamed
 
     return blamed(error)

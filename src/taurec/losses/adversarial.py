@@ -6,17 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from taurec import draw
 from taurec.errors import UsageError
 from taurec.losses.checks import checked, require_number
 from taurec.losses.logspace import count_present, log_sum_exp, present, softplus
 from taurec.losses.protocol import ScoreLoss
-from taurec.losses.state import LossState, TrainingLog, Vectors
+from taurec.losses.state import LossState, TrainingLog, Vectors, column_items, random_table
 from taurec.types import Batch
 
 FIRST = 2
@@ -65,6 +63,7 @@ class AdvInfoNCE(ScoreLoss):
 
     needs: ClassVar[frozenset[str]] = frozenset({"log_weight"})
     temperature: ClassVar[str | None] = "tau"
+    softmax_weights: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require_number(self, "tau", above=0)
@@ -110,8 +109,8 @@ class Adversary(LossState):
 
     def __init__(self, loss: AdvInfoNCE, train: TrainingLog, seed: int = 0):
         self.loss, self.lr = loss, loss.adversary_lr
-        self.user = _table(train.n_users, loss.dim, draw.key(seed, "adversary's users"))
-        self.item = _table(train.n_items, loss.dim, draw.key(seed, "adversary's items"))
+        self.user = nn.Parameter(random_table(seed, "adversary's users", train.n_users, loss.dim))
+        self.item = nn.Parameter(random_table(seed, "adversary's items", train.n_items, loss.dim))
         self.learns = False
 
     def parameters(self) -> dict[str, nn.Parameter]:
@@ -127,19 +126,9 @@ class Adversary(LossState):
         return range(first, first + every * number, every)
 
     def side(self, batch: Batch) -> dict[str, Tensor]:
-        items = batch.negatives.items(batch.item)
-        if items is None:
-            raise UsageError(
-                "adv-infonce weighs drawn items, and these negatives are the whole catalogue or vectors; choose "
-                "others, such as --negatives uniform:256"
-            )
+        items = column_items(batch, "adv-infonce", "weighs items by its adversary")
         with torch.set_grad_enabled(self.learns):
             user, item = F.embedding(batch.user, self.user), F.embedding(items, self.item)
             logits = user @ item.T if item.ndim == 2 else torch.bmm(item, user[:, :, None])[:, :, 0]
         # equal in value, with the opposite gradient: Adam lowers the loss, and this raises it
         return {"log_weight": 2 * logits.detach() - logits if self.learns else logits}
-
-
-def _table(rows: int, dim: int, stream: int) -> nn.Parameter:
-    drawn = draw.normal(stream, np.arange(rows), dim) * math.sqrt(2 / (rows + dim))
-    return nn.Parameter(torch.from_numpy(drawn).to(torch.float32))

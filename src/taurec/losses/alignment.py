@@ -7,17 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from taurec import draw
 from taurec.errors import UsageError
 from taurec.losses.angle import cosine_plus_angle
 from taurec.losses.checks import require_number
 from taurec.losses.protocol import EmbeddingLoss, Scores
-from taurec.losses.state import LossState, TrainingLog
+from taurec.losses.state import LossState, TrainingLog, random_table
 from taurec.types import Batch
 
 
@@ -142,24 +140,19 @@ class PairAngles(LossState):
     supplies = frozenset({"angle"})
 
     def __init__(self, train: TrainingLog, seed: int = 0):
-        self.user = _numbers(train.n_users, draw.key(seed, "margins of users"))
-        self.item = _numbers(train.n_items, draw.key(seed, "margins of items"))
+        self.user = nn.Parameter(random_table(seed, "margins of users", train.n_users, 1))
+        self.item = nn.Parameter(random_table(seed, "margins of items", train.n_items, 1))
 
     def parameters(self) -> dict[str, nn.Parameter]:
         return {"user margin": self.user, "item margin": self.item}
 
     def side(self, batch: Batch) -> dict[str, Tensor]:
         margin = F.embedding(batch.user, self.user) + F.embedding(batch.item, self.item)
-        return {"angle": 1 - torch.sigmoid(margin[:, 0])}
+        return {"angle": torch.sigmoid(-margin[:, 0])}
 
     def observe(self, batch: Batch, pos: Tensor | None, neg: Tensor | None) -> None:
         for numbers in (self.user, self.item):
             numbers.data.clamp_(0, 1)
-
-
-def _numbers(rows: int, stream: int) -> nn.Parameter:
-    drawn = draw.normal(stream, np.arange(rows), 1) * math.sqrt(2 / (rows + 1))
-    return nn.Parameter(torch.from_numpy(drawn).to(torch.float32))
 
 
 def checked_vectors(user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -19,7 +18,7 @@ from taurec.losses.checks import require_number
 from taurec.losses.logspace import log_sum_exp, present, softplus
 from taurec.losses.protocol import Scores, StreamedLoss
 from taurec.losses.reduction import RowReduce
-from taurec.losses.state import LossState, TrainingLog, Vectors
+from taurec.losses.state import LossState, TrainingLog, Vectors, random_table
 from taurec.types import Batch
 
 ROWS = 1024
@@ -106,8 +105,8 @@ class PopularityAngles(LossState):
         self.loss, self.train, self.seed = loss, train, seed
         self._user_level, users = _levels(train.user_counts)
         self._item_level, items = _levels(train.item_counts)
-        self.user = _table(users, self.dim, draw.key(seed, "popularity of users"))
-        self.item = _table(items, self.dim, draw.key(seed, "popularity of items"))
+        self.user = random_table(seed, "popularity of users", users, self.dim)
+        self.item = random_table(seed, "popularity of items", items, self.dim)
         self._trained = False
 
     def begin_epoch(self, epoch: int, vectors: Vectors) -> None:
@@ -127,7 +126,7 @@ class PopularityAngles(LossState):
     def side(self, batch: Batch) -> dict[str, Tensor]:
         user = F.embedding(self._user_level[batch.user.cpu()], self.user)
         item = F.embedding(self._item_level[batch.item.cpu()], self.item)
-        return {"angle": (1 - torch.sigmoid((user * item).sum(1))).detach().to(batch.user.device)}
+        return {"angle": torch.sigmoid(-(user * item).sum(1)).detach().to(batch.user.device)}
 
     def state(self) -> dict[str, NDArray[Any]]:
         return {"user": self.user.numpy().copy(), "item": self.item.numpy().copy()}
@@ -152,8 +151,3 @@ def _levels(counts: NDArray[Any]) -> tuple[Tensor, int]:
     """The level of each count among the different ones, and their number."""
     different, level = np.unique(counts, return_inverse=True)
     return torch.from_numpy(level.astype(np.int64)), len(different)
-
-
-def _table(rows: int, dim: int, stream: int) -> Tensor:
-    drawn = draw.normal(stream, np.arange(rows), dim) * math.sqrt(2 / (rows + dim))
-    return torch.from_numpy(drawn).to(torch.float32)

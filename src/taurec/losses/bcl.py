@@ -58,6 +58,7 @@ class BCL(ScoreLoss):
     tau_plus: float = 0.001
 
     temperature: ClassVar[str | None] = "tau"
+    softmax_weights: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require_number(self, "tau", above=0)

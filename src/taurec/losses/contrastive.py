@@ -131,6 +131,7 @@ class HCL(ScoreLoss):
 
     scores: ClassVar[Scores] = "cosine"
     temperature: ClassVar[str | None] = "tau"
+    softmax_weights: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require_number(self, "tau", above=0)
@@ -189,6 +190,7 @@ class HardnessSSM(StreamedLoss):
     alpha: float = 5.0
 
     temperature: ClassVar[str | None] = "tau"
+    softmax_weights: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require_number(self, "tau", above=0)

@@ -54,6 +54,8 @@ class Loss:
         takes: side inputs that it can use.
         scores: ``cosine`` if its settings have no meaning on unbounded scores, else ``any``.
         temperature: the setting by which it weighs negatives, which may be ``auto``; None if it has none.
+        softmax_weights: whether it weighs a negative by exp(score / temperature) among those of its row, which the
+            audit of temperatures reports; False where another function of the scores decides.
         positive_temperature: the setting of its softmax over a user's positives; None if it has no such side.
         without_groups: for a loss that needs ``group``: what it is where no two rows share a user, and what to use
             instead, as a sentence.
@@ -63,6 +65,7 @@ class Loss:
     takes: ClassVar[frozenset[str]] = frozenset()
     scores: ClassVar[Scores] = "any"
     temperature: ClassVar[str | None] = None
+    softmax_weights: ClassVar[bool] = True
     positive_temperature: ClassVar[str | None] = None
     without_groups: ClassVar[str] = "Use --order user-blocks:4"
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from taurec.losses.checks import checked, checked_row_input, require_number
 from taurec.losses.logspace import count_present, present, softplus
-from taurec.losses.pointwise import L2_GRID
-from taurec.losses.protocol import DOT, ScoreLoss
+from taurec.losses.pairwise import PairwiseLoss
+from taurec.losses.protocol import ScoreLoss
 from taurec.losses.state import CatalogueSize, LossState, TrainingLog
 
 EULER_GAMMA = 0.57721566490153286
@@ -54,11 +54,11 @@ class WARP(ScoreLoss):
 
     @classmethod
     def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
-        return {**DOT, "negatives": "uniform:16:true", "lr": 2e-3, "l2": 3e-3}
+        return {**PairwiseLoss.preset(log), "negatives": "uniform:16:true"}
 
     @classmethod
     def grid(cls) -> dict[str, list[Any]]:
-        return {"l2": list(L2_GRID)}
+        return PairwiseLoss.grid()
 
     def __call__(self, pos: Tensor, neg: Tensor, *, n_items: Tensor | None = None) -> Tensor:
         pos, neg = checked(pos, neg)
@@ -84,11 +84,11 @@ class LambdaLoss(ScoreLoss):
 
     @classmethod
     def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
-        return {**DOT, "negatives": "uniform:16:true", "lr": 2e-3, "l2": 3e-3}
+        return {**PairwiseLoss.preset(log), "negatives": "uniform:16:true"}
 
     @classmethod
     def grid(cls) -> dict[str, list[Any]]:
-        return {"l2": list(L2_GRID)}
+        return PairwiseLoss.grid()
 
     def weight(self, of_pos: Tensor, of_neg: Tensor) -> Tensor:
         """[B, N] weight of each negative from the ranks of the pair [B, 1] and of the negatives [B, N]."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from taurec.losses.checks import checked, checked_row_input, require_number
 from taurec.losses.logspace import count_present, present
 from taurec.losses.protocol import ScoreLoss, Scores
-from taurec.losses.state import LossState, TrainingLog
+from taurec.losses.state import TrainingLog, UserNumbers
 from taurec.types import Batch
 
 
@@ -108,7 +106,7 @@ class DrRL(ScoreLoss):
         return top, (terms / top[:, None]).pow(q).sum(1) / n.clamp(min=1)
 
 
-class UserMargins(LossState):
+class UserMargins(UserNumbers):
     """The thresholds of DrRL: one per user, moved after each step by ``margin_lr`` times the sum of its rows' slopes.
 
     Args:
@@ -116,23 +114,12 @@ class UserMargins(LossState):
         train: the training pairs.
     """
 
-    supplies = frozenset({"threshold"})
-
     def __init__(self, loss: DrRL, train: TrainingLog):
+        super().__init__("threshold", torch.full((train.n_users,), loss.margin))
         self.loss = loss
-        self.threshold = torch.full((train.n_users,), loss.margin)
-
-    def side(self, batch: Batch) -> dict[str, Tensor]:
-        return {"threshold": self.threshold.to(batch.user.device)[batch.user]}
 
     def observe(self, batch: Batch, pos: Tensor | None, neg: Tensor | None) -> None:
         assert neg is not None  # held, as the loss has no catalogue path
         slope = self.loss.slope(neg, self.side(batch)["threshold"]).cpu()
         # index_add on the CPU adds in the order of rows: the same bits for any number of threads.
-        self.threshold.index_add_(0, batch.user.cpu(), slope, alpha=-self.loss.margin_lr)
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        return {"threshold": self.threshold.numpy().copy()}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        self.threshold.copy_(torch.from_numpy(state["threshold"]))
+        self.numbers.index_add_(0, batch.user.cpu(), slope, alpha=-self.loss.margin_lr)

@@ -14,9 +14,9 @@ from torch import Tensor
 from taurec.errors import UsageError
 from taurec.losses.checks import checked, require_number
 from taurec.losses.logspace import count_present, log_sum_exp, present, softplus
-from taurec.losses.pointwise import L2_GRID
-from taurec.losses.protocol import DOT, ScoreLoss
-from taurec.losses.state import LossState, TrainingLog
+from taurec.losses.pairwise import PairwiseLoss
+from taurec.losses.protocol import ScoreLoss
+from taurec.losses.state import LossState, TrainingLog, column_items
 from taurec.types import Batch
 
 HARDNESS_TEMPERATURE = 0.5
@@ -172,11 +172,11 @@ class VarBPR(SeveralPositives):
 
     @classmethod
     def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
-        return {**DOT, "negatives": "uniform:16:true", "lr": 2e-3, "l2": 3e-3}
+        return {**PairwiseLoss.preset(log), "negatives": "uniform:16:true"}
 
     @classmethod
     def grid(cls) -> dict[str, list[Any]]:
-        return {"l2": list(L2_GRID), "loss.c_neg": [4.0, 8.0]}
+        return {**PairwiseLoss.grid(), "loss.c_neg": [4.0, 8.0]}
 
     def __call__(
         self,
@@ -248,9 +248,7 @@ class ItemPriors(LossState):
             items = torch.cat([batch.item[:, None], more], 1)
             found["log_rarity"] = self.loss.pos_rarity * self.rarity.to(device)[items]
         if "log_weight" in self.supplies:
-            taken = batch.negatives.items(batch.item)
-            if taken is None:
-                raise UsageError("VarBPR with neg_popularity needs negatives that are items; set loss.neg_popularity=0")
+            taken = column_items(batch, "varbpr", "with neg_popularity weighs negatives by their popularity")
             log_weight = self.loss.neg_popularity * self.popularity.to(device)[taken]
             found["log_weight"] = log_weight.expand(len(batch.item), -1)
         return found

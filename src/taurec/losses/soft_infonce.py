@@ -17,7 +17,7 @@ from taurec.errors import UsageError
 from taurec.losses.checks import checked, require_number
 from taurec.losses.logspace import count_present, log_sum_exp, present, softplus
 from taurec.losses.protocol import ScoreLoss
-from taurec.losses.state import LossState, TrainingLog
+from taurec.losses.state import LossState, TrainingLog, column_items
 from taurec.types import Batch
 
 BLOCK = 512
@@ -69,6 +69,7 @@ class SoftInfoNCE(ScoreLoss):
 
     needs: ClassVar[frozenset[str]] = frozenset({"similarity"})
     temperature: ClassVar[str | None] = "tau"
+    softmax_weights: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for name in ("tau", "beta", "tau_similarity", "least"):
@@ -103,17 +104,7 @@ class SoftInfoNCE(ScoreLoss):
 
 
 def _columns(batch: Batch) -> Tensor:
-    """[B, N] or [N] the item of each negative.
-
-    Raises: UsageError for negatives that are not known as items.
-    """
-    items = batch.negatives.items(batch.item)
-    if items is None:
-        raise UsageError(
-            "soft-infonce weighs negatives by their similarity to the pair's item, and these negatives are the whole "
-            "catalogue or vectors; use drawn items, such as --negatives uniform:256 or in-batch"
-        )
-    return items
+    return column_items(batch, "soft-infonce", "weighs negatives by their similarity to the pair's item")
 
 
 class ItemSimilarity(LossState):

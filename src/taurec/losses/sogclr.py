@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from taurec.losses.checks import checked, checked_row_input, require_number
 from taurec.losses.logspace import count_present, group_log_mean_exp, group_slots, log_mean, log_sum_exp, present
 from taurec.losses.protocol import ScoreLoss
-from taurec.losses.state import LossState, TrainingLog
+from taurec.losses.state import TrainingLog, UserNumbers
 from taurec.types import Batch
 
 
@@ -85,7 +82,7 @@ class SogCLR(ScoreLoss):
         return torch.where(before == -math.inf, now, mixed)
 
 
-class UserNormalisers(LossState):
+class UserNormalisers(UserNumbers):
     """log G of each user, -inf before its first batch.
 
     Args:
@@ -93,27 +90,16 @@ class UserNormalisers(LossState):
         train: the training pairs.
     """
 
-    supplies = frozenset({"log_mean"})
-
     def __init__(self, loss: SogCLR, train: TrainingLog):
+        super().__init__("log_mean", torch.full((train.n_users,), -math.inf))
         self.loss = loss
-        self.log_mean = torch.full((train.n_users,), -math.inf)
-
-    def side(self, batch: Batch) -> dict[str, Tensor]:
-        return {"log_mean": self.log_mean.index_select(0, batch.user.cpu()).to(batch.user.device)}
 
     def observe(self, batch: Batch, pos: Tensor | None, neg: Tensor | None) -> None:
         assert neg is not None  # held, as the loss has no catalogue path
         now, n = (x.cpu() for x in self.loss.estimate(neg))
         there = n > 0
         user = batch.user.cpu()[there]
-        moved = self.loss.moved(self.log_mean.index_select(0, user), now[there].to(self.log_mean))
+        moved = self.loss.moved(self.numbers.index_select(0, user), now[there].to(self.numbers))
         slots = group_slots(user)
         # All rows of a user hold the same value, so it does not matter which of them is written last.
-        self.log_mean[user] = group_log_mean_exp(moved, slots, n[there]).index_select(0, slots)
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        return {"log_mean": self.log_mean.numpy().copy()}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        self.log_mean.copy_(torch.from_numpy(np.asarray(state["log_mean"])))
+        self.numbers[user] = group_log_mean_exp(moved, slots, n[there]).index_select(0, slots)

@@ -6,13 +6,17 @@ declares a :class:`LossState` that supplies it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from taurec import draw
+from taurec.errors import UsageError
 from taurec.types import Batch
 
 Vectors = Callable[[], tuple[Tensor, Tensor]]
@@ -93,6 +97,51 @@ class LossState:
 
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Restore what :meth:`state` returned."""
+
+
+def column_items(batch: Batch, loss: str, why: str) -> Tensor:
+    """[B, N], or [N] for all rows, the item of each negative of a batch.
+
+    Args:
+        loss: the name of the loss that asks.
+        why: what it does with them, for the message.
+    Raises: UsageError for negatives that are the whole catalogue or vectors.
+    """
+    items = batch.negatives.items(batch.item)
+    if items is None:
+        raise UsageError(
+            f"{loss} {why}, and these negatives are the whole catalogue, vectors, or chosen in the step; use drawn "
+            f"items, such as --negatives uniform:256 or in-batch"
+        )
+    return items
+
+
+def random_table(seed: int, name: str, rows: int, dim: int) -> Tensor:
+    """[rows, dim] float32 normal draws of standard deviation sqrt(2 / (rows + dim)), a function of seed and name."""
+    drawn = draw.normal(draw.key(seed, name), np.arange(rows), dim) * math.sqrt(2 / (rows + dim))
+    return torch.from_numpy(drawn).to(torch.float32)
+
+
+class UserNumbers(LossState):
+    """One number per user, supplied to the rows of that user and saved in checkpoints; a subclass changes ``numbers``.
+
+    Args:
+        name: of the side input [B].
+        numbers: [U] the first values, on the CPU.
+    """
+
+    def __init__(self, name: str, numbers: Tensor):
+        self.name, self.numbers = name, numbers
+        self.supplies = frozenset({name})
+
+    def side(self, batch: Batch) -> dict[str, Tensor]:
+        return {self.name: self.numbers.index_select(0, batch.user.cpu()).to(batch.user.device)}
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {self.name: self.numbers.numpy().copy()}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self.numbers.copy_(torch.from_numpy(state[self.name]))
 
 
 class CatalogueSize(LossState):

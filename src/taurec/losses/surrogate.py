@@ -29,6 +29,7 @@ class PairwiseSoftmaxLoss(ScoreLoss):
 
     scores: ClassVar[Scores] = "cosine"
     temperature: ClassVar[str | None] = "tau"
+    softmax_weights: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require_number(self, "tau", above=0)

@@ -13,7 +13,7 @@ from torch import Tensor
 from taurec.losses.checks import checked, checked_row_input, require_number
 from taurec.losses.logspace import count_present, log_sum_exp, present, softplus
 from taurec.losses.protocol import ScoreLoss
-from taurec.losses.state import LossState, TrainingLog
+from taurec.losses.state import TrainingLog, UserNumbers
 from taurec.types import Batch
 
 
@@ -51,6 +51,7 @@ class Talos(ScoreLoss):
 
     needs: ClassVar[frozenset[str]] = frozenset({"threshold"})
     temperature: ClassVar[str | None] = "tau"
+    softmax_weights: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require_number(self, "tau", above=0)
@@ -71,7 +72,7 @@ class Talos(ScoreLoss):
         return present(log_sum_exp(g_neg, self.tau) - g_pos / self.tau, count_present(neg))
 
 
-class QuantileThresholds(LossState):
+class QuantileThresholds(UserNumbers):
     """The thresholds of Talos: one number per user, 0 at first, moved by quantile regression after every step.
 
     A user with P training items, of I, has the threshold b that minimises
@@ -90,17 +91,12 @@ class QuantileThresholds(LossState):
         train: the training pairs.
     """
 
-    supplies = frozenset({"threshold"})
-
     def __init__(self, loss: Talos, train: TrainingLog):
+        super().__init__("threshold", torch.zeros(train.n_users))
         self.loss, self.n_items = loss, train.n_items
         self._own = torch.from_numpy(train.user_counts.copy())
-        self.threshold = torch.zeros(train.n_users)
         self._first, self._second = torch.zeros(train.n_users), torch.zeros(train.n_users)
         self._steps = 0
-
-    def side(self, batch: Batch) -> dict[str, Tensor]:
-        return {"threshold": self.threshold.to(batch.user.device)[batch.user]}
 
     def observe(self, batch: Batch, pos: Tensor | None, neg: Tensor | None) -> None:
         if not self.loss.learn:
@@ -111,19 +107,19 @@ class QuantileThresholds(LossState):
         own = self._own.to(batch.user.device)[batch.user]
         slope = quantile_slope(pos, neg, threshold, own, self.n_items, self.loss.k).cpu()
         # index_add on the CPU adds in the order of rows: the same bits for any number of threads.
-        self._adam(torch.zeros_like(self.threshold).index_add_(0, user, slope / max(len(user), 1)))
+        self._adam(torch.zeros_like(self.numbers).index_add_(0, user, slope / max(len(user), 1)))
 
     def state(self) -> dict[str, NDArray[Any]]:
-        return {name: tensor.numpy().copy() for name, tensor in self._tensors().items()}
+        return {**super().state(), **{name: tensor.numpy().copy() for name, tensor in self._of_adam().items()}}
 
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        for name, tensor in self._tensors().items():
+        super().load_state(state)
+        for name, tensor in self._of_adam().items():
             tensor.copy_(torch.from_numpy(state[name]))
         self._steps = int(state["steps"][0])
 
-    def _tensors(self) -> dict[str, Tensor]:
-        steps = torch.tensor([self._steps])
-        return {"threshold": self.threshold, "first": self._first, "second": self._second, "steps": steps}
+    def _of_adam(self) -> dict[str, Tensor]:
+        return {"first": self._first, "second": self._second, "steps": torch.tensor([self._steps])}
 
     def _adam(self, gradient: Tensor) -> None:
         self._steps += 1
@@ -131,7 +127,7 @@ class QuantileThresholds(LossState):
         self._second.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
         rate = self.loss.threshold_lr / (1 - 0.9**self._steps)
         root = (self._second / (1 - 0.999**self._steps)).sqrt_()
-        self.threshold.addcdiv_(self._first, root.add_(1e-8), value=-rate)
+        self.numbers.addcdiv_(self._first, root.add_(1e-8), value=-rate)
 
 
 def quantile_slope(pos: Tensor, neg: Tensor, threshold: Tensor, own: Tensor, n_items: int, k: int) -> Tensor:

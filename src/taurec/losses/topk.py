@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,8 +16,7 @@ from taurec.losses.checks import checked_row_input, require_number
 from taurec.losses.logspace import present
 from taurec.losses.protocol import StreamedLoss
 from taurec.losses.reduction import RowReduce
-from taurec.losses.state import LossState, TrainingLog, Vectors
-from taurec.types import Batch
+from taurec.losses.state import TrainingLog, UserNumbers, Vectors
 
 BLOCK_VALUES = 1 << 21
 """Upper bound of the values in the widest array of an estimate, which sets the users per block."""
@@ -87,7 +85,7 @@ class SLAtK(StreamedLoss):
         return present(weight * (reduced - pos / self.tau), n)
 
 
-class TopKThresholds(LossState):
+class TopKThresholds(UserNumbers):
     """The thresholds of SL@K: one per user, 0 at first, estimated after every ``refresh_every`` epochs.
 
     The estimate is the K-th largest score among the user's training items and ``samples`` items drawn uniformly with
@@ -100,26 +98,15 @@ class TopKThresholds(LossState):
         seed: of the draws.
     """
 
-    supplies = frozenset({"threshold"})
-
     def __init__(self, loss: SLAtK, train: TrainingLog, seed: int = 0):
+        super().__init__("threshold", torch.zeros(train.n_users))
         self.loss, self.train, self.seed = loss, train, seed
-        self.threshold = torch.zeros(train.n_users)
 
     def begin_epoch(self, epoch: int, vectors: Vectors) -> None:
         done = epoch - 1
         if done and done % self.loss.refresh_every == 0:
             user, item = vectors()
-            self.threshold = self._estimated(user.cpu(), item.cpu(), draw.key(self.seed, "top-k threshold", done))
-
-    def side(self, batch: Batch) -> dict[str, Tensor]:
-        return {"threshold": self.threshold.to(batch.user.device)[batch.user]}
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        return {"threshold": self.threshold.numpy().copy()}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        self.threshold.copy_(torch.from_numpy(state["threshold"]))
+            self.numbers = self._estimated(user.cpu(), item.cpu(), draw.key(self.seed, "top-k threshold", done))
 
     def _estimated(self, user: Tensor, item: Tensor, stream: int) -> Tensor:
         """[U] thresholds; users with similar numbers of items form a block."""

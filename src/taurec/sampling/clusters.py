@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,16 +10,15 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
 from taurec import draw
 from taurec.data.interactions import Index, Interactions
 from taurec.errors import UsageError
-from taurec.sampling.hard import check_n_epochs
 from taurec.sampling.known import Known
 from taurec.sampling.layouts import PerRowNegatives
-from taurec.sampling.per_row import BoundPerRow, check_n
+from taurec.sampling.per_row import BoundPerRow, check_n, check_n_epochs
 from taurec.sampling.proposal import by_popularity
 from taurec.sampling.protocol import BoundSampler, Sampler, Vectors
 from taurec.types import StepShape
@@ -191,17 +191,10 @@ def k_means(vectors: Tensor, k: int, stream: int) -> Index:
 
     Ties go to the first cluster; one that loses all vectors keeps its centre. Same bits for any number of threads.
     """
-    n = len(vectors)
-    if n <= k:
-        return np.arange(n)
-    centre = vectors[torch.from_numpy(draw.permutation(stream, n)[:k].copy())].clone()
-    found = np.zeros(n, dtype=np.int64)
+    if len(vectors) <= k:
+        return np.arange(len(vectors))
     table = vectors.double().numpy()
-    for _ in range(ROUNDS):
-        # Twice the product less the square is the negative squared distance plus a constant of the row.
-        found = (2 * vectors @ centre.T - centre.square().sum(1)).argmax(1).numpy()
-        member = csr_array((np.ones(n), (found, np.arange(n))), shape=(k, n))
-        count = np.bincount(found, minlength=k)
-        mean = torch.from_numpy((member @ table) / np.maximum(count, 1)[:, None]).to(centre)
-        centre = torch.where(torch.from_numpy(count > 0)[:, None], mean, centre)
-    return found
+    first = table[draw.permutation(stream, len(table))[:k]]
+    with warnings.catch_warnings(action="ignore"):  # that a cluster lost all vectors
+        found = kmeans2(table, first, iter=ROUNDS, minit="matrix")[1]
+    return found.astype(np.int64)

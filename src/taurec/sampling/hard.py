@@ -14,7 +14,7 @@ from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.sampling.known import Known
 from taurec.sampling.layouts import PerRowNegatives
-from taurec.sampling.per_row import BoundPerRow, check_n
+from taurec.sampling.per_row import BoundPerRow, check_n, check_n_epochs
 from taurec.sampling.proposal import by_popularity
 from taurec.sampling.protocol import BoundSampler, Sampler
 from taurec.types import StepShape
@@ -237,9 +237,3 @@ class BoundPool(BoundSampler):
 def _check_temperature(name: str, setting: str, value: float) -> None:
     if not (math.isfinite(value) and value > 0):
         raise UsageError(f"{name}: {setting} must be above 0 (score units), got {value}; 0.1 suits cosines")
-
-
-def check_n_epochs(name: str, setting: str, value: int, least: int) -> None:
-    """Refuse a number of epochs below ``least``."""
-    if value < least:
-        raise UsageError(f"{name}: {setting} must be at least {least} epochs, got {value}")

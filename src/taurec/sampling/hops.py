@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,7 +19,7 @@ from taurec.sampling.layouts import Layout, positive_scores
 from taurec.sampling.per_row import BoundPerRow, check_n
 from taurec.sampling.proposal import by_popularity
 from taurec.sampling.protocol import BoundSampler, Sampler
-from taurec.types import Embeddings, StepShape
+from taurec.types import Embeddings, ItemSide, StepShape
 
 LAYERS = 16
 """Layers, layer 0 included, for which mixing shares are drawn."""
@@ -43,7 +42,7 @@ class MixedLayers(Layout):
     share: Tensor
     layers: tuple[Tensor, ...] = ()
     pooling: Pooling = "mean"
-    change: Callable[[Tensor], Tensor] | None = None
+    change: ItemSide | None = None
 
     def drawn(self) -> Tensor:
         return self.ids.reshape(-1)
@@ -54,7 +53,7 @@ class MixedLayers(Layout):
     def rows_needed(self, item: Tensor, n_items: int) -> None:
         return None  # a backbone that is asked for some rows gives no layers
 
-    def with_vectors(self, change: Callable[[Tensor], Tensor]) -> MixedLayers:
+    def with_vectors(self, change: ItemSide) -> MixedLayers:
         return replace(self, change=change)
 
     def with_layers(self, embeddings: Embeddings) -> MixedLayers:

@@ -16,7 +16,6 @@ Nothing else in the package asks which layout negatives have.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -26,7 +25,7 @@ from torch import Tensor
 
 from taurec.kernels import select
 from taurec.kernels.gather_dot import gather_dot
-from taurec.types import Embeddings, StepShape
+from taurec.types import Embeddings, ItemSide, StepShape
 
 #: Scores [B, N] of shared negatives from which on they are reduced in tiles instead of held.
 SHARED_WORTH = 1 << 21
@@ -64,7 +63,7 @@ class Layout:
     def narrow(self, item: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
         return item, positive
 
-    def with_vectors(self: Self, change: Callable[[Tensor], Tensor]) -> Self:
+    def with_vectors(self: Self, change: ItemSide) -> Self:
         return self
 
     def with_layers(self: Self, embeddings: Embeddings) -> Self:
@@ -206,7 +205,7 @@ class VectorNegatives(Layout):
     def shape(cls, batch_size: int, n: int, n_items: int) -> StepShape:
         return StepShape(n, batch_size, batch_size * n)
 
-    def with_vectors(self, change: Callable[[Tensor], Tensor]) -> VectorNegatives:
+    def with_vectors(self, change: ItemSide) -> VectorNegatives:
         return replace(self, vectors=change(self.vectors))
 
     def columns(self, item: Tensor) -> Tensor | None:

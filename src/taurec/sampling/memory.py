@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -13,11 +13,12 @@ from torch import Tensor
 
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
-from taurec.sampling.hard import check_n_epochs
 from taurec.sampling.known import Known
-from taurec.sampling.mixed import BatchAndMore, Mask, batch_share, masked
+from taurec.sampling.mixed import BatchAndMore
+from taurec.sampling.per_row import check_n_epochs
 from taurec.sampling.protocol import BoundSampler, Sampler
-from taurec.types import Batch, StepShape
+from taurec.sampling.shared import Mask, batch_log_q, masked
+from taurec.types import Batch, ItemSide, StepShape
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,7 +33,7 @@ class BatchAndMemory(BatchAndMore):
     def at(self, places: Tensor) -> BatchAndMemory:
         return self
 
-    def with_vectors(self, change: Callable[[Tensor], Tensor]) -> BatchAndMemory:
+    def with_vectors(self, change: ItemSide) -> BatchAndMemory:
         return replace(self, vectors=change(self.vectors) if self.vectors.shape[1] else self.vectors)
 
     def more(self, item: Tensor) -> Tensor:
@@ -109,9 +110,7 @@ class BoundCrossBatch(BoundSampler):
         self.vectors = torch.zeros(how.size, 0)
         self.ids = np.full(how.size, -1)
         self.next = 0
-        with np.errstate(divide="ignore"):
-            log_q = np.log(batch_share(known.train))
-        self._log_q = np.where(np.isfinite(log_q), log_q, -np.log(max(len(known.train), 1))).astype(np.float32)
+        self._log_q = batch_log_q(known.train)
 
     def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> BatchAndMemory:
         """The batch's items and a copy of the ring; ``absent`` [B, B + size] by ``mask`` and where it is not filled."""

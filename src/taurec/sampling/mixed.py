@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -11,15 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from taurec import draw
-from taurec.data.interactions import Index, Interactions
+from taurec.data.interactions import Interactions
 from taurec.sampling.known import Known
 from taurec.sampling.layouts import Layout
 from taurec.sampling.per_row import check_n
 from taurec.sampling.proposal import Even, by_popularity
 from taurec.sampling.protocol import BoundSampler, Sampler
+from taurec.sampling.shared import Mask, masked
 from taurec.types import StepShape
-
-Mask = Literal["known", "equal"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,7 +98,7 @@ class BoundMixed(BoundSampler):
         self.known, self.seed, self.n, self.mask = known, seed, n, mask
         self._even = by_popularity(known, 0.0)
         assert isinstance(self._even, Even)
-        self._share = batch_share(known.train)
+        self._share = known.train.item_counts / max(len(known.train), 1)
 
     def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> BatchAndMore:
         """Ids [n]; ``absent`` [B, B + n] by ``mask``, ``logq`` [B + n] of the mixture."""
@@ -114,17 +112,3 @@ class BoundMixed(BoundSampler):
             absent=masked(self.known, self.mask, user, item, columns),
             logq=torch.from_numpy(np.log(q).astype(np.float32)),
         )
-
-
-def batch_share(train: Interactions) -> np.ndarray:
-    """[I] the probability count_j / P with which a shuffled row has item j."""
-    share: np.ndarray = train.item_counts / max(len(train), 1)
-    return share
-
-
-def masked(known: Known, mask: Mask, user: Tensor, item: Tensor, columns: Index) -> Tensor:
-    """[B, N] the columns (items that all rows share) which a row may not use; see :class:`Mixed`."""
-    absent = item[:, None] == torch.from_numpy(columns)[None, :]
-    if mask == "known":
-        absent |= torch.from_numpy(known.among(user.numpy(), columns))
-    return absent

@@ -205,6 +205,12 @@ def check_n(name: str, n: int) -> None:
         raise UsageError(f"{name}: n must be at least 1 negative, got {n}; the papers use 800 or 1000")
 
 
+def check_n_epochs(name: str, setting: str, value: int, least: int) -> None:
+    """Refuse a number of epochs below ``least``."""
+    if value < least:
+        raise UsageError(f"{name}: {setting} must be at least {least} epochs, got {value}")
+
+
 def check_alpha(name: str, alpha: float) -> None:
     if not (math.isfinite(alpha) and alpha >= 0):
         raise UsageError(f"{name}: alpha must be 0 (uniform) or more, got {alpha}; 0.75 and 1 are usual")

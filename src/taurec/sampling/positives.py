@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from taurec import draw
 from taurec.data.interactions import Interactions
 from taurec.kernels.gather_dot import gather_dot
 from taurec.sampling.protocol import BaseDistribution, BoundSampler, NegativeSampler, Vectors
-from taurec.types import Batch, Embeddings, Negatives, StepShape
+from taurec.types import Batch, Embeddings, ItemSide, Negatives, StepShape
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class PositivesAndNegatives:
         pos, neg = self.negatives.scores(user, *self.negatives.narrow(item, positive), kernel, None)
         return pos, torch.cat([more, neg], 1)
 
-    def with_vectors(self, change: Callable[[Tensor], Tensor]) -> PositivesAndNegatives:
+    def with_vectors(self, change: ItemSide) -> PositivesAndNegatives:
         return PositivesAndNegatives(self.more, self.negatives.with_vectors(change))
 
     def with_layers(self, embeddings: Embeddings) -> PositivesAndNegatives:

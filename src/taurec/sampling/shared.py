@@ -7,16 +7,38 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from taurec import draw
-from taurec.data.interactions import Interactions
+from taurec.data.interactions import Index, Interactions
 from taurec.sampling.known import Known
 from taurec.sampling.layouts import CatalogueNegatives, InBatchNegatives, SharedNegatives
 from taurec.sampling.per_row import check_alpha, check_n
 from taurec.sampling.proposal import Even, Proposal, base_of, by_popularity
 from taurec.sampling.protocol import BaseDistribution, BoundSampler, Sampler
 from taurec.types import StepShape
+
+Mask = Literal["known", "equal"]
+"""Columns that a row may not use: its own item, and with ``known`` all that its user has a training pair with."""
+
+
+def masked(known: Known, mask: Mask, user: Tensor, item: Tensor, columns: Index) -> Tensor:
+    """[B, N] which of the items ``columns`` [N], which all rows share, a row may not use."""
+    absent = item[:, None] == torch.from_numpy(columns)[None, :]
+    if mask == "known":
+        absent |= torch.from_numpy(known.among(user.numpy(), columns))
+    return absent
+
+
+def batch_log_q(train: Interactions) -> NDArray[np.float32]:
+    """[I] log(count_j / P), of the probability with which a shuffled row has item j; an item without pairs counts once.
+
+    >>> batch_log_q(Interactions.from_pairs([0, 1], [0, 0])).tolist()
+    [0.0]
+    """
+    log_q: NDArray[np.float32] = np.log(np.maximum(train.item_counts, 1) / max(len(train), 1)).astype(np.float32)
+    return log_q
 
 
 @dataclass(frozen=True)
@@ -104,7 +126,7 @@ class InBatch(Sampler):
     [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
     """
 
-    mask: Literal["known", "equal", "diagonal"] = "known"
+    mask: Mask | Literal["diagonal"] = "known"
 
     def bind(self, train: Interactions, seed: int) -> BoundInBatch:
         return BoundInBatch(Known(train), self.mask)
@@ -116,20 +138,16 @@ class InBatch(Sampler):
 class BoundInBatch(BoundSampler):
     """:class:`InBatch` bound to a log; nothing is drawn, so the seed does not matter."""
 
-    def __init__(self, known: Known, mask: Literal["known", "equal", "diagonal"]):
-        self.known = known
-        self.mask = mask
-        counts = np.maximum(known.train.item_counts, 1)  # an item that is only in the batch counts once
-        self._log_q = np.log(counts / max(len(known.train), 1)).astype(np.float32)
+    def __init__(self, known: Known, mask: Mask | Literal["diagonal"]):
+        self.known, self.mask = known, mask
+        self._log_q = batch_log_q(known.train)
 
     def draw(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> InBatchNegatives:
         """No ids: the columns are the batch's items; ``absent`` [B, B] by ``mask``."""
         if self.mask == "diagonal":
             absent = torch.eye(len(item), dtype=torch.bool)
         else:
-            absent = item[:, None] == item[None, :]
-        if self.mask == "known":
-            absent |= torch.from_numpy(self.known.among(user.numpy(), item.numpy()))
+            absent = masked(self.known, self.mask, user, item, item.numpy())
         return InBatchNegatives(absent=absent, logq=torch.from_numpy(self._log_q[item.numpy()]))
 
     def base_distribution(self) -> BaseDistribution:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,9 +19,8 @@ from taurec.sampling.layouts import Layout, positive_scores
 from taurec.sampling.per_row import BoundPerRow, check_n
 from taurec.sampling.proposal import by_popularity
 from taurec.sampling.protocol import BoundSampler, Sampler
-from taurec.types import StepShape
+from taurec.types import ItemSide, StepShape
 
-Change = Callable[[Tensor], Tensor]
 HELD = 6
 """Arrays [B, N, D] that a step with virtual negatives holds, those of the gradient included."""
 
@@ -36,7 +34,7 @@ class VirtualNegatives(Layout):
     """
 
     ids: Tensor
-    change: Change | None = None
+    change: ItemSide | None = None
 
     @classmethod
     def shape(cls, batch_size: int, n: int, ends: int) -> StepShape:
@@ -52,15 +50,12 @@ class VirtualNegatives(Layout):
     def rows_needed(self, item: Tensor, n_items: int) -> Tensor | None:
         return None if 2 * self.ids.numel() > n_items else super().rows_needed(item, n_items)
 
-    def with_vectors(self, change: Change) -> VirtualNegatives:
+    def with_vectors(self, change: ItemSide) -> VirtualNegatives:
         return replace(self, change=change)
 
     def raw(self, item: Tensor) -> Tensor:
         """The item table without the columns that ``change`` adds to a vector."""
-        if self.change is None:
-            return item
-        added = self.change(item[:1].detach()).shape[1] - item.shape[1]
-        return item[:, : item.shape[1] - added]
+        return item if self.change is None else item[:, : item.shape[1] - self.change.added]
 
     def finished(self, points: Tensor) -> Tensor:
         """Points [B, N, D] as one side of the score."""
@@ -102,25 +97,19 @@ class ClosestNegatives(VirtualNegatives):
     def scores(
         self, user: Tensor, item: Tensor, positive: Tensor, kernel: str, d_item: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        if self.raw(item).shape != item.shape:
+        if self.change is not None and self.change.added:
             raise UsageError("loop is defined on cosine and dot scores; use --train-score cosine or dot")
         one, two = user[:, None], F.embedding(positive, item)[:, None]
         ends = F.embedding(self.ids[:, :, 0], item), F.embedding(self.ids[:, :, 1], item)
         with torch.no_grad():
-            closest = closest_on_arcs if self._spherical(item) else closest_on_segments
+            on_sphere = self.change is not None and self.change.unit
+            closest = closest_on_arcs if on_sphere else closest_on_segments
             weights = closest(one.expand_as(ends[0]), two.expand_as(ends[0]), *ends)
         # The weights are constants: at the closest points, moving along the lines changes the distance by nothing.
         from_user, from_positive, from_first, from_second = (w[:, :, None] for w in weights)
         points = self.finished(from_first * ends[0] + from_second * ends[1])
         of_row = self.finished(from_user * one + from_positive * two) if self.anchor else one
         return positive_scores(user, item, positive), (of_row * points).sum(-1)
-
-    def _spherical(self, item: Tensor) -> bool:
-        """Whether scores are of vectors of length 1: then doubling a vector changes nothing."""
-        if self.change is None:
-            return False
-        some = torch.ones_like(item[:1])
-        return bool(torch.equal(self.change(2 * some), self.change(some)))
 
 
 @dataclass(frozen=True)

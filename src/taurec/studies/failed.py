@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
-from pathlib import Path
-
 from taurec.errors import NonFiniteError, ResourceError
+from taurec.plugins import blamed, described
 from taurec.run import Run
 from taurec.studies.result import Interrupted
 
@@ -24,11 +21,8 @@ def reason_of(error: Exception, run: Run) -> str | None:
     if isinstance(error, NonFiniteError):
         return str(error)
     parts = [run.model] if run.model is not None else [run.backbone, run.loss, run.negatives, run.order]
-    outside = [part.name.rpartition(":")[0] for part in parts if part is not None and ":" in part.name]
+    outside = any(":" in part.name for part in parts if part is not None)
     if not outside or isinstance(error, Interrupted | ResourceError):
         return None
-    files = {vars(sys.modules[module]).get("__file__") for module in outside if module in sys.modules}
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
-    where = f" in {frames[-1].name} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    message = " ".join(str(error).split())
-    return f"{type(error).__name__}{f': {message}' if message else ''}{where}"
+    found = blamed(error)
+    return described(error) if found is None else found[1]

@@ -162,6 +162,3 @@ def protocol_of(given: str | Protocol) -> Protocol:
     if given not in PROTOCOLS:
         raise UsageError(f"unknown protocol {given!r}{did_you_mean(given, PROTOCOLS)}")
     return PROTOCOLS[given]
-
-
-"""The evaluation protocols by name."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from taurec.errors import UsageError
 from taurec.losses import SIDE_INPUTS, EmbeddingLoss, ScoreLoss, side_inputs
-from taurec.testing.embedding_losses import EMBEDDING_LOSS_LAWS
+from taurec.testing.embedding_losses import EMBEDDING_LOSS_LAWS, VectorCase
 from taurec.testing.laws import Exceptions, Laws, NotApplicable, require, require_refused
 
 INF = math.inf
@@ -112,7 +112,7 @@ def check_loss(loss: ScoreLoss | EmbeddingLoss, *, exceptions: Exceptions = (), 
     >>> check_loss(SL(tau=0.2))
     """
     if isinstance(loss, EmbeddingLoss):
-        EMBEDDING_LOSS_LAWS.check(loss, exceptions)
+        EMBEDDING_LOSS_LAWS.check(VectorCase(loss, side), exceptions)
     elif not isinstance(loss, ScoreLoss):
         raise UsageError(f"a loss derives from ScoreLoss, StreamedLoss or EmbeddingLoss, got {loss!r}")
     else:

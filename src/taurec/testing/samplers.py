@@ -16,6 +16,7 @@ from torch import Tensor
 from taurec.data.interactions import Interactions
 from taurec.data.vocabulary import Vocabulary
 from taurec.sampling import BoundSampler, NegativeSampler, Order
+from taurec.scoring import ItemsOf
 from taurec.testing.laws import Exceptions, Laws, NotApplicable, require, require_object
 from taurec.types import Negatives
 
@@ -118,7 +119,7 @@ def _same(a: Negatives, b: Negatives) -> bool:
 
 def _ids(negatives: Negatives, item: Tensor) -> Tensor | None:
     """[B, N] the items that the negatives stand for, as their scores tell them; None if they hold vectors."""
-    if negatives.with_vectors(lambda vectors: vectors) is not negatives:
+    if negatives.with_vectors(ItemsOf("dot", "torch")) is not negatives:
         return None
     numbers, ones = torch.arange(N_ITEMS, dtype=torch.float64)[:, None], torch.ones(len(item), 1, dtype=torch.float64)
     return negatives.scores(ones, *negatives.narrow(numbers, item), "torch", None)[1].round().long()

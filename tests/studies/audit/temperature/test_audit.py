@@ -176,6 +176,18 @@ def test_a_loss_without_temperature_is_looked_at_where_taus_are_named() -> None:
     assert [view.tau for view in trained.others] == [0.5]
 
 
+@pytest.mark.parametrize("loss", ["talos", "psl-tanh", "hcl"])
+def test_a_loss_with_other_weights_than_a_softmax_is_not_reported_as_one(loss: str) -> None:
+    model = Recommender("mf", loss, **FIELDS).fit(PARTS)
+    with pytest.raises(UsageError, match=f"loss '{loss}' does not weigh negatives by exp"):
+        audit_saved(model)
+    found = audit_saved(model, taus=[0.5])
+    assert found.negatives is None
+    assert found.notes == (
+        f"loss {loss} does not weigh negatives by exp(score / temperature); the scores are its model's",
+    )
+
+
 def test_the_next_command_trains_the_same_model_with_its_temperature_chosen(model: Recommender) -> None:
     (command,) = audit_saved(model).commands()
     words = shlex.split(command)

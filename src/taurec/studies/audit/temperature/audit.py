@@ -14,7 +14,7 @@ from taurec.backbones import BACKBONES
 from taurec.data.interactions import Interactions
 from taurec.data.split import Split
 from taurec.errors import UsageError
-from taurec.losses import loss_class
+from taurec.losses import Loss, loss_class
 from taurec.ranker import EmbeddingRanker, Float, unit_rows
 from taurec.recommender import Recommender
 from taurec.run import Run
@@ -156,11 +156,19 @@ def tau_of(run: Run, taus: Sequence[float] = ()) -> float | None:
         raise UsageError(f"{run.label} has no embeddings and no temperature; audit a trained model such as mf:sl")
     if "neg_sq_dist" in (run.train_score, run.rank_score):
         raise UsageError(f"{run.label} has scores of distances; the audit takes models with cosine or dot scores")
-    name = loss_class(run.loss.name).temperature
+    loss = loss_class(run.loss.name)
+    name = loss.temperature if loss.softmax_weights else None
     tau = None if name is None else run.loss.settings[name]
-    if tau is None and not taus:
-        raise UsageError(f"loss {run.loss.name!r} has no temperature; name those to audit (--taus 0.1,0.2)")
+    if name is None and not taus:
+        raise UsageError(f"loss {run.loss.name!r} {_why(loss)}; name those to audit (--taus 0.1,0.2)")
     return tau if isinstance(tau, int | float) else None
+
+
+def _why(loss: type[Loss]) -> str:
+    """Why a loss has no temperature that the audit can use."""
+    if loss.temperature is None:
+        return "has no temperature"
+    return "does not weigh negatives by exp(score / temperature)"
 
 
 class _TrainingScores:
@@ -232,7 +240,7 @@ def _audit(run: Run, train: Interactions, vectors: Vectors, taus: Sequence[float
         negatives=negatives[0] if mine else None,
         positives=positives,
         others=tuple(negatives[len(mine) :]),
-        notes=() if mine else (f"loss {run.loss.name} has no temperature; the scores are its model's",),
+        notes=() if mine else (f"loss {run.loss.name} {_why(loss_class(run.loss.name))}; the scores are its model's",),
     )
 
 

@@ -175,7 +175,7 @@ class TemperatureAudit(Result):
         """The numbers are medians over users, with the range of the middle 80 % of them."""
         users = f"{self.users:,} of {self.of_users:,} users" if self.users < self.of_users else f"{self.users:,} users"
         if self.negatives is None:
-            return [f"{self.run.label} has no temperature; the audit covers {users}.", *self.notes]
+            return [f"{self.run.label} at the temperatures that were named; the audit covers {users}.", *self.notes]
         n = self.negatives
         said = (
             f"With tau {n.tau:g} a user's gradient is spread over {n.effective.rounded} of {n.count.median:,.0f} "
