@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from taurec.provenance import commit, cpu
 from taurec.recommender import Recommender
 from taurec.training.interrupt import pass_on
 from taurec.training.presets import resolve
+from taurec.training.records import Progress
 
 METRICS = ["ndcg@20", "recall@20"]
 
@@ -32,11 +34,12 @@ def divided(name: str) -> Split:
 
 
 def fitted(
-    parts: Split, fields: Mapping[str, Any], seed: int, threads: int = 1
+    parts: Split, fields: Mapping[str, Any], seed: int, threads: int = 1, limit: float | None = None
 ) -> tuple[Recommender, dict[str, Any], np.ndarray]:
     """One fit, its record, and the NDCG@20 of every user of the test part.
 
-    A baseline, ``{"model": NAME}``, is fitted at each of its settings, and validation chooses one.
+    A baseline, ``{"model": NAME}``, is fitted at each of its settings, and validation chooses one. Training ends after
+    the epoch in which it exceeds ``limit`` seconds of CPU time, which other programs on the machine change little.
     """
     started = time.perf_counter()
     if "model" in fields:
@@ -48,14 +51,38 @@ def fitted(
             tried.append((fit.metrics["valid"]["ndcg@20"], len(tried), fit))
         model = max(tried, key=lambda t: t[:2])[2]
     else:
-        model = Recommender.from_run(resolve(**fields, seed=seed, threads=threads)).fit(parts)
-        pass_on(model.stopped_by)
+        budget = CpuBudget(limit)
+        model = Recommender(run=resolve(**fields, seed=seed, threads=threads)).fit(parts, budget)
+        pass_on(0 if budget.spent else model.stopped_by)
     seconds = time.perf_counter() - started
     found = model.evaluate("test", METRICS)
     record: dict[str, Any] = {m: round(v, 6) for m, v in found.means().items()}
     record |= {"valid": round(model.metrics["valid"]["ndcg@20"], 6), "seconds": round(seconds, 1)}
     record |= {"epochs": model.best.epoch if model.best and "model" not in fields else 0}
+    if limit is not None and "model" not in fields:
+        record |= {"finished": not budget.spent, "cpu_an_epoch": round(budget.used / len(model.records), 2)}
     return model, record, found.per_user("ndcg@20").astype(np.float32)
+
+
+class CpuBudget:
+    """Ends a training, as Ctrl-C does, after the epoch in which its CPU time exceeds a limit.
+
+    Attributes:
+        used: seconds of CPU time up to the last epoch, validation included.
+        spent: whether it ended the training.
+    """
+
+    def __init__(self, limit: float | None):
+        self.limit, self.used, self.spent = limit, 0.0, False
+        self._started = time.process_time()
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.record is None:
+            return
+        self.used = time.process_time() - self._started
+        if self.limit is not None and self.used > self.limit and progress.epoch < progress.epochs:
+            self.spent = True
+            signal.raise_signal(signal.SIGINT)
 
 
 class Fits:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from taurec.registry import Registry
 from taurec.sampling.batches import GroupSize, Order, Shuffled, UserBlocks, group_size, mean_group_size
 from taurec.sampling.clusters import ESANS
@@ -57,6 +59,13 @@ ORDERS: Registry[Order] = Registry(
     members=frozenset({"bind"}),
 )
 
+
+def sampler_grid(name: str) -> dict[str, list[Any]]:
+    """The values that ``taurec tune`` varies, as :meth:`Sampler.grid` declares them; none for other classes."""
+    sampler = NEGATIVES[name]
+    return sampler.grid() if isinstance(sampler, type) and issubclass(sampler, Sampler) else {}
+
+
 __all__ = [
     "ESANS",
     "NEGATIVES",
@@ -94,4 +103,5 @@ __all__ = [
     "VectorNegatives",
     "group_size",
     "mean_group_size",
+    "sampler_grid",
 ]

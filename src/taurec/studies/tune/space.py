@@ -81,13 +81,12 @@ def search_space(preset: Run, given: Mapping[str, Any]) -> dict[str, Range | Cat
     """
     from taurec.backbones import backbone_class
     from taurec.losses import loss_class
-    from taurec.sampling import NEGATIVES, Sampler
+    from taurec.sampling import sampler_grid
     from taurec.training.presets import REGISTRIES
 
-    sampler = NEGATIVES[preset.negatives.name]
-    own = sampler.grid() if isinstance(sampler, type) and issubclass(sampler, Sampler) else {}
     grids = {"lr": [preset.lr / LR_FACTOR * 2, preset.lr * LR_FACTOR / 2]}
-    grids |= loss_class(preset.loss.name).grid() | backbone_class(preset.backbone.name).grid() | own
+    grids |= loss_class(preset.loss.name).grid() | backbone_class(preset.backbone.name).grid()
+    grids |= sampler_grid(preset.negatives.name)
     fixed = {*given, *(f"{part}.{key}" for part, values in dict(given.get("settings") or {}).items() for key in values)}
     for part in {"loss", "backbone", "negatives"} & given.keys():
         fixed |= {f"{part}.{key}" for key in REGISTRIES[part].read(given[part])[1]}
