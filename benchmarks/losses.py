@@ -37,7 +37,7 @@ class Timed:
     """The steps of one loss."""
 
     def __init__(self, name: str, log: Interactions, given: argparse.Namespace):
-        preset = loss_class(name).preset(log)
+        preset = loss_class(name).preset()
         distance = preset.get("train_score") == "neg_sq_dist"
         score = "neg_sq_dist" if distance else "cosine"
         negatives = "none" if issubclass(loss_class(name), EmbeddingLoss) else given.negatives

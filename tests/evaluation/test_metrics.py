@@ -166,3 +166,14 @@ def test_repeated_items_are_refused():
 def test_lists_that_are_too_narrow_are_refused():
     with pytest.raises(UsageError, match=r"needs hits of shape \[U, >= 20\]"):
         Metric("ndcg", 20).values(np.zeros((2, 10), bool), [1, 1])
+
+
+def total_hits(hits, n_relevant):
+    return hits.sum()
+
+
+def test_a_function_that_is_no_metric_is_refused_with_what_to_return() -> None:
+    with pytest.raises(UsageError, match=r"total_hits@2 gave values of shape \[\] for 1 users; return one value per user"):
+        Metric.of(total_hits, 2).mean([[True, False]], [1])
+    with pytest.raises(UsageError, match=r"Metric\.of\(function, 20\)"):
+        parse(total_hits)

@@ -37,8 +37,8 @@ class TunedMeanGap(MeanGap):
     """The same with something to tune."""
 
     @classmethod
-    def preset(cls, log=None):
-        return {**super().preset(log), "negatives": "full", "loss.margin": 0.25}
+    def preset(cls):
+        return {**super().preset(), "negatives": "full", "loss.margin": 0.25}
 
     @classmethod
     def grid(cls):

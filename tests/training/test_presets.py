@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from taurec.errors import UsageError
-from taurec.losses import LOSSES, loss_class
+from taurec.losses import LOSSES, SL, loss_class
 from taurec.run import Choice, Run
 from taurec.training.presets import resolve
 
@@ -34,6 +34,15 @@ def test_a_setting_of_the_preset_gives_way_to_any_that_is_given() -> None:
     assert resolve(loss="mml", settings={"loss": {"neg_weight": 400}}).loss.settings["neg_weight"] == 400.0
     given = resolve(loss=Choice(name="mml", settings={"neg_weight": 7.0}))
     assert Run.of(**given.model_dump()).loss.settings["neg_weight"] == 7.0
+
+
+def test_a_setting_given_twice_must_have_one_value() -> None:
+    assert resolve(negatives="uniform:8", settings={"negatives": {"n": 8}}).negatives.settings["n"] == 8
+    assert resolve(loss=SL(), settings={"loss": {"tau": 0.2}}).loss.settings["tau"] == 0.2
+    with pytest.raises(UsageError, match=r"negatives\.n has two values: 8 in negatives='uniform:8' and 9"):
+        resolve(negatives="uniform:8", settings={"negatives": {"n": 9}})
+    with pytest.raises(UsageError, match=r"loss\.tau has two values: 0\.3 .* and 0\.2 in the settings; give one"):
+        resolve(loss=SL(tau=0.3), settings={"loss": {"tau": 0.2}})
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -181,6 +181,11 @@ class Metric:
             )
         result = self.formula(h, np.maximum(n, 1))
         numerator, denominator = result if isinstance(result, tuple) else (result, np.ones(len(n)))
+        if {np.shape(numerator), np.shape(denominator)} != {n.shape}:
+            raise UsageError(
+                f"{self} gave values of shape {list(np.shape(numerator))} for {len(n)} users; return one value per "
+                f"user, or a pair of numerators and denominators of each"
+            )
         present = n > 0
         return np.where(present, numerator, 0.0), np.where(present, denominator, 0.0)
 
@@ -202,6 +207,8 @@ def parse(text: str | Metric) -> Metric:
     """
     if isinstance(text, Metric):
         return text
+    if not isinstance(text, str):
+        raise UsageError(f"a metric is a name such as 'ndcg@20', or Metric.of(function, 20) for your own; got {text!r}")
     name, at, cutoff = text.strip().partition("@")
     if ":" in name:
         name, _ = METRICS.read(name)

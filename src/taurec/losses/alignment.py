@@ -53,8 +53,8 @@ class DirectAU(EmbeddingLoss):
         require_number(self, "gamma", least=0)
 
     @classmethod
-    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
-        return {**super().preset(log), "rank_score": "dot"}
+    def preset(cls) -> Mapping[str, Any]:
+        return {**super().preset(), "rank_score": "dot"}
 
     @classmethod
     def grid(cls) -> dict[str, list[Any]]:
@@ -112,8 +112,8 @@ class MAWU(EmbeddingLoss):
         return PairAngles(train, seed)
 
     @classmethod
-    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
-        return {**super().preset(log), "rank_score": "dot"}
+    def preset(cls) -> Mapping[str, Any]:
+        return {**super().preset(), "rank_score": "dot"}
 
     @classmethod
     def grid(cls) -> dict[str, list[Any]]:

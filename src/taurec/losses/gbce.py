@@ -53,7 +53,7 @@ class GBCE(StreamedLoss):
         return CatalogueSize(train)
 
     @classmethod
-    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
+    def preset(cls) -> Mapping[str, Any]:
         # Its value is small, divided by 1 + N: an L2 term as strong as that of BCE would outweigh it.
         return {**DOT, "negatives": "uniform:256", "lr": 1e-2, "l2": 0.0}
 

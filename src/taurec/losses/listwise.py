@@ -13,7 +13,6 @@ from torch import Tensor
 from taurec.losses.checks import checked, checked_group, require_number
 from taurec.losses.logspace import count_present, group_slots, group_sum, present
 from taurec.losses.protocol import ScoreLoss
-from taurec.losses.state import TrainingLog
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,8 @@ class CELBase(ScoreLoss):
         require_number(self, "threshold")
 
     @classmethod
-    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
-        return {**super().preset(log), "loss.tau": 0.1, "loss.threshold": 0.5}
+    def preset(cls) -> Mapping[str, Any]:
+        return {**super().preset(), "loss.tau": 0.1, "loss.threshold": 0.5}
 
     @classmethod
     def grid(cls) -> dict[str, list[Any]]:

@@ -16,7 +16,6 @@ from taurec.losses.logspace import present
 from taurec.losses.pointwise import weighted
 from taurec.losses.protocol import Scores, StreamedLoss
 from taurec.losses.reduction import RowReduce
-from taurec.losses.state import TrainingLog
 
 
 @dataclass(frozen=True)
@@ -111,8 +110,8 @@ class MML(StreamedLoss):
         require_number(self, "pos_weight", least=0)
 
     @classmethod
-    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
-        return {**super().preset(log), "loss.neg_weight": 50.0}
+    def preset(cls) -> Mapping[str, Any]:
+        return {**super().preset(), "loss.neg_weight": 50.0}
 
     @classmethod
     def grid(cls) -> dict[str, list[Any]]:

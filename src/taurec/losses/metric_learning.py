@@ -56,7 +56,7 @@ class CML(ScoreLoss):
         return CatalogueSize(train) if self.rank_weight else None
 
     @classmethod
-    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
+    def preset(cls) -> Mapping[str, Any]:
         return {**DISTANCE, "negatives": "uniform:20:true", "lr": 1e-2, "max_norm": 1.0}
 
     @classmethod
@@ -123,7 +123,7 @@ class MCL(ScoreLoss):
         require_number(self, "shift_neg")
 
     @classmethod
-    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
+    def preset(cls) -> Mapping[str, Any]:
         return {**DISTANCE, "negatives": "uniform:10:true", "lr": 1e-2}
 
     @classmethod

@@ -13,7 +13,6 @@ from taurec.losses.logspace import present
 from taurec.losses.pointwise import L2_GRID
 from taurec.losses.protocol import DOT, StreamedLoss
 from taurec.losses.reduction import RowReduce
-from taurec.losses.state import TrainingLog
 
 
 class PairwiseLoss(StreamedLoss):
@@ -23,7 +22,7 @@ class PairwiseLoss(StreamedLoss):
         return present(reduced, n)
 
     @classmethod
-    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
+    def preset(cls) -> Mapping[str, Any]:
         return {**DOT, "negatives": "uniform:1:true", "lr": 2e-3, "l2": 3e-3}
 
     @classmethod

@@ -74,7 +74,7 @@ class LLPAUC(ScoreLoss):
         return LearnedScalars(self)
 
     @classmethod
-    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
+    def preset(cls) -> Mapping[str, Any]:
         return {**DOT, "negatives": "uniform:64:true", "lr": 1e-2}
 
     @classmethod

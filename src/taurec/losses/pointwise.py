@@ -12,7 +12,6 @@ from taurec.losses.checks import require_number
 from taurec.losses.logspace import present, softplus
 from taurec.losses.protocol import DOT, ScoreLoss, StreamedLoss
 from taurec.losses.reduction import RowReduce
-from taurec.losses.state import TrainingLog
 
 L2_GRID = (1e-4, 1e-3, 1e-2)
 """Strengths of the L2 term to try for a loss whose own settings hardly matter."""
@@ -25,7 +24,7 @@ class PointwiseLoss(ScoreLoss):
         require_number(self, "neg_weight", least=0, optional=True)
 
     @classmethod
-    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
+    def preset(cls) -> Mapping[str, Any]:
         return {**DOT, "negatives": "uniform:4:true", "lr": 2e-3, "l2": 3e-3}
 
     @classmethod

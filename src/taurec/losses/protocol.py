@@ -79,12 +79,8 @@ class Loss:
         return None
 
     @classmethod
-    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
-        """Run fields that suit this loss: scores, negatives, lr, l2; ``loss.NAME`` is a setting of the loss.
-
-        Args:
-            log: the training pairs, where they are known already.
-        """
+    def preset(cls) -> Mapping[str, Any]:
+        """Run fields that suit this loss: scores, negatives, lr, l2; ``loss.NAME`` is a setting of the loss."""
         return {**COSINE, "negatives": "uniform:256", "lr": 1e-2}
 
     @classmethod
@@ -152,8 +148,8 @@ class EmbeddingLoss(Loss):
     """
 
     @classmethod
-    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
-        return {**super().preset(log), "negatives": "none"}
+    def preset(cls) -> Mapping[str, Any]:
+        return {**super().preset(), "negatives": "none"}
 
     def __call__(self, user: Tensor, item: Tensor, /, *args: Any, **side: Any) -> Tensor:
         raise NotImplementedError

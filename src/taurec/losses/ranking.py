@@ -53,8 +53,8 @@ class WARP(ScoreLoss):
         return CatalogueSize(train)
 
     @classmethod
-    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
-        return {**PairwiseLoss.preset(log), "negatives": "uniform:16:true"}
+    def preset(cls) -> Mapping[str, Any]:
+        return {**PairwiseLoss.preset(), "negatives": "uniform:16:true"}
 
     @classmethod
     def grid(cls) -> dict[str, list[Any]]:
@@ -83,8 +83,8 @@ class LambdaLoss(ScoreLoss):
         require_number(self, "tau", above=0)
 
     @classmethod
-    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
-        return {**PairwiseLoss.preset(log), "negatives": "uniform:16:true"}
+    def preset(cls) -> Mapping[str, Any]:
+        return {**PairwiseLoss.preset(), "negatives": "uniform:16:true"}
 
     @classmethod
     def grid(cls) -> dict[str, list[Any]]:

@@ -171,8 +171,8 @@ class VarBPR(SeveralPositives):
         return ItemPriors(self, train) if self.pos_rarity or self.neg_popularity else None
 
     @classmethod
-    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
-        return {**PairwiseLoss.preset(log), "negatives": "uniform:16:true"}
+    def preset(cls) -> Mapping[str, Any]:
+        return {**PairwiseLoss.preset(), "negatives": "uniform:16:true"}
 
     @classmethod
     def grid(cls) -> dict[str, list[Any]]:

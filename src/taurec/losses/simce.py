@@ -12,7 +12,6 @@ from torch import Tensor
 from taurec.losses.checks import checked, require_number
 from taurec.losses.logspace import count_present, present
 from taurec.losses.protocol import DOT, ScoreLoss
-from taurec.losses.state import TrainingLog
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class SimCE(ScoreLoss):
         require_number(self, "margin", least=0)
 
     @classmethod
-    def preset(cls, log: TrainingLog | None = None) -> Mapping[str, Any]:
+    def preset(cls) -> Mapping[str, Any]:
         return {**DOT, "negatives": "uniform:64:true", "lr": 2e-3, "l2": 1e-3}
 
     @classmethod

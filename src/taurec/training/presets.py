@@ -93,7 +93,7 @@ def _loss(given: Any, nested: Mapping[str, Mapping[str, Any]]) -> Choice:
     if isinstance(given, Mapping):
         given = Choice(**given)
     if not isinstance(given, Choice):
-        name, own = LOSSES.read(given)
+        name, own = _read("loss", given, nested)
         given = Choice(name=name, settings=own)
     declared = loss_class(given.name)
     preset = {k.removeprefix("loss."): v for k, v in declared.preset().items() if k.startswith("loss.")}
@@ -125,7 +125,7 @@ def _choice(kind: str, given: Any, nested: Mapping[str, Mapping[str, Any]]) -> C
     registry = REGISTRIES[kind]
     if isinstance(given, Mapping):
         given = Choice(**given)
-    name, settings = (given.name, given.settings) if isinstance(given, Choice) else registry.read(given)
+    name, settings = (given.name, given.settings) if isinstance(given, Choice) else _read(kind, given, nested)
     settings = registry.checked(name, {**settings, **nested.get(kind, {})})
     for key, parameter in registry.settings(name).items():
         if key not in settings and parameter.default is not inspect.Parameter.empty:
@@ -133,6 +133,23 @@ def _choice(kind: str, given: Any, nested: Mapping[str, Mapping[str, Any]]) -> C
     seed = {"seed": 0} if kind in ("backbone", "model") else {}
     registry.build(name, *((_ONE_PAIR,) if kind == "backbone" else ()), given=settings, **seed)
     return Choice(name=name, settings=dict(sorted(settings.items())), version=registry.version(name))
+
+
+def _read(kind: str, given: object, nested: Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """The name and settings of a text, a class or an object.
+
+    Raises: UsageError for a setting that it and ``nested`` give different values.
+    """
+    registry, more = REGISTRIES[kind], nested.get(kind, {})
+    name, own = registry.read(given)
+    defaults = registry.settings(name)
+    for key in own.keys() & more.keys():
+        mine, other = (registry.checked(name, {key: values[key]})[key] for values in (own, more))
+        if mine != other and (isinstance(given, str) or mine != defaults[key].default):
+            raise UsageError(
+                f"{kind}.{key} has two values: {mine!r} in {kind}={given!r} and {other!r} in the settings; give one"
+            )
+    return name, own
 
 
 def check_parts(run: Run) -> None:

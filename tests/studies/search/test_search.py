@@ -9,6 +9,7 @@ import pytest
 
 from taurec.data.planted import planted
 from taurec.errors import UsageError
+from taurec.losses import SL
 from taurec.recommender import Recommender
 from taurec.studies.search import search
 from taurec.studies.search.pool import make_pool
@@ -105,3 +106,20 @@ def test_requests_that_cannot_be_met() -> None:
         search(LOG, 5, ["ease"])
     with pytest.raises(UsageError, match="validation part"):
         search(LOG, 5, fields={"split": "none"})
+
+
+class Outside(SL):
+    """A loss from outside the package."""
+
+
+class Raising(SL):
+    """A loss from outside whose call raises."""
+
+    def __call__(self, pos, neg, **side):
+        raise KeyError("oops")
+
+
+def test_a_loss_from_outside_takes_part_and_one_that_raises_is_noted() -> None:
+    found = search(LOG, 6.0, [f"mf:{__name__}:Raising", f"mf:{__name__}:Outside"], fields=FIELDS)
+    assert any("Raising" in note and "KeyError: 'oops'" in note for note in found.notes)
+    assert "mf:Outside" in {t.label for t in found.trials}

@@ -14,7 +14,7 @@ from taurec import draw
 from taurec.data.interactions import Interactions
 from taurec.data.source import split_source
 from taurec.data.split import Split
-from taurec.errors import NonFiniteError, UsageError
+from taurec.errors import UsageError
 from taurec.evaluation.metrics import parse_all
 from taurec.evaluation.ranking import Evaluation, evaluate_ranker
 from taurec.evaluation.significance import Paired, bootstrap_all, chance_of_best, compare_paired
@@ -22,6 +22,7 @@ from taurec.ranker import Ranker
 from taurec.recommender import Recommender
 from taurec.run import Run
 from taurec.studies.compare.protocol import valid_of
+from taurec.studies.failed import reason_of
 from taurec.studies.opening import Note, silent
 from taurec.studies.search.baselines import fit_baselines
 from taurec.studies.search.halving import Contestant, halve
@@ -173,8 +174,8 @@ class _Contest:
         try:
             trainer = Trainer(run, self.train, self.valid)
             trained = trainer.fit(self.path(i), every=float("inf"), seconds=max(0.0, seconds - epoch / 2))
-        except NonFiniteError as error:
-            self.notes.append(f"{run_text(run)} failed: {error}")
+        except Exception as error:
+            self._note_failure(run, error)
             return -np.inf, True
         pass_on(trained.stopped_by)
         self.records[i] = trained.records
@@ -213,9 +214,20 @@ class _Contest:
             return []
         self.say(f"training {run_text(run)} on the whole log")
         model = Recommender.from_run(run)
-        model.fit(self.parts, resume=self.path(i) if share == 1 else None, seconds=max(0.0, left - epoch))
+        try:
+            model.fit(self.parts, resume=self.path(i) if share == 1 else None, seconds=max(0.0, left - epoch))
+        except Exception as error:
+            self._note_failure(run, error)
+            return []
         pass_on(model.stopped_by)
         return [model]
+
+    def _note_failure(self, run: Run, error: Exception) -> None:
+        """Note why a contestant failed; an error that must end the search is raised again."""
+        why = reason_of(error, run)
+        if why is None:
+            raise error
+        self.notes.append(f"{run_text(run)} failed: {why}")
 
 
 def _some_users(parts: Split, share: float, seed: int) -> tuple[Interactions, Interactions]:

@@ -10,6 +10,7 @@ from typing import Any
 from taurec.errors import ResourceError
 from taurec.run import Run
 from taurec.studies.compare.candidates import candidates, untuned
+from taurec.studies.failed import reason_of
 from taurec.studies.opening import Note
 from taurec.studies.search.halving import sizes as round_sizes
 from taurec.training.calibrate import cost
@@ -33,7 +34,7 @@ class Pool:
 
     Attributes:
         runs: one per setting.
-        epoch: label -> seconds of an epoch with its validation on all users, by forecast; 0 where there is none.
+        epoch: label of a run -> seconds of an epoch with its validation on all users, by forecast; 0 where there is none.
         share: share of the users that take part.
         notes: what was left out, and why.
     """
@@ -76,20 +77,30 @@ def make_pool(
         epoch[label] = 0.0
         if runs[0].device == "cpu":
             say(f"measuring the time of {label}")
-            found = cost(runs[0], sizes)
+            try:
+                found = cost(runs[0], sizes)
+            except Exception as error:
+                why = reason_of(error, runs[0])
+                if why is None:
+                    raise
+                notes.append(f"{label} failed: {why}")
+                del epoch[label]
+                continue
             epoch[label] = found.epoch + found.validation
     labels = list(epoch)
+    of_run = {grids[label][0].label: seconds for label, seconds in epoch.items()}
     while labels:
         for tries in TRIES:
-            runs = [run for label in labels for run in candidates(label, "all", fields, tries)]
-            one = FIRST_EPOCHS * sum(epoch[run.label] for run in runs)
+            taken = {label: candidates(label, "all", fields, tries) for label in labels}
+            runs = [run for settings in taken.values() for run in settings]
+            one = FIRST_EPOCHS * sum(epoch[label] * len(settings) for label, settings in taken.items())
             share = next((s for s in SHARES if s * one <= rounds / len(round_sizes(len(runs)))), None)
             if share is not None:
-                return Pool(runs, epoch, share, notes)
+                return Pool(runs, of_run, share, notes)
         if len(labels) == 1:
-            return Pool(runs, epoch, SHARES[-1], notes)
+            return Pool(runs, of_run, SHARES[-1], notes)
         slowest = max(labels, key=epoch.__getitem__)
         gone = slowest if epoch[slowest] > SLOW * min(epoch[label] for label in labels) else labels[-1]
         labels.remove(gone)
         notes.append(f"{gone} left out: an epoch takes about {epoch[gone]:.1f} s, too long for this budget")
-    return Pool([], epoch, 1.0, notes)
+    return Pool([], of_run, 1.0, notes)
