@@ -22,6 +22,7 @@ from taurec.sampling.none import NoNegatives
 from taurec.sampling.per_row import Popularity, Uniform
 from taurec.sampling.protocol import BaseDistribution, BoundSampler, NegativeSampler, Sampler
 from taurec.sampling.provided import Provided
+from taurec.sampling.semantic import Semantic
 from taurec.sampling.shared import Full, InBatch, Shared
 from taurec.sampling.virtual import Interpolated, LoOp
 
@@ -44,6 +45,7 @@ NEGATIVES: Registry[NegativeSampler] = Registry(
         "interpolated": Interpolated,
         "mixgcf": MixGCF,
         "provided": Provided,
+        "semantic": Semantic,
         "esans": ESANS,
         "genni": GenNi,
     },
@@ -86,6 +88,7 @@ __all__ = [
     "Popularity",
     "Provided",
     "Sampler",
+    "Semantic",
     "Shared",
     "SharedNegatives",
     "Shuffled",
