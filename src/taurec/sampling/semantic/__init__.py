@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from taurec.sampling.semantic.adapter import HNLMRec
 from taurec.sampling.semantic.encoders import ENCODERS, Encoder, SentenceEncoder, TfIdf
 from taurec.sampling.semantic.sampler import Semantic
 
-__all__ = ["ENCODERS", "Encoder", "Semantic", "SentenceEncoder", "TfIdf"]
+__all__ = ["ENCODERS", "Encoder", "HNLMRec", "Semantic", "SentenceEncoder", "TfIdf"]

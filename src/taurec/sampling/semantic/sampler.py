@@ -92,7 +92,7 @@ class Semantic(Texts, Sampler):
     Raises: UsageError for a setting out of range, an unknown encoder or one whose package is missing; DataError for a
         file that cannot be read or has no item of the log.
     Source: our own retrieval without a generator, after the retrieved negatives of SyNeg, arXiv 2412.17250 (from its
-        abstract), and the item-level use of HNLMRec, Zhao et al., arXiv 2501.07874. Differs from the authors' code in:
+        abstract), and the item-level use of HNLMRec, Zhao et al., arXiv 2504.04726. Differs from the authors' code in:
         negatives are items of the catalogue, found by their own texts, not vectors of texts that a language model
         wrote; the limit is ours.
 
@@ -158,14 +158,19 @@ class BoundSemantic(BoundSampler):
         ids = plain.ids.numpy()
         pool, may, count, share = self._pools_of(users, item.numpy())
         words = draw.bits(draw.key(self.seed, "semantic", epoch), row.numpy(), self.how.n)
-        b, c = np.nonzero((words & _LOW) < np.rint(share * 2.0**32)[:, None].astype(np.uint64))
-        first = np.argsort(~may, axis=1, kind="stable")  # places of those that may be drawn come first
-        ids[b, c] = pool[b, first[b, draw.below(words[b, c], count[b])]]
+        chosen = (words & _LOW) < np.rint(share * 2.0**32)[:, None].astype(np.uint64)
+        ids[chosen] = _picked(pool, may, count, words)[chosen]
         left, none = self._left[users], self._left[users] == 0
         near = _inside(ids, pool, may, self.known.train.n_items) * (share / np.maximum(count, 1))[:, None]
         total = near + ((1 - share) / np.maximum(left, 1))[:, None]
         log_q = np.where(none[:, None], 0.0, np.log(np.maximum(total, np.finfo(np.float32).tiny)))
         return PerRowNegatives(ids=plain.ids, absent=plain.absent, logq=torch.from_numpy(log_q.astype(np.float32)))
+
+    def draw_near(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> Tensor:
+        """[B, n] near items alone, whatever ``share`` is; -1 in a row that has none."""
+        pool, may, count, _ = self._pools_of(user.numpy(), item.numpy())
+        words = draw.bits(draw.key(self.seed, "semantic", epoch), row.numpy(), self.how.n)
+        return torch.from_numpy(np.where(count[:, None] > 0, _picked(pool, may, count, words), -1))
 
     def base_distribution(self) -> BaseDistribution:
         what = "the positive" if self.how.near == "positive" else "the user's history"
@@ -214,6 +219,15 @@ def check_same_texts(vectors: TextVectors, saved: NDArray[Any]) -> None:
             "the item texts or the encoder of the negatives have changed since the checkpoint was written, so the run "
             "cannot end with the same result; restore the file of texts, or start the run again"
         )
+
+
+def _picked(pool: Index, may: NDArray[np.bool_], count: Index, words: draw.U64) -> Index:
+    """[B, n] an item of its row's pool for each word, uniform over the ``count`` [B] that may be drawn."""
+    first = np.argsort(~may, axis=1, kind="stable")  # places of those that may be drawn come first
+    rank = draw.below(words, np.maximum(count, 1)[:, None])
+    rows = np.arange(len(pool))[:, None]
+    picked: Index = pool[rows, first[rows, rank]]
+    return picked
 
 
 def _inside(ids: Index, pool: Index, may: NDArray[np.bool_], n_items: int) -> NDArray[np.bool_]:
