@@ -22,7 +22,7 @@ from taurec.sampling.per_row import Uniform, check_n
 from taurec.sampling.protocol import BoundSampler, Sampler
 from taurec.sampling.semantic.sampler import Near, Semantic, Texts
 from taurec.sampling.semantic.vectors import TextVectors
-from taurec.sampling.virtual import VirtualNegatives
+from taurec.sampling.virtual import Interpolated, VirtualNegatives
 from taurec.types import StepShape
 
 BLOCK = 1024
@@ -160,6 +160,9 @@ class HNLMRec(Texts, Sampler):
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
         return VirtualNegatives.shape(batch_size, self.n, 1)
+
+    def timed_as(self) -> Interpolated:
+        return Interpolated(self.n, between="positive", exclude=self.exclude)
 
     def _semantic(self) -> Semantic:
         """The sampler of the near texts."""

@@ -16,7 +16,7 @@ from taurec.data.interactions import Index, Interactions
 from taurec.errors import ArtefactError, UsageError
 from taurec.sampling.known import Known
 from taurec.sampling.layouts import PerRowNegatives
-from taurec.sampling.per_row import BoundPerRow, check_n
+from taurec.sampling.per_row import BoundPerRow, Uniform, check_n
 from taurec.sampling.proposal import by_popularity
 from taurec.sampling.protocol import BaseDistribution, BoundSampler, Sampler
 from taurec.sampling.semantic.near import NearHistory, NearPositive, Pools, threshold
@@ -137,6 +137,9 @@ class Semantic(Texts, Sampler):
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
         return PerRowNegatives.shape(batch_size, self.n, n_items)
+
+    def timed_as(self) -> Uniform:
+        return Uniform(self.n, self.exclude)
 
 
 class BoundSemantic(BoundSampler):
