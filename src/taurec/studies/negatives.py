@@ -129,9 +129,9 @@ def negatives(
     """Ask a language model for hard negatives of users, and write them for --negatives provided.
 
     A prompt holds names of items from a user's training part; they are sent to the endpoint as JSON data. Written names
-    are mapped to the nearest item by text that the user does not have. Answers are kept, so that the same command goes
-    on where a budget or an error stopped it. The key is read from an environment variable and written nowhere. Train
-    with the same split and seed. Needs the extra llm.
+    are mapped to the nearest item by text that the user does not have. Answers are kept, so that the same command
+    continues where a budget or an error stopped it. The key is read from an environment variable and written nowhere.
+    Train with the same split and seed. Needs the extra llm.
     """
     from taurec.sampling.semantic.answers import Budget, KeptAnswers
     from taurec.sampling.semantic.provider import OpenAIProvider

@@ -75,7 +75,7 @@ def cost(run: Run, sizes: Sizes) -> Cost:
 
 
 def _timed(run: Run) -> Run:
-    """The run with the negative sampler that is timed in place of its own."""
+    """The run with the negative sampler that is timed in place of the one that it names."""
     own = NEGATIVES.build(run.negatives.name, given=run.negatives.settings)
     other = own.timed_as() if isinstance(own, Sampler) else own
     if other is own:

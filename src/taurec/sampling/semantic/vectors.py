@@ -112,7 +112,7 @@ def text_vectors(texts: tuple[str, ...], encoder: str, cache: str = "") -> TextV
 
 
 def _write(path: Path, unit: Vectors) -> None:
-    """Complete or not at all, whoever else writes the same file."""
+    """Write the file completely or not at all; another process may write the same one."""
     from safetensors.numpy import save_file
 
     part = path.with_suffix(f".{os.getpid()}.part")
@@ -133,7 +133,9 @@ def _read(path: Path, n: int) -> Vectors:
     try:
         unit: Vectors = load_file(path)["unit"]
     except (SafetensorError, KeyError, OSError) as error:
-        raise ArtefactError(f"{path}: not a file of vectors ({error}); delete it, and it is made again") from None
+        raise ArtefactError(
+            f"{path}: not a file of vectors ({error}); delete it, and the next run writes a new one"
+        ) from None
     if unit.ndim != 2 or len(unit) != n or unit.dtype != np.float32 or not np.isfinite(unit).all():
-        raise ArtefactError(f"{path}: not the vectors of {n:,} texts; delete it, and it is made again")
+        raise ArtefactError(f"{path}: not the vectors of {n:,} texts; delete it, and the next run writes a new one")
     return unit
