@@ -75,7 +75,7 @@ class Semantic(Texts, Sampler):
         near: nearest to the row's positive, or to the user's history.
         pool: nearest items, from which near negatives are drawn uniformly. For ``positive`` items above the limit are
             left out before they are counted; the user's own items are left out afterwards.
-        share: probability that a negative is near.
+        share: probability that a negative is near; a larger one loses more than it gains on MovieLens-100K.
         exclude: draw no training positive of the row's user.
         texts: a file with an item id and a text in each row (CSV, TSV, Parquet, ``.item``, ``u.item``,
             ``movies.dat``); empty takes the item ids themselves as texts, as fits the names of packages.
@@ -108,7 +108,7 @@ class Semantic(Texts, Sampler):
     n: int = 64
     near: Near = "positive"
     pool: int = 50
-    share: float = 0.5
+    share: float = 0.1
     exclude: bool = True
 
     def __post_init__(self) -> None:
