@@ -17,8 +17,8 @@ from taurec.registry import Registry
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "reference"
 PACKAGES = (
-    "taurec", "taurec.data", "taurec.losses", "taurec.backbones", "taurec.sampling", "taurec.baselines",
-    "taurec.evaluation",
+    "taurec", "taurec.data", "taurec.losses", "taurec.backbones", "taurec.sampling", "taurec.sampling.semantic",
+    "taurec.baselines", "taurec.evaluation",
     "taurec.kernels", "taurec.tracking", "taurec.studies.compare", "taurec.studies.search",
     "taurec.studies.recipes", "taurec.testing",
 )  # fmt: skip

@@ -37,6 +37,7 @@ DESCRIPTION = "kernels.reductions"
 
 ONLY_INSIDE_FUNCTIONS = {"numba", "triton", "onnx", "matplotlib", "fastapi", "pandas", "pyarrow", "implicit"}
 ONLY_INSIDE_FUNCTIONS |= {"jinja2", "tensorboard", "mlflow", "wandb", "playwright", "optuna"}
+ONLY_INSIDE_FUNCTIONS |= {"sklearn", "sentence_transformers", "transformers", "openai"}
 
 
 def part(module: str) -> str:

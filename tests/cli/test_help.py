@@ -15,6 +15,7 @@ COMMANDS = [
     "list",
     "doctor",
     "demo",
+    "negatives",
     "data check",
     "data split",
 ]

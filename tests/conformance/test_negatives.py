@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from taurec.errors import UsageError
-from taurec.sampling import NEGATIVES, ORDERS, NegativeSampler, Order
+from taurec.sampling import NEGATIVES, ORDERS, NegativeSampler, Order, Sampler
 from taurec.testing.laws import Exceptions, Law, NotApplicable
-from taurec.testing.samplers import ORDER_LAWS, SAMPLER_LAWS
+from taurec.testing.samplers import ORDER_LAWS, SAMPLER_LAWS, sampling_log
 
 NONE = "it draws no negatives, for losses of the pairs alone"
 EXCEPTIONS: dict[str, Exceptions] = {
@@ -33,6 +33,15 @@ def test_law_of_samplers(name: str, law: Law[NegativeSampler], given: dict[str, 
         SAMPLER_LAWS.check_one(law, NEGATIVES.build(name, given=given.get(name)), EXCEPTIONS.get(name, ()))
     except NotApplicable as error:
         pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("name", list(NEGATIVES))
+def test_a_forecast_times_a_sampler_of_the_same_shape_without_files(name: str) -> None:
+    own = NEGATIVES.build(name)
+    assert isinstance(own, Sampler)
+    timed = own.timed_as()
+    assert timed.shape(64, 1000) == own.shape(64, 1000)
+    timed.bind(sampling_log(), 0)
 
 
 @pytest.mark.parametrize("name", list(ORDERS))

@@ -172,3 +172,12 @@ def test_layouts_are_those_of_the_sources() -> None:
         assert shape.negatives.columns == scores.shape[1]
         read = drawn.rows_needed(torch.zeros(16, dtype=torch.int64), 1 << 30)
         assert shape.negatives.rows == (None if read is None else len(read))
+
+
+@pytest.mark.parametrize(("sampler", "file"), [("provided", "path"), ("semantic", "texts"), ("hnlmrec", "texts")])
+def test_a_sampler_with_a_file_is_forecast_without_it(sampler: str, file: str) -> None:
+    """Its ids are not those of the generated log, on which steps are timed."""
+    run = resolve(
+        negatives=sampler, settings={"negatives": {file: "not-there.csv"}, "backbone": {"dim": 8}}, batch_size=64
+    )
+    assert cost(run, Sizes(50, 40, 500)).step > 0

@@ -24,6 +24,7 @@ from taurec.sampling.none import NoNegatives
 from taurec.sampling.per_row import Popularity, Uniform
 from taurec.sampling.protocol import BaseDistribution, BoundSampler, NegativeSampler, Sampler
 from taurec.sampling.provided import Provided
+from taurec.sampling.semantic import HNLMRec, Semantic
 from taurec.sampling.shared import Full, InBatch, Shared
 from taurec.sampling.virtual import Interpolated, LoOp
 
@@ -46,6 +47,8 @@ NEGATIVES: Registry[NegativeSampler] = Registry(
         "interpolated": Interpolated,
         "mixgcf": MixGCF,
         "provided": Provided,
+        "semantic": Semantic,
+        "hnlmrec": HNLMRec,
         "esans": ESANS,
         "genni": GenNi,
     },
@@ -78,6 +81,7 @@ __all__ = [
     "Full",
     "GenNi",
     "GroupSize",
+    "HNLMRec",
     "InBatch",
     "InBatchNegatives",
     "Interpolated",
@@ -95,6 +99,7 @@ __all__ = [
     "Popularity",
     "Provided",
     "Sampler",
+    "Semantic",
     "Shared",
     "SharedNegatives",
     "Shuffled",

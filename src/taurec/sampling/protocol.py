@@ -112,3 +112,8 @@ class Sampler:
     def grid(cls) -> dict[str, list[Any]]:
         """What ``taurec tune`` varies: run field or ``negatives.NAME`` -> values. Empty: nothing is varied."""
         return {}
+
+    def timed_as(self) -> NegativeSampler:
+        """The sampler that a forecast times in its place, on a generated log: its steps must cost the same. For a
+        sampler that needs a file with the ids of the log, or long work before the first step."""
+        return self  # type: ignore[return-value]

@@ -19,7 +19,7 @@ from taurec.data.readers import read_interactions
 from taurec.errors import ArtefactError, DataError, UsageError
 from taurec.sampling.known import Known
 from taurec.sampling.layouts import PerRowNegatives
-from taurec.sampling.per_row import BoundPerRow, check_n
+from taurec.sampling.per_row import BoundPerRow, Uniform, check_n
 from taurec.sampling.proposal import by_popularity
 from taurec.sampling.protocol import BaseDistribution, BoundSampler, Sampler
 from taurec.types import StepShape
@@ -87,6 +87,9 @@ class Provided(Sampler):
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
         return PerRowNegatives.shape(batch_size, self.n, n_items)
+
+    def timed_as(self) -> Uniform:
+        return Uniform(self.n, self.exclude)
 
 
 class BoundProvided(BoundSampler):

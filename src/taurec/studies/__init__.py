@@ -19,6 +19,7 @@ STUDIES: dict[str, str | Study] = {
     "compare": "taurec.studies.choose:compare",
     "tune": "taurec.studies.tune.study:tune",
     "reproduce": "taurec.studies.records:reproduce",
+    "negatives": "taurec.studies.negatives:negatives",
     "data check": "taurec.studies.check:check",
     "audit log": "taurec.studies.audit.log.study:log",
     "audit fix": "taurec.studies.audit.fix_study:fix",

@@ -107,12 +107,12 @@ def _batch(train: Interactions, rows: ArrayLike) -> tuple[Tensor, Tensor, Tensor
 
 
 def _same(a: Negatives, b: Negatives) -> bool:
-    """Whether two draws are of one class and hold the same tensors."""
+    """Whether two draws are of one class and hold the same tensors and equal values."""
 
     def equal(x: object, y: object) -> bool:
-        if not isinstance(x, Tensor) or not isinstance(y, Tensor):
-            return x is y or (isinstance(x, float | int | str) and x == y)
-        return torch.equal(x.to_dense(), y.to_dense())
+        if isinstance(x, Tensor) and isinstance(y, Tensor):
+            return torch.equal(x.to_dense(), y.to_dense())
+        return x is y or (not isinstance(x, Tensor) and not isinstance(y, Tensor) and bool(x == y))
 
     return type(a) is type(b) and all(equal(value, vars(b)[name]) for name, value in vars(a).items())
 
