@@ -126,22 +126,3 @@ def hop(adjacency: Adjacency, x: Tensor, edge_weight: Tensor | None = None, kern
         raise ValueError("edge weights need a symmetric adjacency")
     transpose = None if adjacency.symmetric else adjacency.matrix(transposed=True)
     return csr_hop(*adjacency.matrix(edge_weight=edge_weight), x, transpose=transpose, kernel=kernel)
-
-
-def layers_of(matrix: Csr, x: Tensor, layers: int, *, kernel: str = "auto") -> tuple[Tensor, ...]:
-    """``x, A x, .., A^layers x`` of a symmetric A [n, n], each [n, d]."""
-    hops = [x]
-    for _ in range(layers):
-        hops.append(csr_hop(*matrix, hops[-1], kernel=kernel))
-    return tuple(hops)
-
-
-def layers_at_rows(matrix: Csr, x: Tensor, layers: int, rows: Tensor, *, kernel: str = "auto") -> tuple[Tensor, ...]:
-    """The same at some rows [K], distinct and ascending; the last propagation computes these rows alone."""
-    found = [x.index_select(0, rows)]
-    for _ in range(1, layers):
-        x = csr_hop(*matrix, x, kernel=kernel)
-        found.append(x.index_select(0, rows))
-    if layers:
-        found.append(csr_hop(*matrix, x, rows=rows, kernel=kernel))
-    return tuple(found)

@@ -13,11 +13,11 @@ from taurec import draw
 from taurec.backbones.combine import Combination, Combine, width
 from taurec.backbones.cost import StepBytes, StepSize
 from taurec.backbones.dropout import check_rate, keep_scale, keep_scale_wide
-from taurec.backbones.graph import Adjacency, edge_work, layers_at_rows, layers_of
+from taurec.backbones.graph import Adjacency, edge_work
 from taurec.backbones.protocol import Backbone, Rows
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
-from taurec.kernels.hop import Csr, hop, mean_at_rows, mean_of_hops
+from taurec.kernels.hop import Csr, hop, layers_of_hops, mean_at_rows, mean_of_hops
 from taurec.kernels.hop_half import Workspace, growth_of, mean_at_rows_half
 from taurec.types import Embeddings
 
@@ -155,7 +155,7 @@ class LightGCN(Backbone):
         sizes, x = [len(self.user), len(self.item)], torch.cat([self.user, self.item])
         times = self.combination.of_mean
         if times is None:
-            hops = layers_of(matrix, x, self.layers, kernel=self.kernel)
+            hops = layers_of_hops(*matrix, x, self.layers, kernel=self.kernel)
             final = self.combination(hops, self.kernel)
         else:
             final, hops = mean_of_hops(*matrix, x, self.layers, kernel=self.kernel)
@@ -166,14 +166,16 @@ class LightGCN(Backbone):
     def _at_rows(self, matrix: Csr, needed: Tensor) -> Tensor:
         """The final vectors [K, D] of these nodes."""
         times = self.combination.of_mean
+        if times is None:
+            x = torch.cat([self.user, self.item])
+            layers = layers_of_hops(*matrix, x, self.layers, needed, kernel=self.kernel)
+            return self.combination(layers, self.kernel)
         if self._halves:
             mean = mean_at_rows_half(matrix, self.user, self.item, self.layers, needed, self._room, kernel=self.kernel)
         else:
             x = torch.cat([self.user, self.item])
-            if times is None:
-                return self.combination(layers_at_rows(matrix, x, self.layers, needed, kernel=self.kernel), self.kernel)
             mean = mean_at_rows(*matrix, x, self.layers, needed, kernel=self.kernel)
-        return mean if times in (None, 1) else mean * times
+        return mean if times == 1 else mean * times
 
     def _embed_dropped(self, matrix: Csr) -> Embeddings:
         """With message dropout no two layers are the same linear map, so the hops are taken one by one."""
