@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -87,7 +87,7 @@ class Combination(nn.Module):
             case "sum":
                 return _sum(layers)
             case "weighted":
-                return _sum([w * layer for w, layer in zip(self.weights, layers, strict=True)])
+                return _sum(w * layer for w, layer in zip(self.weights, layers, strict=True))
             case "learned":
                 return weighted_sum(torch.softmax(self.logits, 0), layers)
             case "last":
@@ -138,20 +138,20 @@ class _WeightedSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weights: Tensor, *layers: Tensor) -> Tensor:
         ctx.save_for_backward(weights, *layers)
-        return _sum([w * layer for w, layer in zip(weights, layers, strict=True)])
+        return _sum(w * layer for w, layer in zip(weights, layers, strict=True))
 
     @staticmethod
-    def backward(ctx: Any, d: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
         weights, *layers = ctx.saved_tensors
         of_weights = torch.stack([fixed_sum(d * layer) for layer in layers])
-        return of_weights, *(w * d for w in weights)
+        return of_weights, *(
+            w * d if needed else None for w, needed in zip(weights, ctx.needs_input_grad[1:], strict=True)
+        )
 
 
-def _sum(parts: Sequence[Tensor]) -> Tensor:
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
+def _sum(parts: Iterable[Tensor]) -> Tensor:
+    """The sum of at least one tensor; no two parts have to exist at once."""
+    return functools.reduce(torch.add, parts)
 
 
 def _check_weights(how: Combine, layers: int, weights: tuple[float, ...]) -> None:
