@@ -27,6 +27,7 @@ CASES = {
     "temperature": "tau = auto beside a grid of temperatures: quality on test, seconds and pairs looked at",
     "audit": "estimates of an audit on planted worlds, injected rows found again in real logs",
     "margins": "MML against CCL with few negatives, and which margins",
+    "combinations": "layers of LightGCN joined, added, multiplied: quality on test, beside SimGCL and XSimGCL",
     "peers": "beside implicit, cornac and RecBole, each in an environment of its own",
     "bits": "hashes of ten fixed runs, to hold one commit against another on one machine",
     "load_log": "reading a large CSV log: wall time and peak memory",

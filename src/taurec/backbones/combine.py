@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -27,6 +27,17 @@ Combine = Literal[
     "concat_neighbours",
 ]
 _GIVEN = ("weighted", "concat_weighted")
+_HELD: Mapping[Combine, tuple[float, float]] = {
+    "weighted": (1.3, 1.7),
+    "learned": (1.3, 1.7),
+    "product": (0.5, 2.1),
+    "concat": (2.3, 3.4),
+    "concat_unit": (2.5, 3.7),
+    "concat_weighted": (2.5, 3.7),
+    "concat_neighbours": (4.0, 6.4),
+}
+"""Tables [U + I, d] for each layer that a run holds beyond those for the mean, measured: where steps compute some rows
+(then it is ranking that holds them) and where they compute all."""
 _JOINED = ("concat", "concat_unit", "concat_weighted", "concat_neighbours")
 
 
@@ -58,7 +69,7 @@ class Combination(nn.Module):
     Source: mean, learned and other weights: He et al., SIGIR 2020, section 3.1; last: Wu et al., ICML 2019 (SGC);
         concatenation: Wang et al., SIGIR 2019 (NGCF), eq. 9. ``concat_neighbours`` transfers to layers what Pang et
         al., CVPR 2020 (MINet), do with the levels of an image: level l is joined with levels l - 1 and l + 1. Their
-        levels have convolutions of their own; with scalars and a sum it would be the weights 2, 3, .., 3, 2.
+        levels pass through convolutions first; with scalars and a sum it would be the weights 2, 3, .., 3, 2.
 
     >>> layers = [torch.tensor([[1.0, 0.0]]), torch.tensor([[0.5, 0.5]])]
     >>> Combination("mean", 1)(layers), Combination("concat", 1)(layers)
@@ -111,6 +122,15 @@ def width(how: Combine, layers: int, dim: int) -> int:
     (64, 256)
     """
     return dim * (layers + 1) if how in _JOINED else dim
+
+
+def held(how: Combine, layers: int, at_rows: bool) -> float:
+    """Tables [U + I, d] that a run holds at its peak beyond those for the mean.
+
+    >>> held("mean", 3, at_rows=True), held("concat_neighbours", 3, at_rows=True)
+    (0.0, 16.0)
+    """
+    return _HELD.get(how, (0.0, 0.0))[not at_rows] * (layers + 1)
 
 
 def neighbour_sums(layers: Sequence[Tensor]) -> list[Tensor]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from taurec import draw
-from taurec.backbones.combine import Combination, Combine, width
+from taurec.backbones.combine import Combination, Combine, held, width
 from taurec.backbones.cost import StepBytes, StepSize
 from taurec.backbones.dropout import check_rate, keep_scale, keep_scale_wide
 from taurec.backbones.graph import Adjacency, edge_work
@@ -119,7 +119,8 @@ class LightGCN(Backbone):
             tables = 9 + 4 * layers
         else:
             tables = 8 if size.few_rows else 9 + 2 * layers
-        return StepBytes(fixed=67 * size.log.pairs, step=tables * size.tables)
+        more = held(settings["combine"], layers, at_rows=size.few_rows and not dropped)
+        return StepBytes(fixed=67 * size.log.pairs, step=int((tables + more) * size.tables))
 
     @classmethod
     def step_cost(cls, size: StepSize, settings: Mapping[str, Any]) -> float:

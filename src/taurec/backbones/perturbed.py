@@ -60,6 +60,11 @@ class PerturbedGraph(Backbone):
     def step_cost(cls, size: StepSize, settings: Mapping[str, Any]) -> float:
         return edge_work(size)
 
+    @staticmethod
+    def contrast_bytes(size: StepSize) -> int:
+        """Memory of the scores of a contrast, of the users and of the items of a batch."""
+        return 12 * (min(size.batch, size.log.users) ** 2 + min(size.batch, size.log.items) ** 2)
+
     def kernels(self, at_rows: bool) -> dict[str, str]:
         return {"hop": self.adjacency.hop_kernel(self.user, self.kernel)}
 

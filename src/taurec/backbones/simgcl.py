@@ -72,8 +72,8 @@ class SimGCL(PerturbedGraph):
     @classmethod
     def step_bytes(cls, size: StepSize, settings: Mapping[str, Any]) -> StepBytes:
         layers = int(settings["layers"])
-        tables = 10 if size.few_rows else 9 + 2 * layers
-        return StepBytes(fixed=67 * size.log.pairs, step=tables * size.tables)
+        tables = 9 if size.few_rows else 9 + 2 * layers
+        return StepBytes(fixed=67 * size.log.pairs, step=tables * size.tables + cls.contrast_bytes(size))
 
     def embed(self, rows: Rows | None = None) -> Embeddings:
         return self.clean(rows)

@@ -77,7 +77,8 @@ class XSimGCL(PerturbedGraph):
 
     @classmethod
     def step_bytes(cls, size: StepSize, settings: Mapping[str, Any]) -> StepBytes:
-        return StepBytes(fixed=67 * size.log.pairs, step=(9 + 2 * int(settings["layers"])) * size.tables)
+        tables = 9 + 2 * int(settings["layers"])
+        return StepBytes(fixed=67 * size.log.pairs, step=tables * size.tables + cls.contrast_bytes(size))
 
     def embed(self, rows: Rows | None = None) -> Embeddings:
         if not self.training:

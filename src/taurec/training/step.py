@@ -196,7 +196,7 @@ class Step:
             return scalar
         if self.backbone.plain:
             raise UsageError(
-                f"backbone {self.run.backbone.name!r} is plain and has a training term of its own; the trainer moves "
+                f"backbone {self.run.backbone.name!r} is plain and adds a term to the loss; the trainer moves "
                 f"the tables of a plain backbone by the loss alone, so declare plain = False"
             )
         return scalar + own
