@@ -28,16 +28,16 @@ Combine = Literal[
 ]
 _GIVEN = ("weighted", "concat_weighted")
 _HELD: Mapping[Combine, tuple[float, float]] = {
-    "weighted": (1.3, 1.7),
-    "learned": (1.3, 1.7),
-    "product": (0.5, 2.1),
-    "concat": (2.3, 3.4),
-    "concat_unit": (2.5, 3.7),
-    "concat_weighted": (2.5, 3.7),
-    "concat_neighbours": (4.0, 6.4),
+    "weighted": (3.0, 3.5),
+    "learned": (3.0, 3.5),
+    "product": (1.0, 4.0),
+    "concat": (4.7, 6.8),
+    "concat_unit": (5.2, 7.5),
+    "concat_weighted": (5.3, 7.5),
+    "concat_neighbours": (8.2, 13.0),
 }
-"""Tables [U + I, d] for each layer that a run holds beyond those for the mean, measured: where steps compute some rows
-(then it is ranking that holds them) and where they compute all."""
+"""Tables [U + I, d] that a run holds beyond those for the mean, for each layer after the first, as measured: where steps
+compute some rows (then it is ranking that holds them) and where they compute all."""
 _JOINED = ("concat", "concat_unit", "concat_weighted", "concat_neighbours")
 
 
@@ -128,9 +128,9 @@ def held(how: Combine, layers: int, at_rows: bool) -> float:
     """Tables [U + I, d] that a run holds at its peak beyond those for the mean.
 
     >>> held("mean", 3, at_rows=True), held("concat_neighbours", 3, at_rows=True)
-    (0.0, 16.0)
+    (0.0, 16.4)
     """
-    return _HELD.get(how, (0.0, 0.0))[not at_rows] * (layers + 1)
+    return _HELD.get(how, (0.0, 0.0))[not at_rows] * max(layers - 1, 0)
 
 
 def neighbour_sums(layers: Sequence[Tensor]) -> list[Tensor]:
