@@ -98,6 +98,21 @@ def cells(stream: int, rows: ArrayLike, columns: ArrayLike) -> U64:
     return mix(row_keys(stream, rows) + steps)
 
 
+def lanes(stream: int, rows: ArrayLike, columns: int, step: int = 0) -> NDArray[np.uint16]:
+    """[B, columns] numbers of 16 random bits, of a quarter of the words that :func:`bits` would take.
+
+    Column c of row r is the c-th 16 bits, from the low end, of the words (r, s * w), (r, s * w + 1), ... of the stream,
+    with s the step and w = ceil(columns / 4) words a step.
+
+    >>> word = int(bits(7, [5], 1)[0, 0])
+    >>> lanes(7, [5], 2)[0].tolist() == [word % 2**16, word // 2**16 % 2**16]
+    True
+    """
+    words = -(-columns // 4)
+    found = bits(stream, rows, words, step * words).astype("<u8", copy=False).view("<u2")
+    return found[:, :columns]
+
+
 def below(words: U64, n: int | NDArray[np.int64]) -> NDArray[np.int64]:
     """Each word scaled to 0..n-1: its high 32 bits times n, shifted down (relative bias at most n / 2**32).
 

@@ -170,3 +170,18 @@ class Embeddings:
     hops: tuple[Tensor, ...] = ()
     at: tuple[Tensor, Tensor] | None = None
     by_row: bool = False
+
+    def of_pairs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """[B] each, the rows in ``user`` and in ``item`` of the pairs of the batch for which they were computed.
+
+        >>> e = Embeddings(torch.ones(2, 1), torch.ones(3, 1), torch.ones(9, 1), torch.ones(9, 1))
+        >>> ids = torch.tensor([1, 0])
+        >>> e.of_pairs(Batch(ids, ids + 1, ids, negatives=None))
+        (tensor([1, 0]), tensor([2, 1]))
+        """
+        if self.by_row:
+            return torch.arange(len(batch.user), device=batch.user.device), batch.item
+        if self.at is None:
+            return batch.user, batch.item
+        user, item = self.at
+        return user, item[: len(batch.item)]

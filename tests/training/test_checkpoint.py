@@ -33,6 +33,14 @@ WAYS = {
     "plain torch": {"loss": "sl", "kernel": "torch"},
     "graph": {"backbone": "lightgcn", "loss": "sl", "negatives": "in-batch", "l2": 1e-3},
     "layers with weights": {"backbone": "ngcf", "loss": "bpr"},
+    "learned combination": {
+        "backbone": "lightgcn",
+        "loss": "sl",
+        "negatives": "in-batch",
+        "settings": {"backbone": {"dim": 8, "combine": "learned"}},
+    },
+    "two noisy views": {"backbone": "simgcl", "loss": "bpr", "l2": 1e-3},
+    "noise in the vectors": {"backbone": "xsimgcl", "loss": "sl", "negatives": "in-batch"},
     "rate by plateaus": {"loss": "sl", "lr_schedule": "plateau", "lr": 0.3},
     "falling rate, dropout": {"loss": "sl", "lr_schedule": "cosine", "user_dropout": 0.2},
 }

@@ -52,6 +52,7 @@ print(json.dumps([told, megabytes("VmHWM") - before]))
 """
 
 SL = {"loss": "sl", "negatives": "uniform:800", "threads": 1}
+JOINED, LEARNED = (f"lightgcn:64:3:xavier_uniform:0:float32:0:{how}" for how in ("concat", "learned"))
 SHAPES = {
     "ml-100k": (943, 1_682, 80_000, SL),
     "debian": (10_842, 3_739, 87_800, SL),
@@ -60,10 +61,15 @@ SHAPES = {
     "simplex": (31_668, 38_048, 600_000, {**SL, "backbone": "simplex", "loss": "ccl", "negatives": "uniform:200"}),
     "attention": (31_668, 38_048, 600_000, {**SL, "backbone": "simplex:64:0.5:user_attention", "loss": "ccl"}),
     "ngcf": (20_000, 20_000, 400_000, {**SL, "backbone": "ngcf:64:32,32", "negatives": "in-batch"}),
+    "joined layers": (31_668, 38_048, 600_000, {**SL, "backbone": JOINED, "negatives": "in-batch"}),
+    "joined neighbours, all rows": (31_668, 38_048, 600_000, {**SL, "backbone": f"{JOINED}_neighbours"}),
+    "learned weights": (31_668, 38_048, 600_000, {**SL, "backbone": LEARNED, "negatives": "in-batch"}),
+    "simgcl": (31_668, 38_048, 600_000, {**SL, "backbone": "simgcl", "negatives": "in-batch"}),
+    "xsimgcl": (31_668, 38_048, 600_000, {**SL, "backbone": "xsimgcl"}),
     "300k items": (500_000, 300_000, 3_000_000, SL),
     "1 M items": (2_000_000, 1_000_000, 5_000_000, SL),
 }
-QUICK = ("yelp2018", "lightgcn", "simplex", "ngcf")
+QUICK = ("yelp2018", "lightgcn", "joined layers", "simplex", "ngcf")
 slow = pytest.mark.slow
 NAMES = [pytest.param(name, marks=() if name in QUICK else slow) for name in SHAPES]
 
@@ -127,7 +133,9 @@ def test_cost_is_measured_on_something_smaller(fields, monkeypatch) -> None:
 
 @slow
 @pytest.mark.skipif(available()["numba"] != "ok", reason="numba does not work here")
-@pytest.mark.parametrize("backbone", ["lightgcn:64:2", "ngcf:64:32,32", "simplex", "simplex:64:0.5:user_attention"])
+@pytest.mark.parametrize(
+    "backbone", ["lightgcn:64:2", "ngcf:64:32,32", "simplex", "simplex:64:0.5:user_attention", "simgcl", "xsimgcl"]
+)
 def test_time_is_told_as_a_ratio_to_mf(backbone: str) -> None:
     """Forecast and measured steps of two models, in turns, on a log that is larger than what the forecast runs."""
     log = generated(60_000, 70_000, 1_000_000)

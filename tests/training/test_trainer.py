@@ -35,7 +35,7 @@ def train(**fields):
 
 
 @pytest.mark.parametrize("loss", ["bsl", "bpr"])
-@pytest.mark.parametrize("backbone", ["mf", "lightgcn", "simplex"])
+@pytest.mark.parametrize("backbone", ["mf", "lightgcn", "simplex", "simgcl", "xsimgcl"])
 def test_the_same_seed_gives_the_same_bits_for_any_number_of_threads(backbone: str, loss: str) -> None:
     before = torch.get_num_threads()
     fields = {"backbone": backbone, "loss": loss, "user_dropout": 0.1, "l2": 1e-3}

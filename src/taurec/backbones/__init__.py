@@ -4,7 +4,9 @@ from taurec.backbones.lightgcn import LightGCN
 from taurec.backbones.mf import MF
 from taurec.backbones.ngcf import NGCF
 from taurec.backbones.protocol import Backbone
+from taurec.backbones.simgcl import SimGCL
 from taurec.backbones.simplex import SimpleX
+from taurec.backbones.xsimgcl import XSimGCL
 from taurec.errors import UsageError
 from taurec.registry import Registry
 
@@ -15,6 +17,8 @@ BACKBONES: Registry[Backbone] = Registry(
         "lightgcn": LightGCN,
         "ngcf": NGCF,
         "simplex": SimpleX,
+        "simgcl": SimGCL,
+        "xsimgcl": XSimGCL,
     },
     runtime=frozenset({"seed"}),
     group="taurec.backbones",
@@ -30,4 +34,4 @@ def backbone_class(name: str) -> type[Backbone]:
     return found
 
 
-__all__ = ["BACKBONES", "backbone_class", "MF", "NGCF", "Backbone", "LightGCN", "SimpleX"]
+__all__ = ["BACKBONES", "backbone_class", "MF", "NGCF", "Backbone", "LightGCN", "SimGCL", "SimpleX", "XSimGCL"]

@@ -10,7 +10,6 @@ from taurec import draw
 from taurec.errors import UsageError
 
 _BLOCK = 1 << 14
-_LANES = 4  # of 16 bits in a word
 
 
 def check_rate(name: str, rate: float) -> None:
@@ -37,18 +36,14 @@ def keep_scale(rate: float, stream: int, step: int, rows: int, columns: int = 1)
 
 
 def keep_scale_wide(rate: float, stream: int, step: int, rows: int, columns: int) -> Tensor:
-    """:func:`keep_scale` for wide tables, of a quarter of the random words; the rate is met to 1 / 2**16.
-
-    Column c of row r takes the c-th 16 bits, from the low end, of the words (r, s * w), (r, s * w + 1), ... of the
-    stream, with w = ceil(columns / 4) words a step.
+    """:func:`keep_scale` for wide tables, of :func:`taurec.draw.lanes`; the rate is met to 1 / 2**16.
 
     >>> keep_scale_wide(0.5, 7, step=3, rows=2, columns=4).tolist()
     [[0.0, 0.0, 0.0, 2.0], [2.0, 0.0, 0.0, 2.0]]
     """
-    threshold, words = np.uint16(min(round(rate * 2**16), 2**16 - 1)), -(-columns // _LANES)
+    threshold = np.uint16(min(round(rate * 2**16), 2**16 - 1))
     mask = np.empty((rows, columns), dtype=np.float32)
     for start in range(0, rows, _BLOCK):
         block = np.arange(start, min(start + _BLOCK, rows))
-        lanes = draw.bits(stream, block, words, step * words).astype("<u8", copy=False).view("<u2")
-        mask[block[0] : block[-1] + 1] = lanes[:, :columns] >= threshold
+        mask[block] = draw.lanes(stream, block, columns, step) >= threshold
     return torch.from_numpy(mask).mul_(1.0 / (1.0 - rate))

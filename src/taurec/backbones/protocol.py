@@ -11,7 +11,7 @@ from taurec.backbones.cost import StepBytes, StepSize
 from taurec.backbones.init import init_table
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
-from taurec.types import Embeddings
+from taurec.types import Batch, Embeddings
 
 Rows = tuple[Tensor, Tensor]
 
@@ -76,7 +76,7 @@ class Backbone(nn.Module):
         return float(size.log.users + size.log.items)
 
     def begin_step(self, epoch: int, step: int) -> None:
-        """Called by the trainer before each training step; a backbone with dropout draws its masks from it."""
+        """Called by the trainer before each training step; a backbone with dropout or noise keys its draws by it."""
 
     def kernels(self, at_rows: bool) -> dict[str, str]:
         """The kernel of each of its operations in a step, by the operation; a graph has ``hop``.
@@ -102,3 +102,15 @@ class Backbone(nn.Module):
         Returns: embeddings with ``by_row`` set.
         """
         raise NotImplementedError
+
+    def own_term(self, batch: Batch, embeddings: Embeddings) -> Tensor | None:
+        """What the backbone adds to the loss of a training step, such as a contrast between two views of the graph.
+
+        Args:
+            batch: the rows of the step.
+            embeddings: what :meth:`embed` (or :meth:`embed_pairs`) gave for this step; ``embeddings.of_pairs(batch)``
+                says where the vectors of the pairs are.
+        Returns: a scalar, weighted already, whose gradient reaches the parameters; None for no term. Draws are a
+            function of the seed and of what :meth:`begin_step` was told. A ``plain`` backbone has none.
+        """
+        return None

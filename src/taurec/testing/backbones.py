@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from taurec.backbones import Backbone
 from taurec.data.interactions import Interactions
 from taurec.registry import Registry
-from taurec.testing.laws import Exceptions, Laws, require, require_class
+from taurec.sampling import InBatchNegatives
+from taurec.testing.laws import Exceptions, Laws, NotApplicable, require, require_class
+from taurec.types import Batch
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,36 @@ def _some_rows(case: BackboneCase) -> None:
         found.append([*seen, *torch.autograd.grad(value, [model.user, model.item])])
     for whole, part in zip(*found, strict=True):
         torch.testing.assert_close(part, whole)
+
+
+@law("the term that it adds to the loss is a finite scalar of the step, the same for all rows and for some")
+def _own_term(case: BackboneCase) -> None:
+    train = blocks_log()[0]
+    model = case.build(train, dim=8)
+    row = torch.tensor([0, 150, 7, 8, 150])
+    user, item = torch.from_numpy(train.user_of)[row], torch.from_numpy(train.indices.copy())[row]
+    batch = Batch(user, item, row, InBatchNegatives())
+
+    def term(epoch: int, step: int, rows: tuple[torch.Tensor, torch.Tensor] | None = None) -> torch.Tensor | None:
+        model.begin_step(epoch, step)
+        return model.own_term(batch, model.embed_pairs(user, item) if model.pairwise else model.embed(rows))
+
+    found, again, part = term(1, 1), (term(2, 1), term(1, 1))[1], term(1, 1, (user, item))
+    if found is None:
+        require(again is None and part is None, "it has the term in some steps and not in others")
+        raise NotApplicable("it adds no term to the loss")
+    require(not model.plain, "a plain backbone has no term: its tables are moved by the loss alone")
+    assert again is not None
+    assert part is not None
+    require(found.ndim == 0 and bool(torch.isfinite(found)), f"the term is {found}, expected one finite number")
+    require(torch.equal(found, again), "the same step gives another term")
+    tables = [model.user, model.item]
+    whole, some = (torch.autograd.grad(value, tables, allow_unused=True) for value in (found, part))
+    torch.testing.assert_close(part, found)
+    require(any(g is not None and bool(g.abs().sum() > 0) for g in whole), "its gradient reaches neither table")
+    for one, two in zip(whole, some, strict=True):
+        require(one is None or bool(torch.isfinite(one).all()), "its gradient is not finite")
+        torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-6)
 
 
 @law("equal seeds give equal vectors, another seed gives others, and a copy gives the same")

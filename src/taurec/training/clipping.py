@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from taurec.training.penalty import fixed_sum
+from taurec.kernels.sums import fixed_sum
 from taurec.training.tables import UnitAdamTable
 
 

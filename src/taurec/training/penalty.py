@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from taurec.kernels.sums import fixed_sum
 from taurec.run import L2Mode, L2On
 from taurec.types import Batch, Embeddings
 
@@ -108,12 +109,3 @@ def _tables(on: L2On, embeddings: Embeddings) -> tuple[Tensor, Tensor]:
         layers = torch.cat(embeddings.hops, dim=-1)  # [U + I, d (L + 1)]
         return layers[:n_users], layers[n_users:]
     return embeddings.ego_user, embeddings.ego_item
-
-
-def fixed_sum(x: Tensor, width: int = 1024) -> Tensor:
-    """The sum of all entries in fixed blocks: the same bits for any number of threads."""
-    flat = x.reshape(-1)
-    while flat.numel() > width:
-        whole = flat.numel() - flat.numel() % width
-        flat = torch.cat([flat[:whole].view(-1, width).sum(1), flat[whole:].sum(0, keepdim=True)])
-    return flat.sum()

@@ -106,6 +106,7 @@ class Step:
         if self._sampler is not None:  # now, as tables that are updated in place hold other vectors after the step
             with torch.no_grad():
                 scored = pair_vectors(user, embeddings.item, item_at, run.train_score, None, run.kernel)
+        scalar = self._with_own_term(scalar, local, embeddings)
         value = float(scalar.detach())
         if not math.isfinite(value):
             self._stop_non_finite("the loss", value, epoch, number)
@@ -188,6 +189,18 @@ class Step:
         tables = "numba" if by_rows else select("adam", *[e.ego_user.detach()] * 4, kernel=kernel).name
         return {"scores": scores, "tables": tables, **self.backbone.kernels(self._rows_needed(batch) is not None)}
 
+    def _with_own_term(self, scalar: Tensor, batch: Batch, embeddings: Embeddings) -> Tensor:
+        """The objective plus the backbone's own term, where it has one."""
+        own = self.backbone.own_term(batch, embeddings)
+        if own is None:
+            return scalar
+        if self.backbone.plain:
+            raise UsageError(
+                f"backbone {self.run.backbone.name!r} is plain and adds a term to the loss; the trainer moves "
+                f"the tables of a plain backbone by the loss alone, so declare plain = False"
+            )
+        return scalar + own
+
     def _streamed(self, batch: Batch) -> bool:
         """Whether the scores of the negatives are reduced in tiles, so that they are never held in full."""
         return (
@@ -228,12 +241,9 @@ class Step:
 
 def _positions(embeddings: Embeddings, batch: Batch) -> tuple[Tensor, Tensor, Negatives]:
     """The positions of a batch's users, items and negatives among the vectors that a backbone yields."""
-    if embeddings.by_row:
-        return torch.arange(len(batch.user), device=batch.user.device), batch.item, batch.negatives
-    if embeddings.at is None:
-        return batch.user, batch.item, batch.negatives
-    (user, item), b = embeddings.at, len(batch.item)
-    return user, item[:b], batch.negatives.at(item[b:])
+    user, item = embeddings.of_pairs(batch)
+    drawn = None if embeddings.at is None else embeddings.at[1][len(batch.item) :]
+    return user, item, batch.negatives if drawn is None else batch.negatives.at(drawn)
 
 
 def _check_scores(run: Run, wanted: Scores, biased: bool) -> None:

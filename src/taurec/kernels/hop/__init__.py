@@ -1,4 +1,4 @@
-"""One hop along the edges of a graph, a sparse matrix in CSR times a dense table, and the mean over several hops.
+"""One hop along the edges of a graph, a sparse matrix in CSR times a dense table; several hops, and their mean.
 
 Kernels: ``torch`` (its sparse product), ``numba`` (float32 on the CPU, int32 indices), ``triton`` (the same on a GPU).
 The selection depends on ``(indptr, indices, values, x)``. The floor is reading one row of the table for each edge. The
@@ -13,11 +13,12 @@ from torch import Tensor
 
 from taurec import kernels
 from taurec.kernels import Operation, misfit_of
+from taurec.kernels.hop.layers import layers_of_hops
 from taurec.kernels.hop.matrix import Csr
 from taurec.kernels.hop.mean import mean_at_rows, mean_of_hops
 from taurec.kernels.hop.once import hop
 
-__all__ = ["OPERATION", "Csr", "hop", "mean_at_rows", "mean_of_hops"]
+__all__ = ["OPERATION", "Csr", "hop", "layers_of_hops", "mean_at_rows", "mean_of_hops"]
 
 
 def _misfit(kernel: str, indptr: Tensor, indices: Tensor, values: Tensor, x: Tensor) -> str:

@@ -34,7 +34,7 @@ class Pool:
 
     Attributes:
         runs: one per setting.
-        epoch: label of a run -> seconds of an epoch with its validation on all users, by forecast; 0 where there is none.
+        epoch: label of a run -> seconds of an epoch with its validation, all users, by forecast; 0 where there is none.
         share: share of the users that take part.
         notes: what was left out, and why.
     """
