@@ -28,7 +28,6 @@ CASES = {
     "audit": "estimates of an audit on planted worlds, injected rows found again in real logs",
     "margins": "MML against CCL with few negatives, and which margins",
     "family": "every loss, every sampler and every combination of layers on one log, 30 seconds a run",
-    "combinations": "layers of LightGCN joined, added, multiplied: quality on test, beside SimGCL and XSimGCL",
     "peers": "beside implicit, cornac and RecBole, each in an environment of its own",
     "bits": "hashes of ten fixed runs, to hold one commit against another on one machine",
     "load_log": "reading a large CSV log: wall time and peak memory",

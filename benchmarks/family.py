@@ -11,13 +11,15 @@ The parts:
     losses      every loss with MF, its grid varied
     lightgcn    a choice of losses with LightGCN of two layers, their grids varied
     samplers    every sampler with SL and with MML at the settings chosen in ``losses``, the sampler's grid varied
-    layers      LightGCN with SL at the setting chosen in ``lightgcn``, each combination of layers
+    layers      LightGCN, two layers, with SL at the setting chosen in ``lightgcn``: each combination of layers, and
+                SimGCL and XSimGCL, at the rates .003 and .01
 
 A line is compared with MF + SL by uniform negatives (in ``lightgcn`` and ``layers`` with LightGCN + SL): the difference
 of the users' NDCG@20, each the mean over seeds, with a 95 % interval over users, and the p-value of a paired sign-flip
 test, corrected for the number of lines by Holm's method. The interval of a line's own value is over users too; the
 spread is over seeds. Popularity, item-kNN, EASE and iALS at validation's best are in every table. What is refused or
-not finite is a line with its reason. Each fit is kept as it ends; a run of the command continues.
+not finite is a line with its reason. Each fit is kept as it ends; a run of the command continues. A large log needs
+more seconds for its first epochs, by ``--seconds``, with a folder for each number of them.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from benchmarks.fits import METRICS, Fits, divided, fitted, judged
 from taurec.data.split import Split
 from taurec.errors import TaurecError
 from taurec.evaluation.significance import bootstrap, compare_paired, holm
-from taurec.losses import LOSSES, EmbeddingLoss, loss_class
+from taurec.losses import LOSSES, loss_class
 from taurec.sampling import NEGATIVES, sampler_grid
 from taurec.studies.compare import BASELINES_ALWAYS
 from taurec.studies.compare.candidates import evenly
@@ -48,7 +50,10 @@ SEEDS, TRIES = 3, 3
 FIELDS: dict[str, Any] = {"batch_size": 1024, "epochs": 60, "patience": 4, "metric": "ndcg@20"}
 ON_GRAPH = ("sl", "bpr", "bsl", "mml", "ssm", "sl-at-k", "psl-relu", "talos", "infonce-plus", "hardness-ssm", "mscl")
 GRAPH: dict[str, Any] = {"backbone": "lightgcn", "settings": {"backbone": {"layers": 2}}}
-COMBINATIONS = ("mean",)
+COMBINATIONS = ("mean", "concat", "concat_unit", "concat_neighbours", "learned", "product", "last")
+"""The sum is the mean under cosine scores."""
+VIEWS = ("simgcl", "xsimgcl")
+RATES = {"lr": [0.003, 0.01]}
 
 Point = dict[str, Any]
 
@@ -69,14 +74,14 @@ def grid(base: Point, varied: Mapping[str, list[Any]]) -> list[Point]:
 class Table:
     """The lines of one part on one log, fitted as they are asked for."""
 
-    def __init__(self, parts: Split, fits: Fits):
-        self.parts, self.fits = parts, fits
+    def __init__(self, parts: Split, fits: Fits, limit: float = LIMIT):
+        self.parts, self.fits, self.limit = parts, fits, limit
         self.done = {(r["seed"], r["line"]): r for r in fits.records()}
 
     def fit(self, point: Point, seed: int) -> dict[str, Any]:
         line = json.dumps(point, sort_keys=True)
         if (seed, line) not in self.done:
-            found = fitted(self.parts, point if "model" in point else FIELDS | point, seed, limit=LIMIT)
+            found = fitted(self.parts, point if "model" in point else FIELDS | point, seed, limit=self.limit)
             self.done[seed, line] = self.fits.add(0.0, seed, line, *found[1:])
         return self.done[seed, line]
 
@@ -122,14 +127,18 @@ def lines(part: str, table: Table) -> Iterator[tuple[str, list[Point]]]:
         yield from ((f"lightgcn:{name}", of_loss(name, GRAPH)) for name in ON_GRAPH)
     elif part == "samplers":
         for loss, sampler in itertools.product(("sl", "mml"), ["uniform", *(n for n in NEGATIVES if n != "uniform")]):
-            if not issubclass(loss_class(loss), EmbeddingLoss) and sampler != "none":
+            if sampler != "none":
                 base = table.chosen(of_loss(loss)) | {"negatives": sampler}
                 yield f"mf:{loss} {sampler}", grid(base, sampler_grid(sampler))
     else:
         base = table.chosen(of_loss("sl", GRAPH))
+        loss_settings, layers = base["settings"]["loss"], GRAPH["settings"]["backbone"]
         for name in COMBINATIONS:
-            own = {**base["settings"], "backbone": {**base["settings"]["backbone"], "combine": name}}
-            yield f"lightgcn:sl {name}", [base | {"settings": own}]
+            settings = {"loss": loss_settings, "backbone": layers | {"combine": name}}
+            yield f"lightgcn:sl {name}", grid({**base, "settings": settings}, RATES)
+        for name in VIEWS:
+            settings = {"loss": loss_settings, "backbone": layers}
+            yield f"{name}:sl", grid({"loss": "sl", "backbone": name, "settings": settings}, RATES)
 
 
 def main() -> None:
@@ -137,10 +146,11 @@ def main() -> None:
     parser.add_argument("set", choices=SETS)
     parser.add_argument("part", choices=("losses", "lightgcn", "samplers", "layers"))
     parser.add_argument("--only", default="", help="the lines whose name matches this regular expression")
+    parser.add_argument("--seconds", type=float, default=LIMIT, help="of CPU time for a run; more for a large log")
     parser.add_argument("--folder", type=Path, default=Path("runs/family"), help="one line and one array a fit")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    table = Table(divided(given.set), Fits(given.folder / given.set))
+    table = Table(divided(given.set), Fits(given.folder / given.set), given.seconds)
     found, users, reference = list[dict[str, Any]](), dict[str, np.ndarray](), ""
     for name, points in lines(given.part, table):
         if not re.search(given.only, name):
@@ -158,7 +168,13 @@ def main() -> None:
     against(found, users, reference)
     if given.out is not None:
         made = machine.facts() | {"commit": ", ".join(dict.fromkeys(r["commit"] for r in table.done.values()))}
-        content = {"set": given.set, "part": given.part, "reference": reference, "setting": FIELDS, "seconds": LIMIT}
+        content = {
+            "set": given.set,
+            "part": given.part,
+            "reference": reference,
+            "setting": FIELDS,
+            "seconds": given.seconds,
+        }
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(json.dumps(content | {"machine": made, "lines": found}, indent=1) + "\n")
 
