@@ -42,7 +42,7 @@ def test_a_table_and_a_verdict(run, noisy: Path) -> None:
     lines = [line for line in out.splitlines() if not line.startswith("  taurec ")]  # a command to copy is not broken
     assert max(map(len, lines)) <= 80
     said = " ".join(out.split())
-    assert re.search(r"Look at: at most \d\d% of the rows look like chance", said)
+    assert re.search(r"Problems found: at most \d\d% of the rows look like chance", said)
     assert "rows that look like chance (false positives)" in said
     assert "unexpected item" in said
     assert "itemknn: fold 5 of 5" in err
@@ -85,7 +85,7 @@ def test_weights_and_recovery(run, noisy: Path, tmp_path: Path) -> None:
     ]
     html = page.read_text()
     assert "Weights of BSL" in html
-    assert "Injected noise, found again" in html
+    assert "Recovery of injected noise" in html
 
 
 @pytest.mark.parametrize(

@@ -105,4 +105,6 @@ def test_a_model_that_fails_does_not_end_the_command(run, log_csv, tmp_path):
     code, out, err = run("compare", log_csv, "--models", bad, "--tune", "none")
     assert code == 0, err
     assert any("Bad" in line and "failed" in line for line in out.splitlines())
-    assert "failed: KeyError: 'oops' in fit (bad.py:8). The other models are compared" in " ".join(out.split())
+    assert "failed: KeyError: 'oops' in fit (bad.py:8). The comparison covers the other models." in " ".join(
+        out.split()
+    )

@@ -88,7 +88,7 @@ def test_a_row_is_run_recorded_and_not_run_again(run, rows, tmp_path) -> None:
     assert set(record["measured"]) == set(record["published"]) - {"source"} == {"recall@20", "ndcg@20"}
     before = (tmp_path / "one-mf.paper.json").read_bytes()
     code, out, err = run("reproduce", "one-mf", "--out", tmp_path)
-    assert (code, "on record already" in err) == (0, True)
+    assert (code, "already recorded" in err) == (0, True)
     assert (tmp_path / "one-mf.paper.json").read_bytes() == before
     code, out, _ = run("reproduce", "--list", "--out", tmp_path)
     assert out.count("0.5000") == 1
@@ -107,7 +107,7 @@ def test_what_would_take_hours_is_begun_on_request_only(run, rows, tmp_path, mon
     monkeypatch.setattr(engine, "forecast", lambda *args: engine.Forecast(4000.0, 3))
     code, out, err = run("reproduce", "one-mf", "--out", tmp_path)
     assert (code, out) == (0, "")
-    assert "--yes begins it" in " ".join(err.split())
+    assert "use --yes to run it" in " ".join(err.split())
     assert run("reproduce", "one-mf", "--out", tmp_path, "--yes")[0] == 0
 
 

@@ -43,6 +43,16 @@ AVOID = {
     r"people who": "users who",
     r"for want of": "without",
     r"save for": "except",
+    r"the floor is": "the lower bound is",
+    r"leaves? the chip": "stay on the chip, are not stored",
+    r"plain forms?": "reference implementation",
+    r"goes? on (?:after|when)": "stays, continues",
+    r"all rows or some": "all rows or a subset",
+    r"(?:the same|whole) walk|walk over|walks the": "loop, pass, read",
+    r"never met": "unseen items, items without a pair of the user",
+    r"which favours it": "is optimistic",
+    r"(?:bytes|products|candidates|programs?) an? (?:row|batch|score|slab|block|tau)": "per row",
+    r"(?:flat|unsigned) places?|places? in the tie order": "position",
 }
 """Pattern -> what to write instead. A blank also matches a line end."""
 

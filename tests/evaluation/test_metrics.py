@@ -173,7 +173,9 @@ def total_hits(hits, n_relevant):
 
 
 def test_a_function_that_is_no_metric_is_refused_with_what_to_return() -> None:
-    with pytest.raises(UsageError, match=r"total_hits@2 gave values of shape \[\] for 1 users; return"):
+    with pytest.raises(
+        UsageError, match=r"total_hits@2 gave values of shape \[\] for 1 users; return one value per user"
+    ):
         Metric.of(total_hits, 2).mean([[True, False]], [1])
     with pytest.raises(UsageError, match=r"Metric\.of\(function, 20\)"):
         parse(total_hits)

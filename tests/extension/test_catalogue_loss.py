@@ -10,7 +10,7 @@ import torch
 
 from taurec import Recommender
 from taurec.losses import RowReduce, StreamedLoss, present, require_number
-from taurec.studies.compare.candidates import candidates, untuned
+from taurec.studies.compare.candidates import candidates, note_if_untuned
 
 FAST = {"epochs": 3, "batch_size": 64, "threads": 1, "settings": {"backbone": {"dim": 8}}}
 
@@ -81,5 +81,5 @@ def test_what_it_declares_is_used() -> None:
 def test_a_loss_without_a_grid_is_said_to_have_none() -> None:
     runs = candidates(MeanGap, "all", {})
     assert len(runs) == 1
-    assert untuned("mf:MeanGap", runs, "all", None).startswith("mf:MeanGap was compared with one setting")
-    assert untuned("mf:MeanGap", runs, "none", None) == ""
+    assert note_if_untuned("mf:MeanGap", runs, "all", None).startswith("mf:MeanGap was compared with one setting")
+    assert note_if_untuned("mf:MeanGap", runs, "none", None) == ""

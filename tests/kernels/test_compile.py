@@ -40,10 +40,10 @@ def test_broken_cache(tmp_path):
     run(tmp_path)
     for file in [*tmp_path.rglob("*.nbi"), *tmp_path.rglob("*.nbc")]:
         file.write_bytes(file.read_bytes()[:10])
-    assert "of no use" in run(tmp_path)
+    assert "cannot be used" in run(tmp_path)
 
 
 def test_no_folder_can_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     only = {"NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
-    assert "of no use" in run(tmp_path / "file" / "below", **only)
+    assert "cannot be used" in run(tmp_path / "file" / "below", **only)

@@ -8,7 +8,7 @@ import pytest
 
 from taurec.report.page import render
 from taurec.report.result_page import result_page
-from taurec.report.terminal import fitted
+from taurec.report.terminal import fit_to_width
 from taurec.studies.audit.noise.fits import Step
 from taurec.studies.audit.noise.kinds import LEVELS as LEVELS_OF
 from taurec.studies.audit.noise.results import Curve, Difference, NoiseCurves, Point, estimate, slope
@@ -45,9 +45,9 @@ def test_the_verdict_names_the_ends_the_slopes_and_the_better_baseline() -> None
     # (0.205 - 0.31) / 20 points = -0.525 points of ndcg each; as shares -0.01667 and -0.01719: -1.69 %
     assert "mf:bpr changes by -0.25 %" in falls
     assert "mf:sl by -1.69 %" in falls
-    assert "is apart from all others" in falls
-    assert "ease with 0.3050; the best loss is below it (0.2050): on this log ease is the better choice" in baselines
-    assert basis.startswith("2 seeds, 50 users")
+    assert "mf:bpr loses the smallest share of its accuracy; its interval overlaps no other." in falls
+    assert "ease with 0.3050; the best loss is below it (0.2050), so ease is the better choice on this log" in baselines
+    assert basis.startswith("Based on 2 seeds and 50 users")
 
 
 def test_what_is_not_sure_is_said_so() -> None:
@@ -60,8 +60,8 @@ def test_what_is_not_sure_is_said_so() -> None:
 
 def test_curves_that_are_not_finished_are_warned_about() -> None:
     said = " ".join(verdict(made([SL, curve("mf:bpr", [0.2, 0.2], [0.19, 0.2], epochs=10)])))
-    assert "the last one allowed for mf:bpr" in said
-    assert "the last one allowed" not in " ".join(verdict(made([SL, BPR, EASE])))
+    assert "the best epoch of mf:bpr was the last one" in said
+    assert "was the last one" not in " ".join(verdict(made([SL, BPR, EASE])))
 
 
 def test_levels_and_steps_in_words() -> None:
@@ -72,7 +72,7 @@ def test_levels_and_steps_in_words() -> None:
 
 @pytest.mark.parametrize("width", [80, 60])
 def test_the_table_fits(width: int) -> None:
-    table = fitted(made([SL, BPR, EASE]).tables()[0], width)
+    table = fit_to_width(made([SL, BPR, EASE]).tables()[0], width)
     assert [c.header for c in table.columns] == ["model", "0 %", "20 %", "slope", "of clean"]
     cells = [str(cell) for cell in table.columns[1].cells]
     assert ("±" in cells[0]) == (width == 80)
@@ -80,7 +80,7 @@ def test_the_table_fits(width: int) -> None:
 
 def test_the_page_holds_curves_slopes_and_protocol() -> None:
     html = render(result_page(made([SL, BPR, EASE], notes=("ials is left out",)), command="taurec audit noise toy"))
-    for text in ("<svg", "Bands are 95 % t intervals over 2 seeds", "-1.69", "ials is left out", "divided first"):
+    for text in ("<svg", "Bands are 95 % t intervals over 2 seeds", "-1.69", "ials is left out", "split first"):
         assert text in html
     flat = curve("ease", [0.3, 0.3], [0.3, 0.3], baseline=True)
     flat = Curve(**{**vars(flat), "constant": True, "slope": None, "relative": None})

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from taurec.report.terminal import console, fitted, pairs
+from taurec.report.terminal import console, fit_to_width, pairs
 from taurec.studies.result import Column, Table
 from taurec.studies.words import interval, number, rate, seconds
 
@@ -15,16 +15,16 @@ def drawn(renderable, width=80):
 
 
 def test_numbers_to_the_right_text_to_the_left():
-    lines = drawn(fitted(Table("", ["name", "n"], [["a", 5], ["bcd", None], ["e", 1000]])))
+    lines = drawn(fit_to_width(Table("", ["name", "n"], [["a", 5], ["bcd", None], ["e", 1000]])))
     assert lines == ["name       n", "────────────", "a          5", "bcd", "e      1,000"]
 
 
 def test_markup_in_names_is_text():
-    assert drawn(fitted(Table("", ["id"], [["[bold]x[/bold]"]])))[-1] == "[bold]x[/bold]"
+    assert drawn(fit_to_width(Table("", ["id"], [["[bold]x[/bold]"]])))[-1] == "[bold]x[/bold]"
 
 
 def test_long_text_folds_and_numbers_stay_whole():
-    lines = drawn(fitted(Table("", ["text", "n"], [["word " * 20, "123456"]])), width=40)
+    lines = drawn(fit_to_width(Table("", ["text", "n"], [["word " * 20, "123456"]])), width=40)
     assert max(map(len, lines)) <= 40
     assert sum("123456" in line for line in lines) == 1
 
@@ -38,7 +38,7 @@ def test_pairs():
 
 
 def test_a_column_of_lesser_importance_is_dim():
-    made = fitted(Table("", ["name", Column("settings", dim=True)], [["a", "tau=0.1"]]))
+    made = fit_to_width(Table("", ["name", Column("settings", dim=True)], [["a", "tau=0.1"]]))
     assert [column.style for column in made.columns] == [None, "dim"] or made.columns[1].style == "dim"
 
 

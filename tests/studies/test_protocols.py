@@ -64,7 +64,7 @@ def test_each_rule_takes_its_part_for_validation() -> None:
     cut = honest.parts(planted)
     assert len(cut.train) + len(cut.valid) == len(planted.train)
     assert paper.parts_for_settings(planted).valid.indices.tolist() == cut.valid.indices.tolist()
-    with pytest.raises(UsageError, match="planted has no given validation part, by which protocol talos chooses"):
+    with pytest.raises(UsageError, match="planted has no given validation part, which protocol talos needs"):
         talos.parts(planted)
 
 

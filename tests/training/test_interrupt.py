@@ -12,7 +12,7 @@ from benchmarks.fits import fitted
 from taurec.data.planted import planted
 from taurec.data.split import split
 from taurec.studies.audit.fix import fix
-from taurec.studies.audit.log.recovery import implied
+from taurec.studies.audit.log.recovery import trained_weights
 from taurec.studies.compare import compare
 from taurec.studies.search import search
 from taurec.training.interrupt import pass_on, stop_on_signal
@@ -45,7 +45,7 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         lambda: compare(PARTS, ["mf:sl"], seeds=2, tune="none", fields=QUICK),
         lambda: search(PARTS, 4.0, ["mf:sl"], fields={"threads": 1}),
         lambda: fix(PARTS, ("mf:sl",), seeds=2, judge="itemknn", fields=QUICK),
-        lambda: implied(PARTS.train, PARTS, resolve(loss="bsl", **QUICK)),
+        lambda: trained_weights(PARTS.train, PARTS, resolve(loss="bsl", **QUICK)),
         lambda: fitted(PARTS, {"loss": "sl", "epochs": 1}, 0),
     ],
     ids=["compare", "a search within a time", "audit fix", "the weights of BSL", "a study of the benchmarks"],

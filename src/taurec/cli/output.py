@@ -42,11 +42,11 @@ class Output:
 
     def say(self, shown: RenderableType | Table = "") -> None:
         """Print a part of the result, a table fitted to the terminal; nothing in JSON mode."""
-        from taurec.report.terminal import fitted
+        from taurec.report.terminal import fit_to_width
         from taurec.studies.result import Table
 
         if not self.as_json:
-            self.out.print(fitted(shown, self.out.width) if isinstance(shown, Table) else shown, markup=False)
+            self.out.print(fit_to_width(shown, self.out.width) if isinstance(shown, Table) else shown, markup=False)
 
     def command(self, text: str) -> None:
         """Print a command to copy on a separate, unbroken line; nothing in JSON mode."""

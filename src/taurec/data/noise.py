@@ -38,7 +38,7 @@ class Noisy:
 def add_false_positives(
     train: Interactions, rate: float, seed: int = 0, forbidden: Sequence[Interactions] = ()
 ) -> Noisy:
-    """Per user, inject ``ceil(rate * |P_u|)`` items that are drawn uniformly and never met the user.
+    """Inject ``ceil(rate * |P_u|)`` items per user, drawn uniformly from the items without a pair of the user.
 
     The items of a user are distinct and neither in ``train`` nor in a forbidden part; where fewer are left
     than asked, all of them come in and the rest is counted in ``short``. A user without pairs gets none.

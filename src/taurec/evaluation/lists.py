@@ -183,7 +183,7 @@ def block_rows(n_items: int, k: int, memory_mb: float, bytes_a_score: int) -> in
 
 
 def _tie_order(n_items: int, ids: Ids | None) -> Ranks:
-    """[I] places in the tie order, worked out when first asked for."""
+    """[I] positions in the tie order, computed at the first use."""
     if ids is not None and len(ids) != n_items:
         raise UsageError(f"got {len(ids)} item ids for {n_items} items")
 

@@ -1,23 +1,23 @@
-"""Kernels: the operations that training and ranking spend their time in, each in several forms, behind one door.
+"""Kernels: the operations that take most of the time of training and ranking, each with several implementations.
 
 ========== =====================================================================================
 operation  what it computes
 ========== =====================================================================================
 gather_dot scores of each row's own negatives, without the gathered rows ``[B, N, D]``
 catalogue  mean or log-sum-exp over the scores of all items, without the scores ``[B, I]``
-hop        a sparse matrix times a dense table, whole or at some rows
+hop        a sparse matrix times a dense table, all rows or a subset
 hop_half   the same with layers stored as float16
 unit_rows  rows scaled to length 1, with the chain rule
 adam       one step of Adam over a table
 topk       the exact K best items of each user
-draws      uniform ids of negatives, and which ids a user is known to like
+draws      uniform ids of negatives, and which ids are among a user's known items
 solve      the least-squares systems of iALS
 ========== =====================================================================================
 
-Each operation is a package with its public functions and their contract, ``reference.py`` (kernel ``torch``:
-plain, runs anywhere), ``numba.py`` (compiled for this CPU at first use) and, where there is one, ``triton.py`` (an
-NVIDIA GPU). :func:`select` decides which of them runs. A kernel that is named explicitly runs or the call is refused;
-only ``auto`` chooses.
+Each operation is a package. Its ``__init__.py`` has the public functions and their contract, ``reference.py`` the
+reference implementation (kernel ``torch``, runs on any device), ``numba.py`` loops compiled for this CPU at first use,
+and ``triton.py``, which some operations lack, kernels for an NVIDIA GPU. :func:`select` chooses the implementation. A
+kernel that is named explicitly either runs or the call is refused; only ``auto`` may choose another one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ NAMES = ("auto", "numba", "triton", "torch")
 """What ``kernel=`` accepts."""
 OPERATIONS = ("gather_dot", "catalogue", "hop", "hop_half", "unit_rows", "adam", "topk", "draws", "solve")
 """The operations of :func:`select`."""
-#: Multiplications of a call below which ``auto`` stays with torch: starting the compiler takes longer.
+#: Number of multiplications in a call below which ``auto`` uses torch: starting the compiler would take longer.
 WORTH = 1 << 16
 _FILES = {"torch": "reference", "numba": "numba", "triton": "triton"}
 
@@ -61,12 +61,13 @@ class Selection(NamedTuple):
 
 @dataclass(frozen=True)
 class Operation:
-    """What the door knows about an operation; each package has one as ``OPERATION``.
+    """The description of an operation that :func:`select` reads; each package has one as ``OPERATION``.
 
     Attributes:
-        misfit: called with a kernel's name and the arguments of :func:`select`; returns why that kernel cannot serve
-            them, or an empty string.
-        small: called with the same arguments; whether ``auto`` uses torch on the CPU because there is too little work.
+        misfit: called with a kernel's name and the arguments of :func:`select`; returns the reason why that kernel
+            cannot serve them, or an empty string.
+        small: called with the same arguments of :func:`select`; returns whether ``auto`` uses torch on the CPU because
+            the call has too little work for a compiled loop.
     """
 
     misfit: Callable[..., str]
@@ -74,12 +75,13 @@ class Operation:
 
 
 def select(operation: str, *given: object, kernel: str = "auto") -> Selection:
-    """The implementation of an operation that a call with these arguments runs, with its name.
+    """Choose the implementation of an operation for a call with these arguments.
 
     Args:
         operation: one of :data:`OPERATIONS`.
         given: the arguments on which the choice depends, mostly tensors; see the docstring of each package.
         kernel: ``auto``, or the name of a kernel.
+    Returns: the name of the kernel and its module.
     Raises: UsageError for an unknown name, or a named kernel that cannot serve these arguments. ``auto`` never raises.
 
     >>> select("unit_rows", torch.ones(2, 2, dtype=torch.float64)).name
@@ -102,7 +104,7 @@ def select(operation: str, *given: object, kernel: str = "auto") -> Selection:
 
 
 def misfit_of(kernel: str, *tensors: Tensor) -> str:
-    """Why a kernel for float32 on one CPU or GPU cannot serve these float or integer tensors; empty if it can.
+    """The reason why a float32 kernel cannot serve these tensors on one CPU or GPU; an empty string if it can.
 
     In Triton's interpreter (:func:`interpreted`) ``triton`` also serves CPU tensors.
     """
@@ -123,7 +125,7 @@ def _on_gpu(given: object) -> bool:
 
 @functools.cache
 def available() -> dict[str, str]:
-    """Kernel -> ``ok``, or why it cannot be used on this machine.
+    """The state of each kernel on this machine: ``ok``, or why it cannot be used.
 
     >>> available()["torch"]
     'ok'
@@ -152,5 +154,5 @@ def _triton_state() -> str:
 
 
 def interpreted() -> bool:
-    """Whether Triton interprets its kernels on CPU tensors, a way to test them: ``TRITON_INTERPRET=1``."""
+    """Whether Triton interprets its kernels on CPU tensors (``TRITON_INTERPRET=1``), which tests use."""
     return os.environ.get("TRITON_INTERPRET") == "1"

@@ -1,8 +1,8 @@
-"""Compiling a loop when it is first called, once for each machine: the code is kept on disk.
+"""Compilation of numba loops at their first call, with a cache on disk, so that each machine compiles once.
 
-numba keeps it next to the source, or, where that cannot be written, in the user's cache folder; ``NUMBA_CACHE_DIR``
-names another place. Where no place can be written, or what lies there cannot be read, the loop is compiled for this
-process alone.
+numba stores compiled code next to the source file or, if that folder is not writable, in the user's cache folder;
+``NUMBA_CACHE_DIR`` names another folder. If no folder is writable, or the cached code cannot be read, the loop is
+compiled for this process only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ log = logging.getLogger("taurec.kernels")
 
 @functools.cache
 def compiled(operation: str, name: str) -> Callable[..., Any]:
-    """The compiled form of a loop of ``taurec.kernels.<operation>.numba``, one of its ``SIGNATURES``."""
+    """Compile a loop of ``taurec.kernels.<operation>.numba``, one of its ``SIGNATURES``, or load it from the cache."""
     from numba import njit
 
     signatures = importlib.import_module(f"taurec.kernels.{operation}.numba").SIGNATURES
@@ -40,12 +40,12 @@ def compiled(operation: str, name: str) -> Callable[..., Any]:
 
 
 def _kept(made: Any, loop: Callable[..., Any]) -> bool:
-    """Whether code of the loop is in the cache; it may be for another machine or version."""
+    """Whether the cache contains code of the loop, which may be for another machine or version."""
     pattern = f"{loop.__module__.rpartition('.')[2]}.{loop.__qualname__}-*.nbi"
     return bool(glob.glob(os.path.join(glob.escape(made.stats.cache_path), pattern)))
 
 
 @functools.cache
 def _announce() -> None:
-    """Said once per process."""
+    """Log, once per process, that kernels are being compiled."""
     log.info("compiling the CPU kernels, once on this machine: a few seconds")

@@ -1,8 +1,9 @@
 # mypy: ignore-errors
-"""A vector of float32 lanes for loops compiled by numba; imported only when a loop is first used.
+"""Vectors of float32 lanes for loops compiled by numba; imported only when a loop is first used.
 
-The vectors are wider than those of any one machine; the compiler splits them, so neither AVX-512 nor any other
-extension is required. The code on disk of a loop is dated by the loop's own file: after a change here, delete it.
+A vector may be wider than the machine's registers. The compiler splits it, so neither AVX-512 nor any other extension
+is required. numba's cache on disk checks the date of the file that contains the loop, not of this one: after a change
+to this file, delete the cached code.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def splat(typing: Any, like: Any, x: Any) -> Any:
 
 @intrinsic
 def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
-    """``a * b + c`` by lane, rounded once where the machine can."""
+    """``a * b + c`` by lane, with one rounding where the CPU has a fused instruction."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = args[0].type
@@ -98,7 +99,7 @@ def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
 
 @intrinsic
 def total(typing: Any, a: Any) -> Any:
-    """The sum of the lanes, by halves."""
+    """The sum of the lanes: the upper half is added to the lower half until one lane is left."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         (vector,) = args
@@ -112,7 +113,7 @@ def total(typing: Any, a: Any) -> Any:
 
 @intrinsic
 def prefetch(typing: Any, like: Any, array: Any, at: Any) -> Any:
-    """Ask for the cache lines of ``array[at : at + width]``; no effect on any value."""
+    """Prefetch the cache lines of ``array[at : at + width]``; no value changes."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data, flag = context.make_array(array)(context, builder, args[1]).data, ir.IntType(32)

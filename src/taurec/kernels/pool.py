@@ -1,12 +1,12 @@
-"""Threads for kernels that release the interpreter lock; they sleep between calls and do not compete with torch's.
+"""A thread pool for kernels that release the interpreter lock; its threads sleep between calls.
 
-Kernels are compiled for one thread and given a span of rows or items each. Which thread takes which span is
-left to chance (a busy core then holds nobody up), and no result depends on it. Unlike the threads of an
-OpenMP pool these do not spin while they wait, several threads of a process may call at once, and a forked
-child starts a new pool.
+A kernel is compiled for one thread, and each call of it handles one span of rows or items. Threads take spans in the
+order in which they become free, so a busy core does not delay the others; no result depends on which thread takes
+which span. Unlike OpenMP threads, these do not spin while they wait, so they do not compete with torch's threads.
+Several threads of a process may call at once, and a forked child starts a new pool.
 
-torch's own threads do spin between its operations. ``OMP_WAIT_POLICY=passive``, set before torch is loaded,
-stops that: a training step on two threads of a busy two-core machine took 66 ms with it and 240-370 without.
+torch's OpenMP threads do spin between operations. ``OMP_WAIT_POLICY=passive``, set before torch is loaded, stops
+that: a training step on two threads of a busy two-core machine took 66 ms with it and 240-370 ms without.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _pools: dict[int, ThreadPoolExecutor] = {}
 
 
 def run(task: Callable[[int], object], n_tasks: int, threads: int | None = None) -> None:
-    """Call ``task(0)`` .. ``task(n_tasks - 1)``, each once, on ``threads`` threads (default: as many as torch).
+    """Call ``task(0)`` .. ``task(n_tasks - 1)``, each once, on ``threads`` threads (default: torch's number).
 
-    The calling thread works too. An error of a task is raised here, after all threads have stopped.
+    The calling thread is one of them. An error in a task is raised here after all threads have stopped.
     """
     helpers = min(threads or torch.get_num_threads(), n_tasks) - 1
     turn = itertools.count()
@@ -50,7 +50,7 @@ def run(task: Callable[[int], object], n_tasks: int, threads: int | None = None)
 
 
 def by_rows(table: Tensor, work: Callable[[int, int], object]) -> None:
-    """Call ``work(lo, hi)`` over spans of the rows of a table [R, D], on torch's number of threads."""
+    """Call ``work(lo, hi)`` for consecutive spans of rows of a table [R, D], on torch's number of threads."""
     n, dim = table.shape
     size = max(1, TASK_FLOATS // dim)
     run(lambda t: work(t * size, min((t + 1) * size, n)), -(-n // size))

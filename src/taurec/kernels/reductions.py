@@ -1,8 +1,8 @@
 """The description of a reduction over a row's negatives: phi, its mean or log-sum-exp, margins and weights.
 
-Losses declare it, the plain form on held scores computes it (:mod:`taurec.losses.reduction`), and the kernels of the
-catalogue stream it. What phi and its slope are is written here alone; Triton, which has a language for its formulas,
-reads their numbers from :data:`PHIS`.
+Losses declare a reduction. :mod:`taurec.losses.reduction` computes it from scores in memory, and the catalogue kernels
+compute it block by block. This is the only definition of phi and its slope in torch; Triton has its own language for
+formulas and reads the number of each phi from its position in :data:`PHIS`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Reduction:
     Attributes:
         kind: which of the two.
         phi: ``hinge`` is sum_k weights[k] * max(0, x - margins[k]), ``square`` is x * x, ``softplus`` log(1 + exp(x)).
-        pairwise: whether the pair's own score is subtracted.
-        margins, weights: of the hinge, in any order.
+        pairwise: whether the score of the pair is subtracted from each negative score.
+        margins, weights: the margins of the hinge and their weights, in any order.
         tau: the temperature of the log-sum-exp.
     """
 
@@ -48,7 +48,7 @@ class Reduction:
         assert bool(self.margins) == (self.phi == "hinge")
 
     def value(self, x: Tensor, *, overwrite: bool = False) -> Tensor:
-        """phi(x), elementwise and differentiable; with ``overwrite`` x may be used up and has no gradient.
+        """phi(x), elementwise and differentiable; with ``overwrite`` x may be overwritten and has no gradient.
 
         >>> Reduction("mean", "square").value(torch.tensor([3.0]))
         tensor([9.])
@@ -62,7 +62,7 @@ class Reduction:
         return x
 
     def slope(self, x: Tensor) -> Tensor:
-        """phi'(x) in a new tensor; on a margin of the hinge that of the lower side.
+        """phi'(x) in a new tensor; at a margin of the hinge, the slope below the margin.
 
         >>> Reduction("mean", "hinge", margins=(1.0,), weights=(2.0,)).slope(torch.tensor([1.0, 1.5]))
         tensor([0., 2.])
@@ -77,9 +77,9 @@ class Reduction:
 
 
 def weighted_hinge(x: Tensor, margins: tuple[float, ...], weights: tuple[float, ...]) -> Tensor:
-    """sum_k weights[k] * max(0, x - margins[k]), elementwise, in memory that does not grow with K.
+    """sum_k weights[k] * max(0, x - margins[k]), elementwise, in memory independent of the number of margins K.
 
-    On a margin the gradient is that of the lower side, as for relu.
+    At a margin the gradient is the slope below it, as for relu.
 
     >>> weighted_hinge(torch.tensor([0.0, 2.0, 4.0]), (1.0, 3.0), (1.0, 10.0))
     tensor([ 0.,  1., 13.])
@@ -96,7 +96,7 @@ def _hinge_slope(x: Tensor, margins: tuple[float, ...], weights: tuple[float, ..
 
 
 class _WeightedHinge(torch.autograd.Function):
-    """Keeps x alone for the gradient, where a sum of relu would keep one tensor per margin."""
+    """The weighted hinge, which saves only x for backward; a sum of relu would save one tensor per margin."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, margins: tuple[float, ...], weights: tuple[float, ...]) -> Tensor:

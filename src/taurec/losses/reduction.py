@@ -5,8 +5,8 @@ A loss of this library is a reduction over negatives followed by a formula on [B
     loss(pos, neg) == loss.combine(pos, *loss.reduce(pos, neg))
 
 A kernel that computes the reduction in blocks, without holding [B, I], gives the loss over the whole catalogue through
-``combine``. :class:`RowReduce` is the declaration, the plain form that every loss is computed by, and the oracle of
-the kernels; what phi is, :mod:`taurec.kernels.reductions` says for all of them.
+``combine``. :class:`RowReduce` is the declaration, and the reference implementation that computes every loss and with
+which the kernels are compared; :mod:`taurec.kernels.reductions` defines phi for all of them.
 """
 
 from __future__ import annotations

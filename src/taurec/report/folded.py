@@ -1,4 +1,4 @@
-"""The formulas of :mod:`taurec.foldin`, rounded to eight bits and encoded as text for a page.
+"""The fold-in formulas of :mod:`taurec.foldin`, rounded to eight bits and encoded as text for a page.
 
 Each kind has a counterpart in ``tryit.js``.
 """
@@ -22,7 +22,7 @@ LEVELS = 127
 
 @dataclass(frozen=True, eq=False)
 class Folded:
-    """A formula restricted to some items and rounded, as a page holds it.
+    """A formula restricted to some items and rounded, as it is stored in a page.
 
     Attributes:
         kind: its name in ``tryit.js``.
@@ -37,7 +37,7 @@ class Folded:
     entries: int = 0
 
     def scores(self, history: Sequence[int]) -> Double:
-        """[n] float64 scores for somebody who has these items."""
+        """[n] float64 scores for a user with these items."""
         return self.form.scores(history)
 
 
@@ -121,7 +121,7 @@ def _thinned(matrix: csr_array, most: int, keep: int) -> Folded:
 
 
 def fixed_bytes(form: FoldIn, n: int) -> int:
-    """Bytes in a page of n items of it, without the weights of an item-to-item model."""
+    """The bytes that a formula of n items takes in a page, without the weights of an item-to-item model."""
     match form:
         case MeanOfItems(item=item):
             arrays = [n * item.shape[1], 4 * n]
@@ -135,7 +135,7 @@ def fixed_bytes(form: FoldIn, n: int) -> int:
 
 
 def most_entries(form: FoldIn, n: int) -> int:
-    """The largest number of weights that n items of it can have."""
+    """The largest number of weights that a formula of n items can have."""
     return min(form.most, n) * n if isinstance(form, ItemWeights) else 0
 
 

@@ -1,4 +1,4 @@
-"""A few users of a log: their history with the lists of models."""
+"""A few users of a log, each with their history and the lists of models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from taurec.ranker import Ranker
 from taurec.studies.names import Hashed
 
 HISTORY = 12
-"""Items of a history that are shown."""
+"""Maximum number of items of a history that are shown."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Lists:
-    """A few users' histories beside their lists; items that turned out right are marked."""
+    """The histories and lists of a few users; listed items that are in the held-out part are marked."""
 
     people: Sequence[Person]
     caption: str = ""
@@ -45,7 +45,7 @@ class Lists:
 def some_people(
     rankers: Mapping[str, Ranker], parts: Split, n: int = 4, k: int = 8, seed: int = 0, private: Hashed | None = None
 ) -> Lists:
-    """Users drawn from those with test items, and the lists of each model, as evaluated on the test part.
+    """Draw users with test items, and compute the list of each model for them, as evaluated on the test part.
 
     Args:
         rankers: by label.

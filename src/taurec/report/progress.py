@@ -1,4 +1,4 @@
-"""The progress of training: a live line on a terminal, one plain line an epoch in a log."""
+"""The display of training progress: a live line on a terminal, one plain line per epoch in a log."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ REDRAW = 0.1
 
 @contextlib.contextmanager
 def show(console: Console, quiet: bool = False) -> Iterator[Callable[[Progress], None]]:
-    """A training hook that shows progress; a terminal is cleared afterwards, a log keeps its lines.
+    """A training hook that shows progress; the live line is cleared at the end, the lines of a log stay.
 
-    Training goes on when the reader of the log is gone.
+    Training continues if the log can no longer be written, for example after ``| head``.
     """
     if quiet:
         yield lambda progress: None
     elif console.is_terminal:
         with Live(console=console, transient=True, auto_refresh=False) as live:
-            yield _Shown(console, live)
+            yield _ProgressLine(console, live)
     else:
-        yield _Shown(console)
+        yield _ProgressLine(console)
 
 
-class _Shown:
+class _ProgressLine:
     """Shows progress: a line redrawn in place and fitted to a terminal, or one line after each epoch in a log."""
 
     def __init__(self, console: Console, live: Live | None = None):
@@ -45,7 +45,7 @@ class _Shown:
         self._validated: EpochRecord | None = None
 
     def __call__(self, progress: Progress) -> None:
-        left, now = self._left(progress), time.perf_counter()
+        left, now = self._seconds_left(progress), time.perf_counter()
         if progress.record is not None and progress.record.metrics:
             self._validated = progress.record
         if self._live is not None:
@@ -59,7 +59,7 @@ class _Shown:
             except BrokenPipeError:
                 self._closed = True
 
-    def _left(self, progress: Progress) -> float | None:
+    def _seconds_left(self, progress: Progress) -> float | None:
         """Seconds until the last epoch if every epoch is run; None until it can be estimated."""
         share, now = _share(progress), time.perf_counter()
         self._first = self._first or (share, now)
@@ -68,7 +68,7 @@ class _Shown:
 
 
 def log_line(p: Progress, left: float | None = None) -> str:
-    """The line of a log after an epoch."""
+    """The line that a log gets after an epoch."""
     record = p.record
     assert record is not None
     digits = len(str(p.epochs))
@@ -84,7 +84,7 @@ def log_line(p: Progress, left: float | None = None) -> str:
 
 
 def live_line(p: Progress, validated: EpochRecord | None, left: float | None, width: int) -> str:
-    """The line of a terminal within an epoch; a narrow terminal leaves out the less important parts."""
+    """The line that a terminal shows during an epoch; a narrow terminal leaves out the less important parts."""
     parts = [f"epoch {p.epoch}/{p.epochs}", f"loss {p.loss:.4g}"]
     if validated is not None:
         parts += [f"{name} {number(value)}" for name, value in validated.metrics.items()]
@@ -102,5 +102,5 @@ def live_line(p: Progress, validated: EpochRecord | None, left: float | None, wi
 
 
 def _share(p: Progress) -> float:
-    """How much of all epochs is done."""
+    """The share of all steps that is done."""
     return (p.epoch - 1 + p.step / max(p.steps, 1)) / p.epochs

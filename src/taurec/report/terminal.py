@@ -1,4 +1,4 @@
-"""A terminal: its console, results as plain columns fitted to the width, readable in a log file too, and verdicts."""
+"""Output on a terminal: its console, and results as plain columns that fit the width and are readable in a log file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from taurec.studies.result import Result, Table
 
 
 class _Console(Console):
-    """A console that raises BrokenPipeError when the reader is gone, and prints no control characters of a log."""
+    """A console that raises BrokenPipeError when its output is closed, and prints no control characters of a log."""
 
     def print(self, *objects: Any, **how: Any) -> None:
         super().print(*(visible(o) if isinstance(o, str) else o for o in objects), **how)
@@ -33,35 +33,35 @@ def parts(result: Result, width: int = 80) -> Iterator[RenderableType]:
     """The tables, then the verdict, with an empty line after each table."""
     for one in result.tables():
         if not one.folded:
-            yield fitted(one, width)
+            yield fit_to_width(one, width)
             if one.note:
                 yield one.note
             yield ""
     yield from result.verdict()
 
 
-def fitted(given: Table, width: int = 80) -> RichTable:
-    """A table that fits the width, if leaving out what it declares as ``narrow`` can make it fit.
+def fit_to_width(table: Table, width: int = 80) -> RichTable:
+    """A table for the terminal; if it is too wide, it leaves out what it declares as ``narrow``, step by step.
 
-    The arrows of the headings go first.
+    The arrows of the headings are left out first.
     """
     wide = Console(width=1000)
-    made = _drawn(given, set(), arrow=True)
-    gone: set[str] = set()
-    for step in [(), *given.narrow]:
+    made = _rich_table(table, set(), arrow=True)
+    hidden: set[str] = set()
+    for step in [(), *table.narrow]:
         if made.__rich_measure__(wide, wide.options).maximum <= width:
             break
-        gone |= set(step)
-        made = _drawn(given, gone, arrow=False)
+        hidden |= set(step)
+        made = _rich_table(table, hidden, arrow=False)
     return made
 
 
-def _drawn(given: Table, gone: Collection[str], arrow: bool) -> RichTable:
-    made = _empty(given.title, box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", padding=(0, 1))
-    made.min_width = min(len(given.title), 78) or None
-    kept = [(n, column) for n, column in enumerate(given.heads) if column.name not in gone]
+def _rich_table(table: Table, hidden: Collection[str], arrow: bool) -> RichTable:
+    made = _empty(table.title, box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", padding=(0, 1))
+    made.min_width = min(len(table.title), 78) or None
+    kept = [(n, column) for n, column in enumerate(table.heads) if column.name not in hidden]
     for n, column in kept:
-        numbers = all_numeric([row[n] for row in given.rows])
+        numbers = all_numeric([row[n] for row in table.rows])
         made.add_column(
             heading(column, arrow),
             justify="right" if numbers else "left",
@@ -69,14 +69,14 @@ def _drawn(given: Table, gone: Collection[str], arrow: bool) -> RichTable:
             overflow="fold",
             style="dim" if column.dim else None,
         )
-    for n, row in enumerate(given.rows):
-        cells = [Text(visible(text(row[k], column, interval=f"± {column.name}" not in gone))) for k, column in kept]
-        made.add_row(*cells, style="bold" if n in given.strong else None)
+    for n, row in enumerate(table.rows):
+        cells = [Text(visible(text(row[k], column, interval=f"± {column.name}" not in hidden))) for k, column in kept]
+        made.add_row(*cells, style="bold" if n in table.strong else None)
     return made
 
 
 def pairs(rows: Iterable[tuple[str, Any]], title: str = "") -> RichTable:
-    """Names and values, one pair a line."""
+    """A table of names and values, one pair per line."""
     made = _empty(title, box=None, show_header=False, padding=(0, 2, 0, 0))
     made.add_column(style="dim", no_wrap=True)
     made.add_column(overflow="fold")

@@ -46,8 +46,8 @@ class LogCheck(Result):
     def verdict(self) -> list[str]:
         levels = [finding.level for finding in self.found.findings]
         if not levels:
-            return ["nothing odd was found"]
-        more = "; a warning means that results may mislead" if "warning" in levels else ""
+            return ["no anomalies were found"]
+        more = "; a warning means that results may be misleading" if "warning" in levels else ""
         return [f"{count(levels.count('warning'), 'warning')}, {count(levels.count('note'), 'note')}{more}"]
 
     def tables(self) -> list[Table]:

@@ -1,4 +1,4 @@
-"""``taurec compare``: models compared under one protocol, or with ``--budget`` one chosen in a given time."""
+"""``taurec compare``: compares models under one protocol, or with ``--budget`` chooses a model in a given time."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def compare(
     options = {"--seeds": seeds != 1, "--tune": tune != "baselines", "--tries": tries is not None}
     idle = [name for name, changed in options.items() if changed]
     if idle:
-        raise UsageError(f"{', '.join(idle)} would have no effect with --budget, which plans its own; leave it out")
+        raise UsageError(f"{', '.join(idle)} would have no effect with --budget; leave it out")
     trained = list(SEARCHED) if models == MODELS else [m for m in models if ":" in m]
     return search(
         source, budget_seconds(budget), trained, metrics=metrics, fields=given, on_progress=on_progress, started=started

@@ -1,4 +1,4 @@
-"""What the studies that fit models show alike: metrics with intervals, learning curves, and plain values."""
+"""Parts that the results of studies with fitted models share: metrics with intervals, learning curves, plain values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ChosenModel(Result):
     """A dataclass that names one model to use; its document has every field, and ``words`` and ``command``."""
 
     keys: ClassVar[Mapping[str, str]]
-    """Field -> its key in the document where that is another one; no text leaves the field out."""
+    """Field -> its key in the document, if that is not the field's name; an empty key leaves the field out."""
     chosen: Recommender
 
     def settings(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Why one of several models failed, where the others go on."""
+"""The reason why one of several models failed, for studies that continue with the others."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from taurec.studies.result import Interrupted
 
 
 def reason_of(error: Exception, run: Run) -> str | None:
-    """What made a fit or an evaluation fail, or None if the error must end the study.
+    """The reason why a fit or an evaluation failed, or None if the error must end the study.
 
-    A model fails alone by a value that is not finite, and by any error with a part from outside the package. Other
-    errors are those of the request, of the machine or of TauRec.
+    Two kinds of errors concern one model only: a value that is not finite, and any error of a model with a part from
+    outside the package. Other errors are faults of the request, of the machine or of TauRec.
 
     >>> from taurec.training.presets import resolve
     >>> reason_of(NonFiniteError("the loss is nan"), resolve()), reason_of(KeyError("oops"), resolve())

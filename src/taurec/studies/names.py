@@ -15,8 +15,8 @@ LENGTH = 10
 """Letters of a hashed id: 50 bits, so that of a million ids two are equal with a chance of 1 in 2,000."""
 
 NOTE = (
-    "Ids are replaced by salted hashes. Numbers are not hidden: who knows how often an item was taken, or a few items "
-    "of a person's history, may still recognise them."
+    "Ids are replaced by salted hashes. Numbers are not hidden: a reader who knows how often an item was taken, or a "
+    "few items of a user's history, may still recognise the item or the user."
 )
 """The note on a page with hashed ids."""
 
@@ -46,15 +46,15 @@ class Names:
 
 @dataclass(frozen=True)
 class Hashed(Names):
-    """Replaces ids by short texts that are equal for equal ids and say nothing else about them.
+    """Replaces ids by short texts that are equal for equal ids and reveal nothing else about them.
 
         hashed = base32( BLAKE2b(id, key = salt, person = kind) )[:10]
 
-    The same id has the same text in everything that one object, or one given salt, wrote; users and items are hashed
-    apart. Without the salt the text cannot be tried out id by id, so a salt that is kept must be kept secret.
+    The same id has the same text in all outputs of one object, or of one given salt; users and items are hashed
+    separately. Without the salt nobody can find an id by hashing guesses, so a salt that is stored must be kept secret.
 
-    It does not protect what the outputs are about: counts, popularity, who has which (hashed) items. Somebody who
-    knows some of that from elsewhere may recognise a user or an item by it.
+    Hashing does not hide the content of the outputs: counts, popularity, which user has which (hashed) items. A reader
+    who knows some of that from another source may recognise a user or an item.
 
     Args:
         salt: 1 to 64 bytes as UTF-8; by default random from the system and forgotten with the object. This one draw

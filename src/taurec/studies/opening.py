@@ -1,4 +1,4 @@
-"""Open a log, split it and fit a model, with notes for the reader on the way."""
+"""Opening and splitting a log and fitting a model, with notes for the reader."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Note = Callable[[str], None]
 
 
 def silent(text: str) -> None:
-    """A hook that drops its line."""
+    """A hook that ignores its line."""
 
 
 def open_and_split(run: Run, on_note: Note = silent) -> tuple[Opened, Split]:
-    """The source of a run and its parts; the notes name what was read and the size of each part."""
+    """Open the source of a run and split it; the notes name what was read and the size of each part."""
     from taurec.data.source import open_source, split_source
 
     opened = open_source(run.source, **run.reading)
@@ -50,7 +50,7 @@ def fit_with_notes(
     resume: Path | None = None,
     trackers: Sequence[Tracker] = (),
 ) -> None:
-    """Fit to the parts; the notes are the settings before it and the best epoch after it."""
+    """Fit a model to the parts; the notes give the settings before the fit and the best epoch after it."""
     for line in settings_lines(model.run):
         on_note(line)
     model.fit(parts, on_progress=on_epoch, on_note=on_note, resume=resume, trackers=trackers)

@@ -30,14 +30,14 @@ class Protocol:
 
     Attributes:
         name: in records and on the command line.
-        about: what chooses the epoch, in a few words.
+        about: how the epoch is chosen, in a few words.
         chooses: the pairs that choose the epoch: the ``test`` part, a ``share`` of each user's training pairs, or the
             ``given`` validation part of the data.
         share: of each user's training pairs held out for validation; under ``test`` only to choose the setting of a
             baseline.
         metric: the metric that chooses; None takes that of the row.
         eval_every: epochs from one evaluation to the next; None takes those of the row.
-        patience: evaluations without a better one after which a run ends; None takes those of the row.
+        patience: number of evaluations without improvement after which a run ends; None takes that of the row.
         hides: parts whose items are not ranked at the test. Validation always hides the training part alone.
         divisor: of Recall@K: all ``relevant`` items of a user, or ``min`` of K and their number.
         reports: the figures of a record; the two of :data:`METRICS`, which every table has, are among them.
@@ -80,8 +80,8 @@ class Protocol:
     def run_fields(self) -> dict[str, Any]:
         """The fields of a run that it sets."""
         given = {"metric": self.metric, "eval_every": self.eval_every, "patience": self.patience}
-        cut = self.share if self.chooses == "share" else 0.0
-        return {"valid": cut, **{name: value for name, value in given.items() if value is not None}}
+        held_out = self.share if self.chooses == "share" else 0.0
+        return {"valid": held_out, **{name: value for name, value in given.items() if value is not None}}
 
     def parts(self, opened: Opened) -> Split:
         """The parts of a set; ``valid`` chooses the epoch, and is the test part itself under ``test``.
@@ -90,23 +90,23 @@ class Protocol:
         """
         from taurec.data.split import Split
 
-        train, test = _given(opened)
+        train, test = _given_parts(opened)
         if self.chooses == "share":
-            return self._cut(opened)
+            return self._hold_out(opened)
         if self.chooses == "test":
             return Split(train, test, test, "files")
         if opened.valid is None:
-            raise UsageError(f"{opened.name} has no given validation part, by which protocol {self.name} chooses")
+            raise UsageError(f"{opened.name} has no given validation part, which protocol {self.name} needs")
         return Split(train, opened.valid, test, "files")
 
     def parts_for_settings(self, opened: Opened) -> Split:
         """The parts on whose ``valid`` the setting of a baseline is chosen, never the test part."""
-        return self._cut(opened) if self.chosen_on_test else self.parts(opened)
+        return self._hold_out(opened) if self.chosen_on_test else self.parts(opened)
 
-    def _cut(self, opened: Opened) -> Split:
+    def _hold_out(self, opened: Opened) -> Split:
         from taurec.data.split import split_given
 
-        return split_given(*_given(opened), valid=self.share, seed=0)
+        return split_given(*_given_parts(opened), valid=self.share, seed=0)
 
     def hidden(self, parts: Split) -> Interactions:
         """The pairs whose items are not ranked at the test."""
@@ -120,7 +120,7 @@ class Protocol:
         return {name: found[metric] for name, metric in self.metrics.items()}
 
 
-def _given(opened: Opened) -> tuple[Interactions, Interactions]:
+def _given_parts(opened: Opened) -> tuple[Interactions, Interactions]:
     if opened.train is None or opened.test is None:
         raise UsageError(f"{opened.name} has no given training and test parts; a row needs a set with them")
     return opened.train, opened.test
@@ -152,7 +152,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
 
 
 def protocol_of(given: str | Protocol) -> Protocol:
-    """A protocol of a name, or the given one.
+    """The protocol with this name; a protocol is returned unchanged.
 
     >>> protocol_of("paper").chooses
     'test'

@@ -1,4 +1,4 @@
-"""``taurec reproduce``: published results, their records, and the time of a run."""
+"""``taurec reproduce``: runs of published results, their records, and forecasts of their time."""
 
 from __future__ import annotations
 
@@ -67,16 +67,16 @@ def reproduce(
         raise UsageError(f"--minutes must be above 0, got {minutes:g}")
     if show and plan:
         raise UsageError("--list and --forecast give different answers; use one of them")
-    names = _named(rows or (["*"] if show or plan else []), list(RECIPES))
+    names = _matching(rows or (["*"] if show or plan else []), list(RECIPES))
     if show:
-        return _listed(names, out)
+        return _row_list(names, out)
     if not names:
         raise UsageError("name a row, such as gowalla-mf-bsl; taurec reproduce --list shows all")
-    pairs = _pairs(names, protocol, on_note)
+    pairs = _with_protocols(names, protocol, on_note)
     if plan:
         return _forecasts(pairs, threads or 0, on_note)
-    once = _Once(out, state or out, minutes, yes, threads or 0, on_epoch, on_note)
-    found = {pair: record for pair in pairs for seed in range(seeds) if (record := once.run(*pair, seed)) is not None}
+    runner = _SeedRunner(out, state or out, minutes, yes, threads or 0, on_epoch, on_note)
+    found = {pair: record for pair in pairs for seed in range(seeds) if (record := runner.run(*pair, seed)) is not None}
     return Records(tuple(found.values()))
 
 
@@ -138,7 +138,7 @@ class RowList(Result):
 
     def verdict(self) -> list[str]:
         names = ", ".join(PROTOCOLS)
-        said = f"Recall@20 and NDCG@20 are the published figures; under {names}: the Recall@20 on record."
+        said = f"Recall@20 and NDCG@20 are the published values; the columns {names} have the recorded Recall@20."
         return [said, *([f"Not finished: {', '.join(self.unfinished)}."] if self.unfinished else [])]
 
     def tables(self) -> list[Table]:
@@ -173,7 +173,7 @@ class Forecasts(Result):
         return {"rows": rows, "threads": self.threads, "machine": self.machine}
 
     def verdict(self) -> list[str]:
-        return ["Tier A: up to 15 minutes, B: up to 2 hours, C: longer; C needs --yes or --minutes to begin."]
+        return ["Tier A: up to 15 minutes, B: up to 2 hours, C: longer. A run of tier C needs --yes or --minutes."]
 
     def tables(self) -> list[Table]:
         rows = [(*key, f.epoch, f.epochs, f.seconds, f.tier) for key, f in self.forecasts.items()]
@@ -182,7 +182,7 @@ class Forecasts(Result):
 
 
 @dataclass(frozen=True)
-class _Once:
+class _SeedRunner:
     """One seed of a row under a protocol: forecast, run, record."""
 
     out: Path
@@ -194,14 +194,14 @@ class _Once:
     on_note: Note
 
     def run(self, name: str, protocol: Protocol, seed: int) -> dict[str, Any] | None:
-        """The current record; None where the run has not started."""
+        """Run one seed of a row unless it is recorded; returns the row's record, or None if the run was left out."""
         from taurec.studies import reproduce as engine
         from taurec.studies.recipes import RECIPES
 
         recipe, path = RECIPES[name](), engine.record_path(self.out, name, protocol)
         there = engine.read_record(path, name)
         if there is not None and any(s["seed"] == seed and s["finished"] for s in there["seeds"]):
-            self.on_note(f"{name}, {protocol.name}, seed {seed}: on record already in {path}; delete it to run again")
+            self.on_note(f"{name}, {protocol.name}, seed {seed}: already recorded in {path}; delete it to run again")
             return there
         parts = engine.parts_of(recipe, protocol)
         expected = engine.forecast(recipe, parts, protocol, self.threads)
@@ -211,7 +211,7 @@ class _Once:
             f"{duration(expected.seconds)} in total (tier {expected.tier})"
         )
         if expected.tier == "C" and not self.yes and self.minutes is None:
-            self.on_note("warning: left out, because its forecast is more than two hours; --yes begins it")
+            self.on_note("warning: left out, because its forecast is more than two hours; use --yes to run it")
             return None
         limit = None if self.minutes is None else 60 * self.minutes
         found = engine.reproduce(
@@ -228,8 +228,8 @@ class _Once:
         return engine.read_record(path, name)
 
 
-def _named(patterns: Sequence[str], known: Sequence[str]) -> list[str]:
-    """The rows that the patterns name, in the order of the list."""
+def _matching(patterns: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The rows whose names match the patterns, in the order of the list."""
     wanted: set[str] = set()
     for pattern in patterns:
         found = fnmatch.filter(known, pattern)
@@ -240,7 +240,7 @@ def _named(patterns: Sequence[str], known: Sequence[str]) -> list[str]:
     return [name for name in known if name in wanted]
 
 
-def _listed(names: Sequence[str], out: Path) -> RowList:
+def _row_list(names: Sequence[str], out: Path) -> RowList:
     from taurec.studies.recipes import RECIPES
     from taurec.studies.reproduce import read_record, record_path
 
@@ -266,10 +266,10 @@ def _listed(names: Sequence[str], out: Path) -> RowList:
     return RowList(tuple(rows), out, tuple(unfinished))
 
 
-def _pairs(names: Sequence[str], protocol: str | None, on_note: Note) -> list[tuple[str, Protocol]]:
-    """The rows with the protocols that they are run under.
+def _with_protocols(names: Sequence[str], protocol: str | None, on_note: Note) -> list[tuple[str, Protocol]]:
+    """The rows, each with the protocols to run it under.
 
-    Raises: UsageError where none of the rows is run under the protocol that was asked for.
+    Raises: UsageError if none of the rows is run under the requested protocol.
     """
     from taurec.studies.recipes import RECIPES
 
@@ -295,7 +295,7 @@ def _pairs(names: Sequence[str], protocol: str | None, on_note: Note) -> list[tu
 
 
 def _forecasts(pairs: Sequence[tuple[str, Protocol]], threads: int, on_note: Note) -> Forecasts:
-    """Measured on a few steps of each; the parts of one set are kept until the next set."""
+    """Forecast each row from a few measured steps; the parts of one set are kept in memory until the next set."""
     from taurec.provenance import facts
     from taurec.studies import reproduce as engine
     from taurec.studies.recipes import RECIPES

@@ -60,14 +60,14 @@ class Table:
     Attributes:
         title: what the rows are.
         columns: as :class:`Column`, or a heading alone.
-        rows: one cell a column.
+        rows: one cell per column.
         note: what the reader must know, such as what a column means.
         strong: indices of the rows to emphasise.
         section: the heading of a page that it goes under.
         folded: whether it is supporting detail: behind its title on a page, left out of a terminal.
         narrow: what a narrow terminal leaves out, one step after the other until the table fits. A step names
             columns; ``"± NAME"`` leaves out only the interval of a column.
-    Raises: UsageError if a row does not have one cell a column.
+    Raises: UsageError if a row does not have one cell per column.
     """
 
     title: str
@@ -131,8 +131,8 @@ class Figure:
     """A plot as data.
 
     Attributes:
-        kind: ``line``, ``bar`` (groups side by side), ``interval`` (one series, a row a group), or ``scatter`` (a
-            series a point, its label beside it).
+        kind: ``line``, ``bar`` (groups side by side), ``interval`` (one series, a row per group), or ``scatter`` (a
+            series per point, with its label next to it).
         series: what is drawn, in this order.
         x_label, y_label: with the unit.
         caption: what it shows.

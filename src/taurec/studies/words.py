@@ -1,4 +1,4 @@
-"""Numbers, intervals, counts and durations as words, for verdicts and for tables."""
+"""Numbers, intervals, counts and durations as text, for verdicts and tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LEVEL = 0.05
 
 
 def number(value: float, digits: int = 4) -> str:
-    """A metric's value; a dash where there is none.
+    """The value of a metric as text; a dash if it is NaN.
 
     >>> number(0.12345), number(float("nan"))
     ('0.1235', '-')
@@ -21,7 +21,7 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def interval(low: float | None, high: float | None, digits: int = 4) -> str:
-    """Bounds; a dash where there are none.
+    """The bounds of an interval as text; a dash if there are none.
 
     >>> interval(0.1, 0.2)
     '0.1000 to 0.2000'
@@ -30,7 +30,7 @@ def interval(low: float | None, high: float | None, digits: int = 4) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration.
+    """A duration in seconds as text.
 
     >>> seconds(0.0123), seconds(9.87), seconds(75), seconds(3700)
     ('12 ms', '9.9 s', '1:15 min', '1:01:40 h')
@@ -47,7 +47,7 @@ def seconds(value: float) -> str:
 
 
 def count(n: int, noun: str) -> str:
-    """A number with what is counted.
+    """A number with the noun that it counts, singular or plural.
 
     >>> count(1, "user"), count(1200, "user")
     ('1 user', '1,200 users')
@@ -56,7 +56,7 @@ def count(n: int, noun: str) -> str:
 
 
 def rate(per_second: float) -> str:
-    """Rows a second in three digits.
+    """Rows per second as text with three digits.
 
     >>> rate(1234567.0), rate(45600.0), rate(321.0)
     ('1.23M', '45.6k', '321')

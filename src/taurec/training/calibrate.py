@@ -66,7 +66,7 @@ def cost(run: Run, sizes: Sizes) -> Cost:
             rows = run.batch_size
             if sizes.users > 1.05 * small.users and shape.updates.user == "sparse":
                 step += rows * max(
-                    0.0, _owed_steps(shape.dim, sizes.users // rows) - _owed_steps(shape.dim, small.users // rows)
+                    0.0, _pending_steps(shape.dim, sizes.users // rows) - _pending_steps(shape.dim, small.users // rows)
                 )
     finally:
         torch.set_num_threads(threads)
@@ -159,7 +159,7 @@ def _gather(run: Run, shape: Shape, n_items: int) -> float:
     return _time(work, 3, 0.2)
 
 
-def _owed_steps(dim: int, gap: int) -> float:
+def _pending_steps(dim: int, gap: int) -> float:
     """Seconds for a row with this number of pending steps."""
     if gap < 1:
         return 0.0

@@ -46,13 +46,13 @@ def identity(run: Run, train: Interactions, valid: Interactions | None) -> dict[
 
 
 def write(path: Path, who: Mapping[str, Any], arrays: Arrays, progress: Mapping[str, Any]) -> None:
-    """Write the file completely or not at all: to a temporary file, then renamed.
+    """Write the checkpoint completely or not at all: to a temporary file, which is then renamed.
 
     Args:
         who: :func:`identity` of the run.
         arrays: weights, moments and other state, by name.
         progress: plain values, such as the records.
-    Raises: ResourceError where it cannot be written; an earlier file is left as it was.
+    Raises: ResourceError if it cannot be written; an earlier file is not changed.
     """
     header = {"format": FORMAT, "identity": who, "progress": progress}
     beside = path.with_name(f"{path.name}.tmp-{os.getpid()}")
@@ -87,7 +87,7 @@ def read(path: Path, who: Mapping[str, Any]) -> tuple[Arrays, dict[str, Any]]:
         raise ArtefactError(f"{path}: cannot be read as a checkpoint ({error}); {remedy}") from None
     if version != FORMAT:
         raise ArtefactError(f"{path}: a checkpoint of layout {version!r}, this TauRec reads {FORMAT}; {remedy}")
-    found = _completed(found, who)
+    found = _with_new_defaults(found, who)
     if found != dict(who):
         raise UsageError(f"{path} is the checkpoint of another run: {_difference(found, who)}; {remedy}")
     return arrays, progress
@@ -106,9 +106,9 @@ def records_in(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _completed(found: Mapping[str, Any], who: Mapping[str, Any]) -> dict[str, Any]:
-    """``found`` with the settings that the file is too old to know, where this run has them at their defaults: the
-    default of a new setting keeps earlier behaviour.
+def _with_new_defaults(found: Mapping[str, Any], who: Mapping[str, Any]) -> dict[str, Any]:
+    """``found`` with the settings that are newer than the file, if this run has them at their defaults: the default of
+    a new setting keeps earlier behaviour.
     """
     run, fresh = dict(found.get("run", {})), Run().model_dump(mode="json")
     for name, here in who["run"].items():

@@ -11,7 +11,7 @@ _ALL_THREADS = torch.get_num_threads()
 
 
 def use_threads(n: int) -> None:
-    """Let torch and TauRec's kernels compute on n threads; 0 takes all."""
+    """Let torch and TauRec's kernels compute on n threads; 0 uses all."""
     torch.set_num_threads(n or _ALL_THREADS)
 
 

@@ -110,7 +110,7 @@ def memory(run: Run, sizes: Sizes) -> dict[str, int]:
 
 
 def check_memory(run: Run, sizes: Sizes) -> int:
-    """The bytes that training will take; raises :class:`ResourceError` with the figures if memory is short."""
+    """The bytes that training will take; raises :class:`ResourceError` with the numbers if memory is short."""
     needed = sum(memory(run, sizes).values())
     if run.device == "cpu":
         require(

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run at the next step, with a complete state; a second signal ends it at once.
+"""Handling of Ctrl-C and SIGTERM: a run ends at the next step with a complete state, at once on a second signal.
 
 Code that makes several fits passes the signal on with :func:`pass_on`, so that it ends all of them.
 """

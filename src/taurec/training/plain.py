@@ -1,4 +1,4 @@
-"""A step on a backbone without layers, which reads and updates the rows of its batch instead of whole tables."""
+"""Steps on a backbone without layers, which read and update the rows of their batch instead of whole tables."""
 
 from __future__ import annotations
 

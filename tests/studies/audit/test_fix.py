@@ -9,7 +9,7 @@ from taurec.data.interactions import Interactions
 from taurec.data.planted import planted
 from taurec.data.split import Split, split_given
 from taurec.errors import UsageError
-from taurec.studies.audit.fix import Fix, _first, fix
+from taurec.studies.audit.fix import Fix, _first_rows, fix
 
 FIELDS = {"epochs": 25, "threads": 1, "settings": {"backbone": {"dim": 16}}}
 
@@ -74,7 +74,7 @@ def test_a_model_that_gains_nothing_on_validation_leaves_the_log_alone() -> None
     parts, _ = parts_of(0.1)
     found = fix(parts, ("popularity",), judge="itemknn", fields={"threads": 1})
     assert found.clean
-    assert found.verdict()[0].startswith("Clean enough for popularity: without the")
+    assert found.verdict()[0].startswith("Clean enough for popularity: training without the")
     assert found.gains[0].test == {}
     whole = round(found.audit.shares.false_positives.mean * len(parts.train))
     assert [rows for rows, _ in found.tried] == [round(whole / 4), round(whole / 2), whole]
@@ -100,9 +100,9 @@ def test_the_test_part_chooses_nothing() -> None:
 
 def test_each_user_keeps_a_row() -> None:
     log = Interactions.from_pairs([0, 0, 0, 1, 2, 2], [0, 1, 2, 0, 0, 1])
-    chosen = _first(log, np.array([3, 0, 1, 2, 4, 5]), 3)
+    chosen = _first_rows(log, np.array([3, 0, 1, 2, 4, 5]), 3)
     assert chosen.nonzero()[0].tolist() == [0, 1, 4]
-    assert _first(log, np.arange(6), 99).sum() == 3
+    assert _first_rows(log, np.arange(6), 99).sum() == 3
 
 
 def test_wrong_requests() -> None:

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from taurec.evaluation.significance import Spread
-from taurec.report.terminal import fitted
+from taurec.report.terminal import fit_to_width
 from taurec.studies.compare import Comparison
 from taurec.studies.compare.display import ranking
 
@@ -55,7 +55,7 @@ def drawn(renderable, width):
 
 
 def test_marks_of_the_best_and_of_what_is_not_told_from_it():
-    lines = drawn(fitted(ranking(THREE, NAMES[:2])), 80)
+    lines = drawn(fit_to_width(ranking(THREE, NAMES[:2])), 80)
     assert lines[0].rstrip() == "log: test part, 50 users, 2 seeds"
     assert [line[0] for line in lines[3:]] == ["*", "=", " "]
     assert "0.5000 ±.0100" in lines[3]
@@ -64,7 +64,7 @@ def test_marks_of_the_best_and_of_what_is_not_told_from_it():
 @pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_every_width_shows_every_value_whole(width, n):
-    lines = drawn(fitted(ranking(THREE, NAMES[:n]), width), width)
+    lines = drawn(fit_to_width(ranking(THREE, NAMES[:n]), width), width)
     assert max(map(len, lines)) <= width
     assert len(lines) == 6  # title, heading, rule and three rows: nothing is folded
     assert lines[3].count("0.5000") == n
@@ -73,14 +73,14 @@ def test_every_width_shows_every_value_whole(width, n):
 def test_the_spread_over_seeds_has_a_column_of_its_own():
     rows = [Row("ease", THREE.rows[0].metrics, None), Row("mf:sl", THREE.rows[1].metrics, 0.2)]
     rows[1].spread = {"ndcg@20": Spread(0.49, 0.00123, 2)}
-    lines = drawn(fitted(ranking(compared(rows), NAMES[:2]), 100), 100)
+    lines = drawn(fit_to_width(ranking(compared(rows), NAMES[:2]), 100), 100)
     assert "sd of seeds" in lines[1]
     assert "0.0012" in lines[4]
-    assert "sd of seeds" not in drawn(fitted(ranking(compared(rows, seeds=1), NAMES[:2]), 100), 100)[1]
+    assert "sd of seeds" not in drawn(fit_to_width(ranking(compared(rows, seeds=1), NAMES[:2]), 100), 100)[1]
 
 
 def test_the_interval_that_stays_longest_is_that_of_the_choosing_metric():
-    lines = drawn(fitted(ranking(THREE, NAMES), 90), 90)
+    lines = drawn(fit_to_width(ranking(THREE, NAMES), 90), 90)
     heading, best = lines[1], lines[3]
     assert 1 <= best.count("±") < 4
     assert heading.index("ndcg@20") > heading.index("recall@20")

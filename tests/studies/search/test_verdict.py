@@ -36,8 +36,8 @@ def test_a_baseline_without_a_rival_is_not_called_better() -> None:
     words = found("ease", 0.30, TRIALS).verdict()
     assert words[0].startswith("Chosen for this log: ease with l2=500, a baseline; there was no time to train")
     assert words[1] == (
-        "58.0 s of 1:00 min were used: 2 settings of baselines 2.0 s, 2 settings in the rounds 4.5 s. "
-        "In the rounds a drawn 50% of the users took part."
+        "The search used 58.0 s of 1:00 min: 2 settings of baselines 2.0 s, 2 settings in the rounds 4.5 s. "
+        "The rounds used a random 50% of the users."
     )
     assert words[-1] == "Note: ials left out: no time."
 
@@ -55,11 +55,11 @@ def test_a_trained_model_that_the_clock_ended() -> None:
     same = Paired(Interval(0.002, -0.01, 0.02), 0.4, 9)
     words = found("mf:sl", 0.31, [*TRIALS, whole], ended=False, second="ease", paired=same, test_paired=same).verdict()
     assert words[0] == (
-        "Chosen for this log: mf:sl with tau=0.1; its training was stopped by the budget, more time may improve it."
+        "Chosen for this log: mf:sl with tau=0.1; the budget stopped its training, so more time may improve it."
     )
     assert "mf:sl and ease do not differ significantly on validation: +0.0020" in words[1]
-    assert "the best in 90% of resamples of the users; the same pairs chose it" in words[1]
-    assert words[3] == "ease is the simpler choice and costs less."
+    assert "the best model in 90% of the bootstrap resamples of the users. Both numbers are optimistic" in words[1]
+    assert words[3] == "ease is a simpler choice and costs less."
 
 
 def test_the_best_setting_of_each_model() -> None:

@@ -1,9 +1,9 @@
 """One step of Adam over a whole table, in place.
 
 Kernels: ``torch``, ``numba`` (float32 on the CPU), ``triton`` (float32 on a GPU). The selection depends on
-``(param, grad, m, v)``. The floor is one pass through memory over four tables, of which three are written; plain torch
-takes one pass for each elementary operation. The loops of tables whose rows move late (:func:`compiled`) exist for the
-CPU alone; :mod:`taurec.training.tables` uses them.
+``(param, grad, m, v)``. The lower bound is one pass through memory over four tables, of which three are written; plain
+torch takes a pass for each elementary operation. The loops for tables whose rows are updated later, when they are read
+(:func:`compiled`), exist only for the CPU; :mod:`taurec.training.tables` uses them.
 """
 
 from __future__ import annotations
@@ -38,16 +38,17 @@ def adam_step(
     l2_rows: Tensor | None = None,
     kernel: str = "auto",
 ) -> None:
-    """One step of Adam on a dense table, in place, as ``torch.optim.Adam`` takes it.
+    """One step of Adam on a dense table, in place, with the formula of ``torch.optim.Adam``.
 
         g = grad + l2 * l2_rows[r] * param;  m += (1 - beta1)(g - m);  v = beta2 v + (1 - beta2) g^2
         param -= lr / (1 - beta1^step) * m / (sqrt(v / (1 - beta2^step)) + eps)
 
     Args:
-        param, grad, m, v: [R, D] floats of one dtype; all but ``grad`` are written.
+        param, grad, m, v: [R, D] floats of one dtype: the table, its gradient, and the first and second moments; all
+            but ``grad`` are written.
         step: 1 for the first step.
         l2: torch's ``weight_decay``.
-        l2_rows: [R] factor of l2 by row (how often a row was in the batch), all ones if None.
+        l2_rows: [R] factor of l2 for each row (how often the row was in the batch), all ones if None.
         kernel: ``auto``, ``numba``, ``triton`` or ``torch``.
     Raises: UsageError if shapes or dtypes disagree, or the named kernel cannot serve the call.
     Source: Kingma and Ba, ICLR 2015, arXiv 1412.6980, algorithm 1.
@@ -67,7 +68,7 @@ def adam_step(
 
 
 def compiled(name: str) -> Callable[..., Any]:
-    """A compiled loop of ``adam/numba.py`` by its name."""
+    """The compiled loop of ``adam/numba.py`` with this name."""
     return compile.compiled("adam", name)
 
 

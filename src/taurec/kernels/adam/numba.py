@@ -21,13 +21,13 @@ def step(param: Tensor, grad: Tensor, m: Tensor, v: Tensor, how: Numbers, l2_row
     by_rows(param, lambda lo, hi: loop(*flat, dim, how.l2, rows, *numbers, lo, hi))
 
 
-# A moment this small moves no weight (1e-30 over an epsilon of 1e-8) but would turn into a denormal, which makes
-# every later step many times slower; it becomes 0.
+# A moment as small as this changes no weight (1e-30 over an epsilon of 1e-8) but would decay to a denormal number,
+# which makes every later step many times slower; it is set to 0.
 TINY_M, TINY_V = np.float32(1e-30), np.float32(1e-36)
 
 
 TOGETHER = 16
-"""Number of rows whose gradient :func:`adam_unit` holds at once."""
+"""Number of rows whose gradient :func:`adam_unit` has in memory at once."""
 
 
 @njit
@@ -45,7 +45,7 @@ def _adam(p, g, m, v, l2, step_size, beta1, beta2, inverse_root, eps):
 
 @njit
 def _decay(none, m, v, beta1, beta2):
-    """What :func:`_adam` does to the moments where the gradient is 0; ``none`` holds zeros."""
+    """Update the moments as :func:`_adam` does for a gradient of 0; ``none`` holds zeros."""
     one, zero = np.float32(1), np.float32(0)
     for e in range(len(m)):
         first = m[e] + (one - beta1) * (none[e] - m[e])
@@ -65,7 +65,7 @@ def _nothing(x):
 
 @njit
 def _unit(p, r, small, unit):
-    """Writes ``w / |w|`` of row r, or 0 where ``|w| <= small``; returns its squared length."""
+    """Write ``w / |w|`` of row r, or 0 where ``|w| <= small``; returns the squared length of the row."""
     total = np.float32(0)
     for e in range(p.shape[1]):
         total += p[r, e] * p[r, e]
@@ -78,7 +78,7 @@ def _unit(p, r, small, unit):
 
 @njit
 def _through(p, d_unit, unit, r, inverse, l2, g, k):
-    """Writes to row k of g the gradient of row r from that of its unit row, plus l2 times the row."""
+    """Write to row k of g the gradient of row r, from the gradient of its unit row, plus l2 times the row."""
     along = np.float32(0)
     for e in range(p.shape[1]):
         along += unit[r, e] * d_unit[r, e]
@@ -97,7 +97,7 @@ def _finite(x):
 
 
 def adam(p, g, m, v, dim, l2, l2_rows, step_size, beta1, beta2, inverse_root, eps, lo, hi):
-    """Rows lo..hi-1 of the flat table p: one Adam step; ``l2_rows`` [R], or empty, scales l2 by row."""
+    """One Adam step of rows lo..hi-1 of the flat table p; ``l2_rows`` [R], or empty, scales l2 by row."""
     if len(l2_rows) == 0:
         a, z = lo * dim, hi * dim
         _adam(p[a:z], g[a:z], m[a:z], v[a:z], l2, step_size, beta1, beta2, inverse_root, eps)
@@ -110,15 +110,15 @@ def adam(p, g, m, v, dim, l2, l2_rows, step_size, beta1, beta2, inverse_root, ep
 def adam_catch_up(p, m, v, dim, last, rows, whole, now, first, l2, sizes, beta1, beta2, roots, eps, lo, hi, out):
     """Take the pending steps of rows, without gradient, from ``last[r]`` to ``now``, one by one as a dense update does.
 
-    When one step leaves a row's weights unchanged, so do all later ones (their size shrinks by beta1), and only
-    the moments change. With decay (l2 > 0) every step counts.
+    When a step leaves a row's weights unchanged, so do all later steps (they shrink by beta1), and only the moments
+    change. With weight decay (l2 > 0) every step is taken.
 
     Args:
-        last: [R] int32, the last step of each row; written.
+        last: [R] int32, the last step that each row has taken; written.
         rows: [n] int64; with ``whole`` it is not read, and all rows are updated.
-        sizes, roots: corrected learning rate and inverse root of the steps ``first``, ``first + 1``, ...
-        lo, hi: part of ``rows``.
-        out: flat [n * dim], written with the weights; or empty.
+        sizes, roots: corrected learning rate and inverse root of steps ``first``, ``first + 1``, ...
+        lo, hi: the range of positions in ``rows``.
+        out: flat [n * dim], receives the weights; or empty.
     """
     none, before = np.zeros(dim, np.float32), np.empty(dim, np.float32)
     for k in range(lo, hi):
@@ -165,12 +165,13 @@ def adam_rows(p, g, m, v, dim, last, rows, now, l2, l2_rows, step_size, beta1, b
 def adam_unit(
     p, d_unit, m, v, unit, square, dim, l2, l2_rows, step_size, beta1, beta2, inverse_root, eps, small, lo, hi
 ):
-    """Rows lo..hi-1: from the gradient of the unit rows through the norm, l2 and Adam to the new unit rows.
+    """One Adam step of rows lo..hi-1 from the gradient of their unit rows, with l2; also updates the unit rows.
 
     Args:
-        unit: flat [R * dim], ``p`` at length 1 (0 where its length is at most ``small``); read and written.
+        unit: flat [R * dim], the rows of ``p`` scaled to length 1 (0 where the length is at most ``small``); read and
+            written.
         square: [R] squared lengths of the rows of ``p``; read and written.
-        l2_rows: [R], or empty: factor of l2 by row.
+        l2_rows: [R] factor of l2 for each row; or empty.
     Returns: False if a gradient is not finite; the rows of its block are unchanged.
     """
     g, one, fine = np.empty(TOGETHER * dim, np.float32), np.float32(1), True
@@ -194,16 +195,17 @@ def adam_unit(
 
 
 def unit_square(p, dim, small, lo, hi, unit, square):
-    """Rows lo..hi-1: ``unit`` and ``square`` of p, as :func:`adam_unit` leaves them."""
+    """Write ``unit`` and ``square`` of rows lo..hi-1 of p, as :func:`adam_unit` does."""
     rows, units = p.reshape(-1, dim), unit.reshape(-1, dim)
     for r in range(lo, hi):
         square[r] = _unit(rows, r, small, units)
 
 
 def unit_norm(d_unit, unit, square, dim, small, lo, hi):
-    """Rows lo..hi-1: the squared length of the gradient of w, given the gradient of w / |w|.
+    """The squared length of the gradient of rows lo..hi-1 of w, given the gradient g of u = w / |w|.
 
-    It is (|g|^2 - <u, g>^2) / |w|^2 by row, 0 where |w| <= small; not finite where a gradient is not.
+    It is the sum over rows of (|g|^2 - <u, g>^2) / |w|^2, where a row with |w| <= small counts 0. It is not finite if
+    a gradient is not finite.
     """
     rows, units, total = d_unit.reshape(-1, dim), unit.reshape(-1, dim), 0.0
     for r in range(lo, hi):
@@ -223,10 +225,10 @@ def compact(ids, mark, stamp, rows, position):
 
     Args:
         ids: [n] in 0..R-1.
-        mark: [2, R] int32 scratch, kept from call to call.
+        mark: [2, R] int32 scratch memory, which keeps its contents between calls.
         stamp: a number that no earlier call with this ``mark`` has used.
-        rows: [n] written: the distinct ids.
-        position: [n] written: ``rows[position[j]] == ids[j]``.
+        rows: [n] receives the distinct ids.
+        position: [n] receives the positions: ``rows[position[j]] == ids[j]``.
     Returns: the number of distinct ids.
     """
     n = 0

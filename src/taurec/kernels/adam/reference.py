@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Numbers(NamedTuple):
-    """Numbers of a step.
+    """The scalars of an Adam step.
 
     Attributes:
         step_size: lr / (1 - beta1^step); correction: sqrt(1 - beta2^step).

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from taurec.kernels.adam.reference import Numbers
 
-#: Entries that a program moves.
+#: Number of entries that a program updates.
 BLOCK = 1024
 
 
@@ -19,7 +19,7 @@ def _adam(
     param, grad, m, v, counts, size, dim, l2, step_size, rise, beta2, rise2, root, eps,
     BY_ROW: tl.constexpr, N: tl.constexpr,
 ):  # fmt: skip
-    """``N`` entries of a flat table; ``rise = 1 - beta1``, ``rise2 = 1 - beta2``. Grid: blocks of entries."""
+    """Update ``N`` entries of a flat table; ``rise = 1 - beta1``, ``rise2 = 1 - beta2``. Grid: blocks of entries."""
     at = tl.program_id(0).to(tl.int64) * N + tl.arange(0, N)
     inside = at < size
     p, g = tl.load(param + at, mask=inside, other=0.0), tl.load(grad + at, mask=inside, other=0.0)
@@ -46,5 +46,5 @@ def step(param: Tensor, grad: Tensor, m: Tensor, v: Tensor, how: Numbers, l2_row
 
 
 _T, _I, _F = "*fp32", "i32", "fp32"
-#: Kernel -> types of its arguments and values of its constants, for compiling it without a GPU.
+#: For each kernel, the types of its arguments and values of its constants, with which it compiles without a GPU.
 SIGNATURES = {_adam: ((_T,) * 5 + (_I, _I) + (_F,) * 7, {"BY_ROW": True, "N": BLOCK})}

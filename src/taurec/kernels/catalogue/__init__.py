@@ -1,8 +1,9 @@
-"""Mean or log-sum-exp of phi over the scores of each row with all items, without ever holding the scores [B, I].
+"""Mean or log-sum-exp of phi over the scores of each row with all items; the scores [B, I] are never stored.
 
 Kernels: ``torch`` (tiles of matrix products), ``numba`` (the same tiles with compiled exponentials, float32 on the CPU;
-a mean takes no exponentials, so there it is the same walk) and ``triton`` (tiles that never leave the chip, float32 on
-a GPU). The selection depends on ``(user, item)``. The floor is the matrix products: one forward, three backward.
+a mean has no exponentials, so it runs the torch code) and ``triton`` (tiles that stay on the chip, float32 on a GPU).
+The selection depends on ``(user, item)``. The lower bound is the time of the matrix products: one forward, three
+backward.
 """
 
 from __future__ import annotations
@@ -40,24 +41,23 @@ def catalogue_reduce(
         mean:       r_b = sum_i phi(x_bi) / n_b
         logsumexp:  r_b = log sum_i exp(phi(x_bi) / tau)
 
-    with x_bi = <user[b], item[i]>, less pos[b] if that is given, over the n_b items that are not absent. Each phi is
-    described by :class:`taurec.kernels.reductions.Reduction`.
+    with x_bi = <user[b], item[i]>, minus pos[b] if that is given, over the n_b items that are not absent.
+    :class:`taurec.kernels.reductions.Reduction` describes each phi.
 
-    Differentiable in user, item and pos. Beyond its results it holds a few tiles of at most 2^20 scores.
+    Differentiable in user, item and pos. Besides its results it needs memory for a few tiles of at most 2^20 scores.
 
     Args:
         user: [B, D] vectors of the rows, float32 or float64.
         item: [I, D] vectors of all items; its gradient is dense.
-        pos: [B] score of each row's own pair, for a pairwise reduction.
-        absent: [2, M] int64 distinct (row, item) that do not take part, such as the ``indices()`` of a
-            sparse tensor.
+        pos: [B] score of each row's pair, for a pairwise reduction.
+        absent: [2, M] int64, distinct (row, item) to leave out, such as the ``indices()`` of a sparse tensor.
         kind, phi, margins, weights, tau: as in ``Reduction``.
-        kernel: how exponentials are taken: ``auto``, ``numba`` (float32 on CPU), ``torch``; or ``triton`` for all of
-            it (float32 on a GPU).
+        kernel: ``auto``, ``numba`` (compiled exponentials, float32 on CPU), ``triton`` (float32 on a GPU) or
+            ``torch``.
         precision: of ``triton``'s products: ``ieee`` float32; ``tf32x3`` and ``tf32`` on the tensor cores, the first
-            nearly as exact; ``bf16`` rounds the vectors of a score to 8 bits (it is off by up to 2^-8 of their
-            lengths' product), while sums stay float32.
-    Returns: r [B] and n [B]; r and its gradient are 0 where n is.
+            nearly as exact as ``ieee``; ``bf16`` rounds the two vectors of a score to 8 bits (its error is up to 2^-8
+            of the product of their lengths), while sums stay float32.
+    Returns: r [B] and n [B]; r and its gradient are 0 where n is 0.
     Raises: UsageError if shapes disagree or the named kernel cannot serve the call.
 
     >>> import torch

@@ -19,19 +19,19 @@ from taurec.kernels.compile import compiled
 from taurec.kernels.reductions import Reduction
 
 LOG2_E, LEAST, ZERO = np.float32(1 / math.log(2)), np.float32(-126), np.float32(0)
-#: Taylor terms of 2^f, which for |f| <= 1/2 end below 6e-9.
+#: Taylor coefficients of 2^f; for |f| <= 1/2 the remainder is below 6e-9.
 C1, C2, C3, C4, C5, C6, C7 = (np.float32(math.log(2) ** k / math.factorial(k)) for k in range(1, 8))
 
 
 def reduce(
     user: Tensor, item: Tensor, pos: Tensor | None, absent: Tensor | None, how: Reduction, precision: str = "ieee"
 ) -> tuple[Tensor, Tensor]:
-    """See :func:`taurec.kernels.catalogue.catalogue_reduce`; products are those of torch, whatever the precision."""
+    """See :func:`taurec.kernels.catalogue.catalogue_reduce`; torch computes the products, ``precision`` is not used."""
     return reduce_by(Compiled(), user, item, pos, absent, how)
 
 
 class Compiled:
-    """:class:`taurec.kernels.catalogue.reference.Exponentials` by compiled loops."""
+    """The exponentials (:class:`taurec.kernels.catalogue.reference.Exponentials`) by compiled loops."""
 
     def exp_sum(self, y: Tensor, top: Tensor, tau: float) -> Tensor:
         total = torch.empty(len(y))
@@ -54,7 +54,7 @@ def _by_rows(n: int, work: Callable[[int, int], object]) -> None:
 
 @intrinsic
 def as_float(typing, bits):
-    """The float32 of the same 32 bits."""
+    """The float32 with the same 32 bits."""
 
     def generate(context, builder, signature, args):
         return builder.bitcast(args[0], ir.FloatType())
@@ -64,9 +64,9 @@ def as_float(typing, bits):
 
 @njit
 def _exp2(t):
-    """2^t for t <= 0, to 2e-7 beyond the rounding of t; 0 below -126, NaN for NaN.
+    """2^t for t <= 0, with an error of up to 2e-7 besides the rounding of t; 0 below -126, NaN for NaN.
 
-    The value is a product of 2^f and of a float whose exponent is the whole part.
+    The value is 2^f for the fraction f of t, times a float whose exponent is the integer part.
     """
     inside = t if t >= LEAST else LEAST
     whole = np.rint(inside)
@@ -77,7 +77,7 @@ def _exp2(t):
 
 
 def exp_sum(y, top, scale, lo, hi, out):
-    """Rows lo..hi-1: ``out[r] = sum_c exp((y[r, c] - top[r]) * scale)``, where no y lies above its top."""
+    """Write ``out[r] = sum_c exp((y[r, c] - top[r]) * scale)`` for rows r in lo..hi-1; no y may exceed its top."""
     factor = np.float32(scale * LOG2_E)
     for r in range(lo, hi):
         total, base = ZERO, top[r]
@@ -87,7 +87,7 @@ def exp_sum(y, top, scale, lo, hi, out):
 
 
 def exp_times(y, top, scale, weight, lo, hi):
-    """Rows lo..hi-1: ``y[r, c] = weight[r] * exp((y[r, c] - top[r]) * scale)``."""
+    """Replace ``y[r, c]`` by ``weight[r] * exp((y[r, c] - top[r]) * scale)`` for rows r in lo..hi-1."""
     factor = np.float32(scale * LOG2_E)
     for r in range(lo, hi):
         base, by = top[r], weight[r]

@@ -1,7 +1,7 @@
-"""Reductions over the whole catalogue in tiles of scores: never [B, I], forward or backward.
+"""Reductions over the whole catalogue in tiles of scores; the scores [B, I] are never stored, forward or backward.
 
-A tile is one matrix product, reduced while it is still in the cache and then overwritten by the next. Backward computes
-the scores again. Tiles are cut by shapes alone. The exponentials of a log-sum-exp are what another kernel replaces.
+A tile is one matrix product, which is reduced while it is in the cache and then overwritten by the next. Backward
+computes the scores again. The size of a tile depends on shapes alone. Another kernel can replace the exponentials.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from torch.autograd.function import once_differentiable
 
 from taurec.kernels.reductions import Reduction
 
-#: Scores of a tile, and its most rows.
+#: Maximum number of scores and of rows in a tile.
 TILE, ROWS = 1 << 20, 1024
 
 
 class Exponentials(Protocol):
-    """The two passes over a tile that take exponentials."""
+    """The two passes over a tile that compute exponentials."""
 
     def exp_sum(self, y: Tensor, top: Tensor, tau: float) -> Tensor:
-        """[R] float64 sums of exp((y - top) / tau) over the rows of a tile, which is used up."""
+        """Sums [R], float64, of exp((y - top) / tau) over each row of a tile y, which may be overwritten."""
         ...
 
     def exp_times(self, y: Tensor, top: Tensor, tau: float, factor: Tensor) -> Tensor:
-        """``factor * exp((y - top) / tau)``, written over the tile."""
+        """``factor * exp((y - top) / tau)``, which overwrites the tile y."""
         ...
 
 
 class Plain:
-    """:class:`Exponentials` in plain torch."""
+    """The :class:`Exponentials` in plain torch."""
 
     def exp_sum(self, y: Tensor, top: Tensor, tau: float) -> Tensor:
         return y.sub_(top[:, None]).div_(tau).exp_().sum(1).double()
@@ -45,21 +45,21 @@ class Plain:
 def reduce(
     user: Tensor, item: Tensor, pos: Tensor | None, absent: Tensor | None, how: Reduction, precision: str = "ieee"
 ) -> tuple[Tensor, Tensor]:
-    """See :func:`taurec.kernels.catalogue.catalogue_reduce`; products are those of torch, whatever the precision."""
+    """See :func:`taurec.kernels.catalogue.catalogue_reduce`; torch computes the products, ``precision`` is not used."""
     return reduce_by(Plain(), user, item, pos, absent, how)
 
 
 def reduce_by(
     by: Exponentials, user: Tensor, item: Tensor, pos: Tensor | None, absent: Tensor | None, how: Reduction
 ) -> tuple[Tensor, Tensor]:
-    """The walk over the tiles, with these exponentials."""
+    """Reduce all tiles with this implementation of the exponentials."""
     given = user.contiguous(), item.contiguous(), pos, absent, how, by
     reduced, n = CatalogueReduce.apply(*given)  # type: ignore[no-untyped-call]
     return reduced, n
 
 
 class Tiles:
-    """The tiles of scores [B, I], one after the other in the same memory, and where they have absent entries."""
+    """The tiles of scores [B, I], one after another in the same memory, with the positions of absent entries."""
 
     def __init__(self, user: Tensor, item: Tensor, pos: Tensor | None, absent: Tensor | None):
         self.user, self.item, self.pos = user, item, pos
@@ -78,7 +78,7 @@ class Tiles:
             self._cut = []
 
     def __iter__(self) -> Iterator[tuple[slice, slice, Tensor, Tensor | None]]:
-        """Rows, items, x of the tile, and the flat places in it that are absent (None for no place)."""
+        """Rows, items and x of each tile, and the flat positions of its absent entries (None if it has none)."""
         for number, (rows, items) in enumerate(
             (slice(r, r + self.height), slice(i, i + self.width))
             for r in range(0, len(self.user), self.height)

@@ -1,9 +1,9 @@
 # mypy: ignore-errors
-"""Reductions over the whole catalogue on a GPU (Triton), in tiles of scores that never leave the chip.
+"""Reductions over the whole catalogue on a GPU by Triton kernels, in tiles of scores that stay on the chip.
 
-Forward, one program a block of rows walks the catalogue with an online log-sum-exp. Backward computes
-the scores again, once for the rows and once for the items, so no result is added to by two programs and two runs give
-the same bits. Which entries are absent is stored in one bit each, [B, I / 32] words.
+Forward, each program handles a block of rows and reads all items, with an online log-sum-exp. Backward computes the
+scores twice again, once for the user gradient and once for the item gradient. So no two programs add to the same
+result, and two runs give the same bits. A mask of one bit per entry, [B, I / 32] words, marks absent entries.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _slope(x, margins, weights, PHI: tl.constexpr, M: tl.constexpr):
 
 @triton.jit
 def _dot(x, y, HOW: tl.constexpr):
-    """x @ y in one of the precisions; a product that is not of scores takes tf32 for bf16."""
+    """x @ y in one of the precisions; ``bf16``, which is only for scores, is tf32 here."""
     if HOW == 0:
         z = tl.dot(x, y, input_precision="ieee")
     elif HOW == 1:
@@ -70,7 +70,7 @@ def _dot(x, y, HOW: tl.constexpr):
 @triton.jit
 def _tile(user, item, pos, bits, b, i, rows, items, dim, words, PAIR: tl.constexpr, SOME: tl.constexpr,
           HOW: tl.constexpr, D: tl.constexpr):  # fmt: skip
-    """Scores of rows b and items i, less ``pos``, and which of them take part."""
+    """Scores of rows b and items i, minus ``pos`` if PAIR; which of them are present; and the vectors of both."""
     d = tl.arange(0, D)
     u = tl.load(user + b[:, None] * dim + d[None, :], mask=(b < rows)[:, None] & (d < dim)[None, :], other=0.0)
     v = tl.load(item + i[:, None] * dim + d[None, :], mask=(i < items)[:, None] & (d < dim)[None, :], other=0.0)
@@ -209,7 +209,7 @@ class Reduce(torch.autograd.Function):
 
 
 def mask_of(pairs: Tensor, rows: int, columns: int) -> Tensor:
-    """[rows, ceil(columns / 32)] int32 words with a bit set for each of the distinct pairs [2, M] of row and column.
+    """A bit mask [rows, ceil(columns / 32)] of int32 words, set at each of the distinct (row, column) pairs [2, M].
 
     >>> mask_of(torch.tensor([[0, 1], [33, 0]]), 2, 40).tolist()
     [[0, 2], [1, 0]]

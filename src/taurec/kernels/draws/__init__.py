@@ -1,9 +1,9 @@
-"""Uniform ids of negatives from the counter-based generator, and which ids a user is known to like.
+"""Uniform ids of negatives from the counter-based generator, and which ids are among a user's known items.
 
-Kernels: ``torch`` (here numpy), ``numba``; both give the same values, so no result shows which one ran. On a GPU
-``triton.py`` draws the same ids; :meth:`taurec.sampling.per_row.PerRow.on` calls it, as its arrays lie there. The
-selection depends on ``(n_ids, n_items)``: how many ids the call is about, and the size of the catalogue. The floor is
-writing the ids once.
+Kernels: ``torch`` (here numpy) and ``numba``, which give the same values, so a result does not show which one ran. On a
+GPU ``triton.py`` draws the same ids; :meth:`taurec.sampling.per_row.PerRow.on` calls it directly, since its arrays are
+on the GPU. The selection depends on ``(n_ids, n_items)``: the number of ids in the call, and the size of the catalogue.
+The lower bound is the time to write the ids once.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from taurec.kernels import Operation, select
 
 __all__ = ["OPERATION", "WORTH", "member", "uniform_ids", "uniform_ids_without"]
 
-#: Ids of a call below which ``auto`` takes numpy: starting the compiler takes longer.
+#: Number of ids in a call below which ``auto`` uses numpy: starting the compiler would take longer.
 WORTH = 1 << 14
 
 
 def uniform_ids(
     stream: int, rows: ArrayLike, n_items: int, n: int, start: int = 0, *, kernel: str = "auto"
 ) -> NDArray[np.int64]:
-    """``draw.integers(stream, rows, n_items, n, start)``, value for value, on torch's number of threads.
+    """Uniform ids, equal to ``draw.integers(stream, rows, n_items, n, start)``, on torch's number of threads.
 
     Args:
         stream: a value of :func:`taurec.draw.key`.
-        rows: [B] integers, the identity of each row.
+        rows: [B] integers that identify the rows.
         n_items: ids are in 0..n_items-1.
         n: ids per row.
         start: first column.
@@ -55,15 +55,16 @@ def uniform_ids_without(
     *,
     kernel: str = "auto",
 ) -> NDArray[np.int64]:
-    """:func:`uniform_ids` that are not items of the row's user.
+    """Uniform ids without the items of the row's user.
 
-    Slot c is column c of the row; while that is an item of the user, column c + k * n, with k < ``rounds``.
+    Id c of a row is drawn at column c of :func:`uniform_ids`. While it is an item of the user, it is drawn again at
+    column c + k * n, with k < ``rounds``.
 
     Args:
-        stream, rows, n_items, n: as there.
+        stream, rows, n_items, n: as in :func:`uniform_ids`.
         user: [B] the user of each row.
-        indptr, indices: the items of each user, in compressed rows.
-        rounds: columns tried for a slot.
+        indptr, indices: the items of each user, CSR.
+        rounds: maximum number of columns tried for an id.
         kernel: ``auto``, ``numba`` or ``torch``; the values are the same.
     Returns: [B, n] ids, -1 where all rounds drew an item of the user.
 
@@ -88,10 +89,10 @@ def member(
     """Which ids are among the items of the row's user.
 
     Args:
-        indptr, indices: the items of each user, in compressed rows.
+        indptr, indices: the items of each user, CSR.
         n_items: ids are in 0..n_items-1.
-        user: [B].
-        ids: [B, N] for each row its own, or [N] for all rows.
+        user: [B] the user of each row.
+        ids: [B, N] separate ids for each row, or [N] the same for all rows.
         kernel: ``auto``, ``numba`` or ``torch``; the values are the same.
     Returns: [B, N].
 

@@ -41,7 +41,7 @@ def uniform_ids_without(
 def member(indptr: Index, indices: Index, n_items: int, user: Index, ids: Index) -> NDArray[np.bool_]:
     """See :func:`taurec.kernels.draws.member`.
 
-    Each row marks its user's items in a set of one bit per item, looks all its ids up, and clears the marks.
+    Each row marks its user's items in a bit set over the catalogue, looks up all its ids, and clears the marks.
     """
     n = ids.shape[-1]
     out, loop = np.empty((len(user), n), np.bool_), compiled("draws", "members")
@@ -64,7 +64,7 @@ def _mix(x):
 
 
 def uniform(stream, rows, n_items, first, lo, hi, out):
-    """Rows lo..hi-1: ``draw.integers(stream, rows, n_items, columns, first)``."""
+    """Write ``draw.integers(stream, rows, n_items, columns, first)`` for rows lo..hi-1."""
     for b in range(lo, hi):
         counter = _mix(stream + (np.uint64(rows[b]) + np.uint64(1)) * GOLDEN) + np.uint64(first) * GOLDEN
         for j in range(out.shape[1]):
@@ -73,8 +73,11 @@ def uniform(stream, rows, n_items, first, lo, hi, out):
 
 
 def uniform_without(stream, rows, n_items, rounds, indptr, indices, user, lo, hi, out):
-    """Rows lo..hi-1: column j of :func:`uniform`; while that is an item of the user, column j + k * columns for
-    k < ``rounds``; -1 where all of them are."""
+    """Write ids without the items of the row's user for rows lo..hi-1.
+
+    Id j is column j of :func:`uniform`; while that is an item of the user, column j + k * columns for k < ``rounds``;
+    -1 where all of them are items of the user.
+    """
     n = out.shape[1]
     marks = np.zeros((np.int64(n_items) >> 6) + 1, np.uint64)
     one, inside = np.uint64(1), np.int64(63)
@@ -97,10 +100,10 @@ def uniform_without(stream, rows, n_items, rounds, indptr, indices, user, lo, hi
 
 
 def members(indptr, indices, n_items, user, ids, lo, hi, out):
-    """Rows lo..hi-1: whether ``ids[b, j]`` is one of ``indices[indptr[user[b]] : indptr[user[b] + 1]]``.
+    """Write whether ``ids[b, j]`` is in ``indices[indptr[user[b]] : indptr[user[b] + 1]]`` for rows b in lo..hi-1.
 
-    The user's items are marked in a set of one bit an item, which is cleared again by the same walk.
-    ``ids`` has one row for each row, or one for all.
+    The user's items are marked in a bit set over the catalogue, and a second loop over them clears it.
+    ``ids`` has one row for each b, or a single row for all.
     """
     marks = np.zeros((n_items >> 6) + 1, np.uint64)
     one, inside = np.uint64(1), np.int64(63)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from taurec import draw
 
 Index = NDArray[np.int64]
-#: Bytes of the table of membership that is filled, read and cleared block by block.
+#: Bytes of the membership table that is filled, read and cleared block by block.
 CELLS = 1 << 21
 
 
@@ -52,7 +52,7 @@ def member(indptr: Index, indices: Index, n_items: int, user: Index, ids: Index)
 
 
 def cells(indptr: Index, indices: Index, n_items: int, user: Index) -> Index:
-    """Flat positions in a [B, I] table of the items of the rows' users, in each row in their own order."""
+    """Flat positions, in a table [B, I], of the items of each row's user, in the order of ``indices``."""
     start, count = indptr[user], indptr[user + 1] - indptr[user]
     at = np.repeat(start - (np.cumsum(count) - count), count) + np.arange(count.sum())
     positions: Index = np.repeat(np.arange(len(user)) * n_items, count) + indices[at]

@@ -1,8 +1,8 @@
 # mypy: disable-error-code="untyped-decorator, no-untyped-def, no-untyped-call"
-"""Uniform negatives drawn on a GPU by a Triton kernel: the values of ``taurec.draw``, exclusion included.
+"""Uniform negatives drawn on a GPU by a Triton kernel, equal to those of ``taurec.draw``, exclusion included.
 
-The key of a row is hashed on the CPU, a few words a batch; the words of its columns on the GPU. With known items to
-exclude, a slot draws again in the kernel, so that nothing waits for what was refused.
+The CPU computes the hash key of each row, and the GPU the random words of its columns. When known items are excluded,
+an id that is refused is drawn again inside the kernel, so the CPU does not have to read the refusals.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from torch import Tensor
 from taurec import draw
 
 _GOLDEN, _MIX_1, _MIX_2 = (tl.constexpr(x) for x in (draw.GOLDEN, draw.MIX_1, draw.MIX_2))
-#: Slots of a program.
+#: Number of ids that a program draws.
 BLOCK = 256
 
 
 class KnownItems(NamedTuple):
-    """The items of each user, in compressed rows on the GPU.
+    """The items of each user, as CSR arrays on the GPU.
 
     Attributes:
         indptr: [U + 1] int64; indices: [P] int64, ascending in each row, distinct.
-        longest: most items of a user.
+        longest: the largest number of items of a user.
     """
 
     indptr: Tensor
@@ -37,7 +37,7 @@ class KnownItems(NamedTuple):
 
 @triton.jit
 def _word(key, column):
-    """Column ``column`` of a row with this key; see ``draw.bits``."""
+    """The random word of column ``column`` in a row with this key; see ``draw.bits``."""
     x = key + (column + 1).to(tl.uint64) * _GOLDEN
     x = (x ^ (x >> 30)) * _MIX_1
     x = (x ^ (x >> 27)) * _MIX_2
@@ -46,13 +46,13 @@ def _word(key, column):
 
 @triton.jit
 def _below(word, n):
-    """See ``draw.below``."""
+    """The integer in 0..n-1 that a random word maps to; see ``draw.below``."""
     return (((word >> 32) * n.to(tl.uint64)) >> 32).to(tl.int64)
 
 
 @triton.jit
 def _has(indices, first, last, item, wanted, STEPS: tl.constexpr):
-    """Whether ``item`` is in the ascending ``indices[first:last]``, where ``wanted``; by halving."""
+    """Whether ``item`` is in the ascending ``indices[first:last]``, by binary search; False where not ``wanted``."""
     lo, hi = tl.zeros_like(item) + first, tl.zeros_like(item) + last
     for _ in range(STEPS):
         live = wanted & (lo < hi)
@@ -65,7 +65,7 @@ def _has(indices, first, last, item, wanted, STEPS: tl.constexpr):
 
 @triton.jit
 def _free(indices, first, last, rank, wanted, STEPS: tl.constexpr):
-    """The item at place ``rank`` among those not in ``indices[first:last]``; see ``Known.free``."""
+    """The item at position ``rank`` among those not in ``indices[first:last]``; see ``Known.free``."""
     lo, hi = tl.zeros_like(rank) + first, tl.zeros_like(rank) + last
     for _ in range(STEPS):
         live = wanted & (lo < hi)
@@ -77,7 +77,7 @@ def _free(indices, first, last, rank, wanted, STEPS: tl.constexpr):
 
 @triton.jit(do_not_specialize=["n_items"])
 def _uniform(keys, out, n_items, n, first, N: tl.constexpr):
-    """Grid: blocks of columns, rows."""
+    """Draw uniform ids. Grid: blocks of columns, rows."""
     b, c = tl.program_id(1).to(tl.int64), tl.program_id(0) * N + tl.arange(0, N).to(tl.int64)
     key = tl.load(keys + b).to(tl.uint64, bitcast=True)
     tl.store(out + b * n + c, _below(_word(key, first + c), n_items), mask=c < n)
@@ -87,7 +87,7 @@ def _uniform(keys, out, n_items, n, first, N: tl.constexpr):
 def _excluding(
     keys, user, indptr, indices, out, n_items, n, rounds, N: tl.constexpr, STEPS: tl.constexpr
 ):  # fmt: skip
-    """Grid: blocks of columns, rows. A row whose user has every item gets 0."""
+    """Draw uniform ids without the user's items; 0 for a user who has every item. Grid: blocks of columns, rows."""
     b, c = tl.program_id(1).to(tl.int64), tl.program_id(0) * N + tl.arange(0, N).to(tl.int64)
     key = tl.load(keys + b).to(tl.uint64, bitcast=True)
     u = tl.load(user + b)
@@ -106,14 +106,14 @@ def _excluding(
 
 
 def uniform_ids(stream: int, rows: ArrayLike, n_items: int, n: int, device: torch.device, start: int = 0) -> Tensor:
-    """``draw.integers(stream, rows, n_items, n, start)``, value for value, on the GPU.
+    """Uniform ids drawn on the GPU, equal to ``draw.integers(stream, rows, n_items, n, start)``.
 
     Args:
         stream: a value of :func:`taurec.draw.key`.
-        rows: [B] integers, the identity of each row.
+        rows: [B] integers that identify the rows.
         n_items: ids are in 0..n_items-1.
-        n: ids a row.
-        device: where they are drawn.
+        n: ids per row.
+        device: the GPU that draws them.
         start: first column.
     Returns: [B, n] int64.
     """
@@ -128,14 +128,15 @@ def uniform_ids(stream: int, rows: ArrayLike, n_items: int, n: int, device: torc
 def uniform_ids_without(
     stream: int, rows: ArrayLike, n_items: int, n: int, user: Tensor, known: KnownItems, rounds: int
 ) -> Tensor:
-    """Ids uniform over the items that a row's user does not have, as the plain form draws them.
+    """Ids uniform over the items that a row's user does not have, equal to those of the reference implementation.
 
-    Slot c takes column c, then c + n, c + 2n, .. while a positive is drawn; after ``rounds`` columns it takes one more
-    and picks with it among the items that are left.
+    Id c is drawn at column c, then at c + n, c + 2n, .. while it is an item of the user. After ``rounds`` columns, one
+    more column selects an item among those that the user does not have.
 
     Args:
         user: [B] int64 on the device of ``known``.
-        known: what is excluded.
+        known: the items to exclude.
+        rounds: maximum number of columns tried for an id.
     Returns: [B, n] int64; 0 in a row whose user has every item.
     """
     keys = _keys(stream, rows, n_items, user.device)
@@ -154,7 +155,7 @@ def _keys(stream: int, rows: ArrayLike, n_items: int, device: torch.device) -> T
 
 
 _L, _I = "*i64", "i64"
-#: Kernel -> types of its arguments and values of its constants, for compiling it without a GPU.
+#: For each kernel, the types of its arguments and values of its constants, with which it compiles without a GPU.
 SIGNATURES = {
     _uniform: ((_L, _L, _I, "i32", "i32"), {"N": BLOCK}),
     _excluding: ((_L, _L, _L, _L, _L, _I, "i32", "i32"), {"N": BLOCK, "STEPS": 11}),

@@ -1,8 +1,8 @@
 """Gather-dot: scores of each row's own negatives, ``neg[b, n] = <user[b], item[ids[b, n]]>``, and their gradients.
 
 Kernels: ``torch``, ``numba`` (float32 on the CPU), ``triton`` (float32 on a GPU). The selection depends on
-``(user, item, ids, d_item)``. The floor is one read of the item table's rows for each id, forward and twice backward;
-``[B, N, D]`` is never made.
+``(user, item, ids, d_item)``. The lower bound is the time to read one row of the item table for each id, once forward
+and twice backward; the tensor ``[B, N, D]`` is never stored.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ __all__ = ["OPERATION", "gather_dot"]
 def gather_dot(
     user: Tensor, item: Tensor, ids: Tensor, *, kernel: str = "auto", d_item: Tensor | None = None
 ) -> Tensor:
-    """``neg[b, n] = <user[b], item[ids[b, n]]>``: scores of each row's own negatives.
+    """Scores of each row's own negatives: ``neg[b, n] = <user[b], item[ids[b, n]]>``.
 
-    Differentiable in both tables, without ever holding the ``[B, N, D]`` gathered rows. The
-    number of threads is torch's; the bits of ``numba`` do not depend on it.
+    Differentiable in both tables; the gathered rows ``[B, N, D]`` are never stored. It runs on torch's number of
+    threads, which does not change the bits of ``numba``.
 
     Args:
         user: [B, D] vectors of the rows.
         item: [I, D] vectors of all items; its gradient is dense.
         ids: [B, N] int64 in 0..I-1; the gradients of repeated ids add up.
         kernel: ``auto``, ``numba`` (float32 on CPU), ``triton`` (float32 on a GPU) or ``torch``.
-        d_item: [I, D] where the gradient of the items is written, every row, instead of being passed to autograd;
-            ``item`` must not require a gradient then.
+        d_item: [I, D] receives the gradient of the items, all rows, instead of autograd; ``item`` must not require a
+            gradient then.
     Returns: [B, N] scores.
     Raises: UsageError if shapes disagree or the named kernel cannot serve the call.
 
@@ -58,7 +58,7 @@ def _misfit(kernel: str, user: Tensor, item: Tensor, ids: Tensor, d_item: Tensor
 
 
 def _small(user: Tensor, item: Tensor, ids: Tensor, d_item: Tensor | None = None) -> bool:
-    """Whether the call is small. Never with ``d_item``: all batches of such a run take one kernel."""
+    """Whether the call has little work. Always False with ``d_item``, so that all batches of a run use one kernel."""
     return d_item is None and ids.numel() * user.shape[1] < kernels.WORTH
 
 

@@ -1,16 +1,16 @@
 # mypy: ignore-errors
 """Gather-dot on the CPU by compiled loops: float32, any sizes, the same bits for any number of threads.
 
-The ids of each row are sorted by block of items first. Scores and user gradients then walk the item table block by
-block, so that a block and its reuse over many rows stay in the second-level cache; the item gradient of a block is
-summed by one thread into that block, with no atomics and no copy of the table for each thread.
+The ids of each row are first sorted by block of items. Scores and user gradients are then computed block by block of
+the item table, so that a block stays in the second-level cache while many rows use it. One thread sums the item
+gradient of a block, without atomics and without a copy of the table for each thread.
 
-Where less than half of the scores have a gradient, as with the hinges of CCL and MML, the others are left out of both
-sums, to the same bits.
+If less than half of the scores have a gradient that is not 0, as with the hinges of CCL and MML, the others are left
+out of both sums; the bits are the same.
 
-Rows of the tables are walked in tiles of 64 floats, then 16, then 1, so that a tile of the user vector and of its
-gradient stays in vector registers while the pairs of a segment pass by. Every sum has one order, set by the data
-alone. Arrays are flat where a row is addressed as ``table[row * dim + d]``.
+Rows of the tables are processed in tiles of 64 floats, then 16, then 1, so that a tile of the user vector or of its
+gradient stays in vector registers for all pairs of a segment (the pairs of one row in one block). The data alone
+determine the order of every sum. In flat arrays, entry d of a row is ``table[row * dim + d]``.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from taurec.kernels.lanes import fma, load, splat, store, total, zeros
 
 #: Size of a block of item vectors: half of a common second-level cache.
 BLOCK_BYTES = 1 << 19
-#: Pairs of a row in one block, on average, below which blocks are made larger.
+#: Average number of pairs of a row in one block below which blocks are made larger.
 SEGMENT = 4
-#: Columns of ids handled at once, and log2 of the items of the largest block: a pair is packed into 32 bits.
+#: Columns of ids in one call, and log2 of the items in the largest block: a pair is packed into 32 bits.
 COLUMNS, LARGEST = 1 << 16, 16
-#: Rows of a task, above which a thread gets two: each task walks the whole item table once.
+#: Rows of a task above which each thread gets two tasks; every task reads the whole item table once.
 ROWS = 1024
-#: Numbers that a loop takes at once, in rows that begin at a multiple of them; what is left of a row is slow.
+#: Floats in a vector of the loops: rows are padded to a multiple of them, because the rest of a row would be slow.
 LANES = 16
 
 
@@ -111,7 +111,8 @@ def gather_dot(user: Tensor, item: Tensor, ids: Tensor, d_item: Tensor | None = 
     if d_item is not None and ids.shape[1] > COLUMNS:
         raise UsageError(f"d_item takes the gradient of at most {COLUMNS} columns of ids, got {ids.shape[1]}")
     filling = -item.shape[1] % LANES
-    if filling and d_item is None and ids.numel() >= len(item):  # tables written once are less than slow ends of pairs
+    # copying both tables costs less than the slow end of a row in every pair
+    if filling and d_item is None and ids.numel() >= len(item):
         user, item = F.pad(user, (0, filling)), F.pad(item, (0, filling))
     user, item = user.contiguous(), item.contiguous()
     parts = [GatherDot.apply(user, item, part.contiguous(), d_item) for part in ids.split(COLUMNS, 1)]
@@ -129,7 +130,7 @@ def block_shift(n_items: int, dim: int, n: int) -> int:
 
 
 def _spans(n_rows: int) -> list[tuple[int, int]]:
-    """Tasks of rows. No bits depend on the cut: a row's sums run over its own pairs only."""
+    """The spans of rows of the tasks; they do not change the bits, since a row's sums use its own pairs only."""
     threads = torch.get_num_threads()
     size = -(-n_rows // (threads if threads == 1 or n_rows < ROWS * threads else 2 * threads))
     return [(at, min(at + size, n_rows)) for at in range(0, n_rows, size)]
@@ -142,9 +143,9 @@ def _flat(table: Tensor) -> np.ndarray:
 HALF, COLUMN = np.uint32(16), np.uint32(0xFFFF)
 
 # --- tiles: one segment of pairs, some columns of the tables --------------------------------------
-# Pairs lo..hi-1 of row b lie in the block of items that begins at ``base``; the upper half of a pair is its
-# item's place there, the lower half its column. ``first`` says that the tile starts the sum. Places are unsigned:
-# numba asks of a signed one whether it counts from the end, at a tenth of the time.
+# Pairs lo..hi-1 of row b lie in the block of items that begins at ``base``; the upper half of a pair is its item's
+# position in the block, the lower half its column. ``first`` means that the tile starts the sum. Positions are
+# unsigned: for a signed index numba checks whether it counts from the end, which costs a tenth of the time.
 
 
 @njit
@@ -180,15 +181,15 @@ def _push(like, user, b, dim, d, base, pair, lo, hi, weight, d_item):
 
 
 def forward(user, table, dim, n_items, ids, shift, lo, hi, pair, start, ordered, neg):
-    """Rows lo..hi-1: sort each row's ids by block of ``1 << shift`` items, score block by block, put back.
+    """Score rows lo..hi-1: sort each row's ids by block of ``1 << shift`` items, score block by block, undo the sort.
 
     Args:
         user, table: flat [B * dim], [I * dim].
         ids: [B, N].
-        pair: [B, N] uint32 written: ids by block, as place in the block << 16 | column they came from.
-        start: [K + 1, B] int32 written: where block k begins in row b.
-        ordered: [B, N] scratch.
-        neg: [B, N] written.
+        pair: [B, N] uint32, receives the sorted ids, each as position in the block << 16 | column in ``ids``.
+        start: [K + 1, B] int32, receives the position in row b where block k begins.
+        ordered: [B, N] scratch memory.
+        neg: [B, N] receives the scores.
     Returns: False if an id is not in 0..n_items-1; nothing is scored then.
     """
     n, blocks = ids.shape[1], start.shape[0] - 1
@@ -240,14 +241,14 @@ def forward(user, table, dim, n_items, ids, shift, lo, hi, pair, start, ordered,
 
 
 def weigh(pair, lo, hi, d_neg, weight):
-    """Rows lo..hi-1: ``weight`` [B, N] written, d_neg by block."""
+    """Write d_neg of rows lo..hi-1, in the order of ``pair``, to ``weight`` [B, N]."""
     for b in range(lo, hi):
         for s in range(pair.shape[1]):
             weight[b, s] = d_neg[b, pair[b, s] & COLUMN]
 
 
 def weigh_few(pair, start, lo, hi, d_neg, kept, begin, weight):
-    """As :func:`weigh`, for the pairs alone whose d_neg is not 0: ``kept`` and ``begin`` are their pair and start."""
+    """As :func:`weigh`, only for pairs whose d_neg is not 0; ``kept`` and ``begin`` receive their pair and start."""
     for b in range(lo, hi):
         at = np.uint64(0)
         for k in range(start.shape[0] - 1):
@@ -261,7 +262,7 @@ def weigh_few(pair, start, lo, hi, d_neg, kept, begin, weight):
 
 
 def backward_user(table, dim, pair, start, shift, lo, hi, weight, d_user):
-    """Rows lo..hi-1: ``d_user[b] = sum of weight * item`` over the row's pairs."""
+    """Write ``d_user[b] = sum of weight * item`` over the pairs of each of rows lo..hi-1."""
     d_user[lo * dim : hi * dim] = 0
     wide, narrow = zeros(64), zeros(16)
     for k in range(start.shape[0] - 1):
@@ -284,7 +285,7 @@ def backward_user(table, dim, pair, start, shift, lo, hi, weight, d_user):
 
 
 def backward_item(user, dim, n_items, pair, start, shift, k, weight, d_item):
-    """Block k of the items: ``d_item[i] = sum of weight * user[b]`` over its pairs, by row, then by column."""
+    """Write ``d_item[i] = sum of weight * user[b]`` over the pairs of the items in block k, by row, then by column."""
     d_item[(k << shift) * dim : min((k + 1) << shift, n_items) * dim] = 0
     wide, narrow = zeros(64), zeros(16)
     for b in range(pair.shape[0]):
@@ -308,7 +309,7 @@ def backward_item(user, dim, n_items, pair, start, shift, k, weight, d_item):
 _F1, _F2, _I2, _L2 = types.float32[::1], types.float32[:, ::1], types.int32[:, ::1], types.int64[:, ::1]
 _N, _P2 = types.int64, types.uint32[:, ::1]
 
-#: kernel -> its one signature
+#: The types of the arguments of each loop.
 SIGNATURES = {
     forward: types.boolean(_F1, _F1, _N, _N, _L2, _N, _N, _N, _P2, _I2, _F2, _F2),
     weigh: types.void(_P2, _N, _N, _F2, _F2),

@@ -1,4 +1,4 @@
-"""Gather-dot in plain torch: the readable form, and the oracle of the fast kernels."""
+"""Gather-dot in plain torch: the reference implementation, with which the fast kernels are compared."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-#: Most scores of a block of rows against the whole catalogue that are held at once.
+#: Maximum number of scores, of a block of rows against the whole catalogue, in memory at once.
 SCORES_AT_ONCE = 1 << 26
 
 
 class GatherDot(torch.autograd.Function):
     """``neg[b, n] = <user[b], item[ids[b, n]]>`` without the ``[B, N, D]`` tensor of gathered rows.
 
-    A block of rows is scored against all items by one matrix product, from which the wanted entries
-    are taken; backward puts the coefficients back in their places and multiplies again. Blocks hold at
-    most ``SCORES_AT_ONCE`` scores; the cut depends on shapes alone. Two runs give the same bits, and so do
-    one and two threads; with more, MKL's matrix product was seen to differ in the last bit at odd widths.
+    One matrix product scores a block of rows against all items, and the entries of ``ids`` are gathered from it.
+    Backward scatters the coefficients into a block of the same shape and multiplies again. A block has at most
+    ``SCORES_AT_ONCE`` scores; its size depends on shapes alone. Two runs give the same bits, as do one and two
+    threads; with more threads, MKL's matrix product was observed to differ in the last bit at odd widths.
     """
 
     @staticmethod
@@ -55,7 +55,7 @@ def gather_dot(user: Tensor, item: Tensor, ids: Tensor, d_item: Tensor | None = 
         user: [B, D] float32 or float64 vectors of the rows.
         item: [I, D] vectors of all items.
         ids: [B, N] int64 in 0..I-1; an id may repeat.
-        d_item: [I, D] where the gradient of the items is written instead.
+        d_item: [I, D] receives the gradient of the items, instead of autograd.
     Returns: [B, N] scores; the gradient of ``item`` is dense.
 
     >>> gather_dot(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 0.0], [3.0, 1.0]]), torch.tensor([[1, 0, 1]]))

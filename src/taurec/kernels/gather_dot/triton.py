@@ -1,8 +1,8 @@
 # mypy: disable-error-code="untyped-decorator, no-untyped-def, no-untyped-call"
 """Gather-dot on a GPU by Triton kernels: float32, no atomics, the same bits in every run.
 
-Scores and user gradients gather the rows of the item table, which stays in the second-level cache. For the item
-gradient the pairs are sorted by item, stably; one program then sums those of an item in that order.
+Scores and user gradients gather rows of the item table, which stays in the second-level cache. For the item gradient a
+stable sort orders the pairs by item; one program then sums the pairs of an item in that order.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-#: Floats of the rows that a program holds at once: one for each row of scores, one for each item.
+#: Floats of gathered rows that a program holds at once: for scores and user gradients, and for item gradients.
 HELD, HELD_BY_ITEM = 4096, 1024
 
 
 @triton.jit
 def _forward(user, item, ids, neg, n, n_items, dim, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
-    """Scores of ``BLOCK`` pairs of a row. Grid: blocks of pairs, rows."""
+    """Write the scores of ``BLOCK`` pairs of a row. Grid: blocks of pairs, rows."""
     b, j = tl.program_id(1).to(tl.int64), tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     d = tl.arange(0, WIDTH)
     at = tl.load(ids + b * n + j, mask=j < n, other=0)
@@ -33,7 +33,7 @@ def _forward(user, item, ids, neg, n, n_items, dim, BLOCK: tl.constexpr, WIDTH: 
 
 @triton.jit
 def _backward_user(item, ids, d_neg, d_user, n, n_items, dim, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
-    """``d_user[b] = sum_n d_neg[b, n] item[ids[b, n]]``. Grid: rows."""
+    """Write ``d_user[b] = sum_n d_neg[b, n] item[ids[b, n]]``. Grid: rows."""
     b, d = tl.program_id(0).to(tl.int64), tl.arange(0, WIDTH)
     total = tl.zeros((BLOCK, WIDTH), tl.float32)
     for first in range(0, n, BLOCK):
@@ -48,7 +48,7 @@ def _backward_user(item, ids, d_neg, d_user, n, n_items, dim, BLOCK: tl.constexp
 
 @triton.jit
 def _backward_item(user, order, start, d_neg, d_item, n, dim, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
-    """``d_item[i]``: pairs ``order[start[i] : start[i + 1]]``, counted through ``d_neg``. Grid: items."""
+    """Write ``d_item[i]`` from pairs ``order[start[i] : start[i + 1]]``, flat positions in ``d_neg``. Grid: items."""
     i, d = tl.program_id(0).to(tl.int64), tl.arange(0, WIDTH)
     lo, hi = tl.load(start + i), tl.load(start + i + 1)
     total = tl.zeros((BLOCK, WIDTH), tl.float32)
@@ -108,9 +108,9 @@ def gather_dot(user: Tensor, item: Tensor, ids: Tensor, d_item: Tensor | None = 
 
 
 def by_item(ids: Tensor, n_items: int) -> tuple[Tensor, Tensor]:
-    """The places of ids [B, N] in the order of their items, and where each item begins: int64 [B * N], [I + 1].
+    """The flat positions of ids [B, N] sorted by item, and the start of each item in them: int64 [B * N], [I + 1].
 
-    Equal ids keep their order, so the sums along it have one order too.
+    Equal ids keep their order, so a sum over the pairs of an item always has the same order.
     """
     narrow = torch.int32 if n_items < 1 << 31 else torch.int64  # half the passes of a radix sort
     items, order = torch.sort(ids.reshape(-1).to(narrow), stable=True)
@@ -118,13 +118,13 @@ def by_item(ids: Tensor, n_items: int) -> tuple[Tensor, Tensor]:
 
 
 def _tile(dim: int, n: int, held: int) -> tuple[int, int]:
-    """The width of a tile of rows, and how many rows it has: powers of 2, functions of shapes alone."""
+    """The width and the number of rows of a tile: powers of 2 that depend on shapes alone."""
     width = triton.next_power_of_2(dim)
     return width, min(max(1, held // width), triton.next_power_of_2(n))
 
 
 _F, _L, _I = "*fp32", "*i64", "i32"
-#: Kernel -> types of its arguments and values of its constants, for compiling it without a GPU.
+#: For each kernel, the types of its arguments and values of its constants, with which it compiles without a GPU.
 SIGNATURES = {
     _forward: ((_F, _F, _L, _F, _I, _I, _I), {"BLOCK": 64, "WIDTH": 64}),
     _backward_user: ((_F, _L, _F, _F, _I, _I, _I), {"BLOCK": 64, "WIDTH": 64}),

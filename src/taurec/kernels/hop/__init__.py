@@ -1,9 +1,10 @@
 """One hop along the edges of a graph, a sparse matrix in CSR times a dense table; several hops, and their mean.
 
 Kernels: ``torch`` (its sparse product), ``numba`` (float32 on the CPU, int32 indices), ``triton`` (the same on a GPU).
-The selection depends on ``(indptr, indices, values, x)``. The floor is reading one row of the table for each edge. The
-compiled product streams the values of the matrix although those of D^-1/2 A D^-1/2 are products of a row's and a
-column's factor: leaving them out gained nothing measurable (4 of the 260 bytes that an edge costs at width 64).
+The selection depends on ``(indptr, indices, values, x)``. The lower bound is the time to read one row of the table for
+each edge. The compiled product reads the values of the matrix although each value of D^-1/2 A D^-1/2 is the product of
+a factor of its row and one of its column: computing them from these factors gave no measurable gain (the values are 4
+of the 260 bytes that an edge costs at width 64).
 """
 
 from __future__ import annotations

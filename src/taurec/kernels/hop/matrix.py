@@ -1,4 +1,4 @@
-"""A sparse matrix in CSR, and the rows of it that a call may name."""
+"""A sparse matrix in CSR, and checks of its shapes and of a list of its rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Csr(NamedTuple):
     values: Tensor
 
     def torch(self, columns: int) -> Tensor:
-        """The same as a torch sparse CSR tensor, sharing the arrays."""
+        """The matrix as a torch sparse CSR tensor that shares the arrays."""
         _silence_beta()
         return torch.sparse_csr_tensor(*self, (len(self.indptr) - 1, columns), check_invariants=False)
 

@@ -1,9 +1,9 @@
 """The mean over layers of a linear propagation, ``(x + A x + ... + A^L x) / (L + 1)``, for a symmetric A.
 
-The map is a polynomial in a symmetric matrix, hence its own transpose: the gradient is the same mean of the
-gradient. Compiled, each is L hops by Horner's rule (``h <- x + A h``), whose sums are part of the hop; the last one
-carries the division. At some rows only, the last hop forward and the first hop backward touch the edges of those
-rows alone, and the whole is never stored.
+The map is a polynomial in a symmetric matrix, so it is its own transpose, and the gradient with respect to x is the
+same map of the gradient of the mean. Compiled, each direction is L hops by Horner's rule (``h <- x + A h``): the
+addition is part of the hop, and the last hop includes the division. If only some rows are needed, the last hop forward
+and the first hop backward read the edges of those rows only, and the table of all rows is not stored.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def mean_of_hops(
         x: [n, D].
         layers: number of hops, 0 or more.
         kernel: ``auto``, ``numba``, ``triton`` or ``torch``.
-    Returns: [n, D] and a tuple of ``layers + 1`` times [n, D], x first.
+    Returns: the mean [n, D] and a tuple of ``layers + 1`` tables [n, D], x first.
 
     >>> swap = torch.tensor([0, 1, 2]), torch.tensor([1, 0]), torch.tensor([1.0, 1.0])
     >>> mean_of_hops(*swap, torch.tensor([[1.0], [4.0]]), layers=2)[0]
@@ -52,7 +52,7 @@ def mean_of_hops(
 def mean_at_rows(
     indptr: Tensor, indices: Tensor, values: Tensor, x: Tensor, layers: int, rows: Tensor, *, kernel: str = "auto"
 ) -> Tensor:
-    """Some rows of :func:`mean_of_hops`; their gradient with respect to all of x is exact.
+    """The given rows of :func:`mean_of_hops`, with their exact gradient with respect to all of x.
 
     Args:
         rows: [K] int64, distinct and ascending.
@@ -72,7 +72,7 @@ def mean_at_rows(
 
 
 def _selected(matrix: Csr, x: Tensor, layers: int, kernel: str) -> ModuleType | None:
-    """The kernel with a hop that adds and scales; None where plain hops are taken."""
+    """The kernel whose hop can add and scale; None if the reference implementation serves the call."""
     check_shapes(matrix, x)
     selected = select("hop", *matrix, x, kernel=kernel)
     return selected.kernel if layers and selected.name != "torch" else None

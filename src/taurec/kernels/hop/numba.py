@@ -1,9 +1,10 @@
 # mypy: ignore-errors
-"""The hop on the CPU by compiled loops, over blocks of rows with about as many edges each.
+"""The hop on the CPU by compiled loops, over blocks of rows with nearly equal numbers of edges.
 
-A row of the product is summed in vector registers over its edges in their stored order, in tiles of 64 columns, then
-16, 4 and 1; no bits depend on how rows are dealt to threads. The row of an edge lies anywhere in a table larger than
-the second-level cache, so it is prefetched some edges ahead: a sixth less time at Yelp2018's size.
+A row of the product is summed in vector registers over its edges in stored order, in tiles of 64 columns, then 16, 4
+and 1; the assignment of rows to threads does not change the bits. Edges read rows at random positions of a table that
+is larger than the second-level cache, so each row is prefetched 16 edges ahead, which takes a sixth less time at the
+size of Yelp2018.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from taurec.kernels.compile import compiled
 from taurec.kernels.hop.matrix import Csr
 from taurec.kernels.lanes import fma, load, prefetch, splat, store, zeros
 
-#: Edges times width of one task of several.
+#: Edges times width of one task.
 TASK = 1 << 21
 _EMPTY, _NO_ROWS = np.empty(0, np.float32), np.empty(0, np.int64)
-#: Edges between asking for a row and using it. Unsigned, as all places: numba asks of a signed one whether it counts
-#: from the end, at a quarter of the hop's time.
+#: Edges between the prefetch of a row and its use. All positions are unsigned: for a signed index numba checks whether
+#: it counts from the end, which costs a quarter of the hop's time.
 AHEAD, ONE = np.uint64(16), np.uint64(1)
 
 
@@ -36,7 +37,7 @@ def product(
 ) -> tuple[Tensor, Tensor]:
     """``y = A x`` (if ``keep``) and ``scale (base + y)`` (if ``base`` [R, D] is given), in one pass.
 
-    Returns: both, [R, D], or [K, D] with ``rows``; one that was not requested is empty.
+    Returns: the two tables, [R, D], or [K, D] with ``rows``; a table that was not requested is empty.
     """
     indptr, indices, values = (t.numpy() for t in matrix)
     n, dim = len(indptr) - 1 if rows is None else len(rows), x.shape[1]
@@ -59,9 +60,9 @@ def product(
 
 
 def spread(matrix: Csr, transpose: Csr, g: Tensor, rows: Tensor, columns: int, out: Tensor | None = None) -> Tensor:
-    """``A[rows]^T g`` [columns, D]: each block of columns is summed by one thread, its rows in ascending order.
+    """``A[rows]^T g`` [columns, D]: one thread sums each block of columns, over the rows in ascending order.
 
-    Written into ``out`` where it is given. The transpose is not read.
+    The result is written into ``out`` if that is given. The transpose is not read.
     """
     indptr, indices, values = (t.numpy() for t in matrix)
     out = torch.empty(columns, g.shape[1]) if out is None else out
@@ -81,7 +82,7 @@ def spread(matrix: Csr, transpose: Csr, g: Tensor, rows: Tensor, columns: int, o
 
 
 def tasks(matrix: Csr, rows: Tensor | None, dim: int) -> list[int]:
-    """Borders of tasks with about as many edges each, over all rows or some.
+    """The first row of each task and the end of the last one; tasks have nearly equal numbers of edges.
 
     Raises: IndexError if indptr does not ascend over all edges.
     """
@@ -130,12 +131,13 @@ def outside(indptr, indices, rows, lo, hi, dim, size):
 
 
 def hop_rows(indptr, indices, values, x, dim, rows, lo, hi, out, base, scale, total):
-    """For s in lo..hi-1, with r = rows[s] (r = s if ``rows`` is empty): ``y = sum_p values[p] x[indices[p]]``.
+    """Rows of ``A x``: ``y = sum_p values[p] x[indices[p]]`` over row r = rows[s] for s in lo..hi-1.
 
     Args:
         x: flat [columns * dim].
-        out: flat, row s becomes y; or empty.
-        base, total: flat, row s of total becomes ``scale (base[r] + y)``; or total empty. They may be one array.
+        rows: r for each s; if empty, r = s.
+        out: flat, row s receives y; or empty.
+        base, total: flat, row s of total receives ``scale (base[r] + y)``; or total is empty. They may be one array.
     Returns: False if an index lies outside x; nothing is written then.
     """
     everywhere = len(rows) == 0
@@ -172,7 +174,7 @@ def _spread(like, indices, values, g, dim, d, first, last, s, out):
 
 @njit
 def _from(indices, first, last, column):
-    """The first place in first..last whose index is at least ``column``."""
+    """The first position in first..last whose index is at least ``column``, by binary search."""
     while first < last:
         mid = (first + last) >> 1
         if indices[mid] < column:
@@ -183,10 +185,10 @@ def _from(indices, first, last, column):
 
 
 def hop_back(indptr, indices, values, g, dim, rows, lo, hi, out):
-    """Columns lo..hi-1 of the product: ``out[c] = sum over s, p with indices[p] = c of values[p] g[s]``, s ascending.
+    """Rows lo..hi-1 of ``A^T g``: ``out[c] = sum over s, p with indices[p] = c of values[p] g[s]``, s ascending.
 
     Args:
-        g: flat [len(rows) * dim]; row s stands at row ``rows[s]`` of the matrix.
+        g: flat [len(rows) * dim]; row s belongs to row ``rows[s]`` of the matrix.
         out: flat [columns * dim].
     Returns: False if an index lies outside out or the indices of a row do not ascend.
     """

@@ -1,4 +1,4 @@
-"""One hop and its derivatives of any order."""
+"""One hop, a sparse matrix times a dense table, with derivatives of any order."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def hop(
     rows: Tensor | None = None,
     kernel: str = "auto",
 ) -> Tensor:
-    """``y = A x``, or only some rows of it; differentiable in x, where the gradient is ``A^T g``.
+    """``y = A x``, all rows or a subset; differentiable in x, with the gradient ``A^T g``.
 
     Args:
         indptr, indices, values: A [R, C] in CSR, indices ascending in each row; no gradient flows into values.
         x: [C, D].
-        transpose: A^T in CSR; None says that A is symmetric.
-        rows: [K] int64, distinct and ascending; y then has these rows alone.
+        transpose: A^T in CSR; None if A is symmetric.
+        rows: [K] int64, distinct and ascending: the rows of y to compute; None for all.
         kernel: ``auto``, ``numba`` (float32 on CPU), ``triton`` (float32 on a GPU) or ``torch``.
     Returns: [R, D], or [K, D] with ``rows``.
     Raises: UsageError if shapes disagree or the named kernel cannot serve the call; IndexError for indices
@@ -55,7 +55,7 @@ def hop(
 
 
 class _Hop(torch.autograd.Function):
-    """``A x`` or rows of it; ``other`` is A^T."""
+    """``A x``, all rows or a subset; ``other`` is A^T."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, matrix: Csr, other: Csr, rows: Tensor | None, by: ModuleType) -> Tensor:

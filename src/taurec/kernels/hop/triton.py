@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""One hop along the edges of a graph on a GPU (Triton): a program a row sums over its edges, in their order."""
+"""The hop on a GPU by a Triton kernel: each program computes one row, summed over its edges in stored order."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def product(
 
 
 def spread(matrix: Csr, transpose: Csr, g: Tensor, rows: Tensor, columns: int) -> Tensor:
-    """``A[rows]^T g`` [columns, D]: the rows are put in a table of zeros, and one hop follows."""
+    """``A[rows]^T g`` [columns, D]: the transpose times a table that holds g at ``rows`` and 0 elsewhere."""
     full = g.new_zeros(len(matrix.indptr) - 1, g.shape[1]).index_copy_(0, rows, g)
     return product(transpose, full)[0]
 

@@ -1,13 +1,13 @@
-"""The mean of hops at some rows, with the layers between stored in half precision; sums stay float32.
+"""The mean of hops at given rows, with intermediate layers stored in half precision (float16) and float32 sums.
 
-A hop waits for memory, and a half is half as long as a float32. Each stored number is off by at most 2^-11 of itself
-(the layers once each, so about 5e-4 of a row's length in all, where float32 is off by 1e-7). Tables are scaled by a
-power of two, so that neither the smallest gradients vanish nor the largest overflow: the largest entry that the hops
-could produce lands below 2^15, and entries down to 2^-29 of that keep all their bits.
+The time of a hop is the time to read memory, and a float16 is half as long as a float32. Each stored number has a
+relative error of at most 2^-11; over all layers this is about 5e-4 of a row's length, where float32 has 1e-7. Tables
+are scaled by a power of two, so that the smallest gradients do not vanish and the largest do not overflow: the largest
+entry that the hops could produce is below 2^15, and entries down to 2^-29 of that keep all their bits.
 
 Kernels: ``torch`` (any device), ``numba`` (float32 tables on the CPU, int32 indices); no ``triton``. The selection
-depends on ``(indptr, indices, values, user)``. The floor is reading one row of halves for each edge: half of what
-:mod:`taurec.kernels.hop` reads. What that gains in an epoch is in docs/performance.md.
+depends on ``(indptr, indices, values, user)``. The lower bound is the time to read one row of float16 for each edge:
+half of what :mod:`taurec.kernels.hop` reads. docs/performance.md has the gain per epoch.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _LARGEST = 2.0**15
 
 
 class Workspace:
-    """Tables that one call after the other works in, and how far a hop can enlarge the entries of a table.
+    """Scratch tables that successive calls reuse, with the factor by which a hop can enlarge the entries of a table.
 
-    Memory asked of the system anew is handed out page by page; for tables of a graph's size that takes as long as
-    the hop that fills them. One model has one workspace; calls on it must not overlap.
+    The system hands out new memory page by page, which takes as long as a hop for tables of a graph's size. One model
+    has one workspace; calls that use it must not overlap.
 
     Args:
-        growth: at least :func:`growth_of` every matrix it is used with.
+        growth: at least :func:`growth_of` of every matrix that it is used with.
     """
 
     def __init__(self, growth: float):
@@ -45,19 +45,19 @@ class Workspace:
         self._tables: dict[str, Tensor] = {}
 
     def table(self, name: str, shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
-        """The table of that name, with whatever it held before."""
+        """The scratch table with that name; its contents are undefined."""
         held = self._tables.get(name)
         if held is None or held.shape != shape or held.dtype != dtype or held.device != device:
             held = self._tables[name] = torch.empty(shape, dtype=dtype, device=device)
         return held
 
     def unit(self, largest: float, layers: int) -> float:
-        """The scale at which no entry of ``x + A x + ... + A^layers x`` overflows, with x up to ``largest``."""
+        """The scale at which no entry of ``x + A x + ... + A^layers x`` overflows if ``|x| <= largest``."""
         return scale_for(largest * sum(self.growth**k for k in range(layers + 1)))
 
 
 def growth_of(matrix: Csr) -> float:
-    """The largest sum of a row's values: how much one hop can enlarge the largest entry of a table.
+    """The largest row sum of absolute values: the factor by which one hop can enlarge the largest entry of a table.
 
     >>> growth_of(Csr(torch.tensor([0, 2, 2, 3]), torch.tensor([0, 1, 2]), torch.tensor([0.5, -0.25, 0.5])))
     0.75
@@ -70,16 +70,16 @@ def growth_of(matrix: Csr) -> float:
 def mean_at_rows_half(
     matrix: Csr, user: Tensor, item: Tensor, layers: int, rows: Tensor, room: Workspace, *, kernel: str = "auto"
 ) -> Tensor:
-    """Some rows of ``(x + A x + ... + A^L x) / (L + 1)`` with x = [user; item], layers stored as halves.
+    """The given rows of ``(x + A x + ... + A^L x) / (L + 1)`` with x = [user; item] and layers stored as float16.
 
     Args:
         matrix: a symmetric A [U + I, U + I].
         user, item: [U, D] and [I, D] float32.
         layers: number of hops L, 1 or more.
         rows: [K] int64, distinct and ascending.
-        room: where it is worked.
+        room: the scratch tables.
         kernel: ``auto``, ``numba`` or ``torch``, which also serves a GPU.
-    Returns: [K, D] float32; the gradient flows into both tables, with the same storage between its hops.
+    Returns: [K, D] float32; the gradient flows into both tables, and its hops store layers as float16 too.
 
     >>> swap = Csr(torch.tensor([0, 1, 2]), torch.tensor([1, 0]), torch.tensor([1.0, 1.0]))
     >>> mean_at_rows_half(swap, torch.tensor([[1.0]]), torch.tensor([[4.0]]), 2, torch.tensor([1]), Workspace(1.0))
@@ -142,7 +142,7 @@ def _halves(room: Workspace, name: str, n: int, like: Tensor) -> Tensor:
 
 
 def scale_for(largest: float) -> float:
-    """The power of two that brings ``largest`` just below 2^15; 1 for 0 and for what is not finite.
+    """The power of two that scales ``largest`` to just below 2^15; 1 if ``largest`` is 0 or not finite.
 
     >>> scale_for(3.0), scale_for(0.0)
     (8192.0, 1.0)

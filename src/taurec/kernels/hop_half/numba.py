@@ -1,8 +1,8 @@
 # mypy: ignore-errors
-"""Hops of a table of halves on the CPU by compiled loops.
+"""Hops of a float16 table on the CPU by compiled loops.
 
-A half (IEEE binary16, handed over as uint16) has 11 significant bits; sums are float32. A row of 64 halves is 128
-bytes instead of 256, and fetching rows is what a hop costs.
+A half (float16, IEEE binary16, passed as uint16) has 11 significant bits; sums are float32. A row of 64 halves takes
+128 bytes instead of 256, and reading rows takes most of a hop's time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def narrow(x: Tensor, scale: float, out: Tensor) -> None:
 def product(
     matrix: Csr, x: Tensor, rows: Tensor | None, base: Tensor | None, scale: float, out: Tensor | None
 ) -> Tensor:
-    """``scale (base + A x)`` of halves, all rows or some, written into the halves of ``out``, or in float32 if None."""
+    """``scale (base + A x)`` of halves, all rows or a subset: written to the halves ``out``, or float32 if None."""
     n = len(matrix.indptr) - 1 if rows is None else len(rows)
     halves, loop = out is not None, compiled("hop_half", "hop_half_to_float" if out is None else "hop_half")
     out = torch.empty((n, x.shape[1])) if out is None else out
@@ -100,7 +100,7 @@ def store_half(typing: Any, value: Any, array: Any, at: Any) -> Any:
 
 @intrinsic
 def prefetch_half(typing: Any, like: Any, array: Any, at: Any) -> Any:
-    """Ask for the cache lines of ``array[at : at + width]``; no effect on any value."""
+    """Prefetch the cache lines of ``array[at : at + width]``; no value changes."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data, flag = context.make_array(array)(context, builder, args[1]).data, ir.IntType(32)
@@ -116,7 +116,7 @@ def prefetch_half(typing: Any, like: Any, array: Any, at: Any) -> Any:
 
 
 def to_half(x, scale, lo, hi, out):
-    """Entries lo..hi-1 of flat tables: ``out = half(scale * x)``."""
+    """Write ``out = half(scale * x)`` for entries lo..hi-1 of flat tables."""
     wide, one, e = zeros(64), zeros(1), lo
     while e + 64 <= hi:
         store_half(fma(splat(wide, scale), load(wide, x, e), wide), out, e)
@@ -126,7 +126,8 @@ def to_half(x, scale, lo, hi, out):
         e += 1
 
 
-# Two tiles that differ in where they write: a branch inside costs a fifth of the hop, and one for "no base" a third.
+# Two tile functions that differ only in the type they write: a branch inside one function costs a fifth of the hop's
+# time, and a branch for "no base" a third.
 
 
 @njit
@@ -148,11 +149,12 @@ def _to_float(like, indices, values, x, dim, d, first, last, end, s, r, share, b
 
 
 def hop_half(indptr, indices, values, x, dim, rows, lo, hi, share, base, scale, half):
-    """``scale (share base[r] + sum_p values[p] x[indices[p]])`` for s in lo..hi-1, r = rows[s], or s without ``rows``.
+    """``scale (share base[r] + sum_p values[p] x[indices[p]])`` over row r = rows[s] for s in lo..hi-1.
 
     Args:
         x, base: flat halves, [columns * dim] and [rows of the matrix * dim].
-        half: flat halves that row s is written to.
+        rows: r for each s; if empty, r = s.
+        half: flat halves; row s is written.
     Returns: False if an index lies outside x; nothing is written then.
     """
     everywhere = len(rows) == 0
@@ -176,7 +178,7 @@ def hop_half(indptr, indices, values, x, dim, rows, lo, hi, share, base, scale, 
 
 
 def hop_half_to_float(indptr, indices, values, x, dim, rows, lo, hi, share, base, scale, out):
-    """The same, row s written in float32."""
+    """As :func:`hop_half`, with the result in float32."""
     everywhere = len(rows) == 0
     if outside(indptr, indices, rows, lo, hi, dim, len(x)):
         return False

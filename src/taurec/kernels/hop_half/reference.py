@@ -1,4 +1,4 @@
-"""Hops of halves in plain torch: products are in the type of the matrix, what is stored is float16."""
+"""Hops of a float16 table in plain torch: products have the dtype of the matrix, stored layers are float16."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def narrow(x: Tensor, scale: float, out: Tensor) -> None:
 def product(
     matrix: Csr, x: Tensor, rows: Tensor | None, base: Tensor | None, scale: float, out: Tensor | None
 ) -> Tensor:
-    """``scale (base + A x)`` of halves, all rows or some, written into the halves of ``out``, or in float32 if None."""
+    """``scale (base + A x)`` of halves, all rows or a subset: written to the halves ``out``, or float32 if None."""
     y = matrix.torch(len(x)) @ x.to(matrix.values)
     y = (y if base is None else base.to(y) + y) * scale
     y = y if rows is None else y.index_select(0, rows)

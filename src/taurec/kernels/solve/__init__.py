@@ -1,7 +1,8 @@
 """The half-step of iALS: one small least-squares system per row, in float64.
 
-Kernels: ``torch`` (here numpy, one LAPACK call per row), ``numba`` (the default; its threads change no bits). The
-selection depends on ``(factors,)``. The floor is the sum of h h^T over all items of all rows, n d^2 / 2 products a row.
+Kernels: ``torch`` (here numpy, one LAPACK call per row) and ``numba`` (the default; the number of threads does not
+change the bits). The selection depends on ``(factors,)``. The lower bound is the time of the sums of h h^T over the
+items of each row: n d^2 / 2 products per row.
 """
 
 from __future__ import annotations
@@ -20,16 +21,17 @@ Double = NDArray[np.float64]
 def solve_rows(
     indptr: Index, indices: Index, factors: Double, spread: Double, axes: Double, ridge: Double, kernel: str = "auto"
 ) -> Double:
-    """For each row r, ``(sum h h^T + base + ridge[r] I)^-1 sum h``, with h over the n items of r.
+    """Solve the system of each row r, ``(sum h h^T + base + ridge[r] I)^-1 sum h``, with h over the n items of r.
 
-    All of it is done along the axes of base, where ``base + ridge[r] I`` is a diagonal. A row without items gets zeros.
+    The computation uses the eigenvectors of base as axes, in which ``base + ridge[r] I`` is diagonal. A row without
+    items gets zeros.
 
     Args:
         indptr, indices: items of each row, CSR, int64.
         factors: [n, d] contiguous float64, along ``axes``.
         spread: [d] the eigenvalues of base.
         axes: [d, d] contiguous, its eigenvectors, one per row.
-        ridge: [rows].
+        ridge: [rows] regularization of each row.
         kernel: ``auto``, ``numba`` or ``torch``.
     Returns: [rows, d] in the original axes.
     Raises: UsageError if the named kernel cannot serve the call.

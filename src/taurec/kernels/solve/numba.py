@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""The systems of iALS by a compiled loop over rows."""
+"""The least-squares systems of iALS by a compiled loop over rows."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ def solve(indptr: Index, indices: Index, factors: Double, spread: Double, axes: 
 
 
 def solve_rows(rows, indptr, indices, factors, spread, axes, ridge, out):
-    """For each r of ``rows``: out[r] = (sum h h^T + base + ridge[r] I)^-1 sum h, h over the n items of r.
+    """Solve the systems of ``rows``: out[r] = (sum h h^T + base + ridge[r] I)^-1 sum h, h over the n items of r.
 
-    All of it is done along the axes of base, where ``base + ridge[r] I`` is a diagonal D. With n >= d items
-    the [d, d] system is solved as it stands. With fewer it is an [n, n] one, for with the items as rows of H
+    The computation uses the eigenvectors of base as axes, in which ``base + ridge[r] I`` is a diagonal matrix D. With
+    n >= d items the [d, d] system is solved directly. With fewer items an [n, n] system gives the same result, since
+    with the items as rows of H
 
         (D + H^T H)^-1 H^T 1 = D^-1 H^T (1 + H D^-1 H^T)^-1 1
 
@@ -63,7 +64,7 @@ def solve_rows(rows, indptr, indices, factors, spread, axes, ridge, out):
 
 @njit(inline="always")
 def _by_columns(a, x, factors, items, diagonal):
-    """``x = (D + H^T H)^-1 H^T 1`` with D of ``diagonal``."""
+    """Write ``x = (D + H^T H)^-1 H^T 1`` by the [d, d] system; ``diagonal`` is the diagonal of D."""
     n, d = len(items), len(diagonal)
     a[:] = 0.0
     x[:] = 0.0
@@ -83,7 +84,7 @@ def _by_columns(a, x, factors, items, diagonal):
 
 @njit(inline="always")
 def _by_items(a, x, factors, items, diagonal, scaled, weight):
-    """The same x from the smaller system, in which ``scaled`` is ``(H D^-1/2)^T``."""
+    """Write the same x as :func:`_by_columns` by the [n, n] system; ``scaled`` receives ``(H D^-1/2)^T``."""
     n, d = len(items), len(diagonal)
     a[:n, :n] = 0.0
     for p in range(d):
@@ -106,7 +107,7 @@ def _by_items(a, x, factors, items, diagonal, scaled, weight):
 
 @njit(inline="always")
 def _add_eight(a, table, i0, i1, i2, i3, i4, i5, i6, i7, size):
-    """The upper triangle of ``a += sum h h^T``, h over eight rows of the table."""
+    """Add ``sum h h^T`` to the upper triangle of a, with h over eight rows of the table."""
     h0, h1, h2, h3 = table[i0], table[i1], table[i2], table[i3]
     h4, h5, h6, h7 = table[i4], table[i5], table[i6], table[i7]
     for p in range(size):
@@ -128,7 +129,7 @@ def _add_one(a, h, size):
 
 @njit(inline="always")
 def _solve(a, x, size):
-    """``x = a^-1 x``; the upper triangle of a becomes R with ``a = R^T R``, every inner loop along a row."""
+    """Write ``x = a^-1 x``; R with ``a = R^T R`` overwrites the upper triangle of a. Inner loops run along rows."""
     for p in range(0, size - 1, 2):
         row, under = a[p], a[p + 1]
         _divide(row, x, p, size)
@@ -153,7 +154,7 @@ def _solve(a, x, size):
 
 @njit(inline="always")
 def _divide(row, x, p, size):
-    """Row p of R, and its unknown, by the root of the pivot."""
+    """Divide row p of R, and entry p of x, by the square root of the pivot."""
     scale = 1.0 / np.sqrt(row[p])
     for q in range(p, size):
         row[q] *= scale

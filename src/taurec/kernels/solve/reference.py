@@ -1,4 +1,4 @@
-"""The systems of iALS by LAPACK, one row after the other."""
+"""The least-squares systems of iALS by LAPACK, one row after another: the reference implementation."""
 
 from __future__ import annotations
 

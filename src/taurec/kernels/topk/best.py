@@ -1,4 +1,4 @@
-"""The lists that a selection returns."""
+"""The result of a top-K selection: the lists of items with their scores."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Ranks = Callable[[], Tensor]
 
 
 class Best(NamedTuple):
-    """The best items of some rows.
+    """The best items of b rows.
 
     Attributes:
-        items, scores: [b, k] best first; -1 and -inf after the end of a list that is short.
-        bad: the first row with a score that is NaN or +inf, the item, and the score; None if there is none.
+        items, scores: [b, k] best first; a list of fewer than k items is padded with -1 and -inf.
+        bad: (row, item, score) of the first score that is NaN or +inf; None if there is none.
     """
 
     items: Index

@@ -1,9 +1,9 @@
 # mypy: ignore-errors
-"""The K best items of each user on the CPU by compiled loops.
+"""Top-K on the CPU by compiled loops: the K best items of each user.
 
-Each row keeps a heap of its K best so far, the worst on top, and only scores that are not below that one are looked
-at. ``scan`` reads scores that exist; ``walk`` computes them from two tables, four rows and a panel of 64 items at a
-time, and compares them while they are in registers: they are never stored.
+Each row has a heap of its K best items so far, with the worst at the root. Scores below the root's are skipped.
+``scan`` reads scores from memory. ``walk`` computes them from two tables, four rows and a panel of 64 items at a time,
+and compares them while they are in registers; they are not stored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from taurec.kernels.compile import compiled
 from taurec.kernels.lanes import fma, load, splat, store, zeros
 from taurec.kernels.topk.best import Best, Index, Marks, Ranks
 
-#: Users of one task: their vectors stay in the second-level cache while the items pass by.
+#: Users of one task: their vectors stay in the second-level cache while the task reads all items.
 ROWS = 256
 _NONE, _NO_MARKS = np.empty(0, np.int64), np.empty(0, np.bool_)
 PANEL, TOGETHER = 64, 4
@@ -64,7 +64,7 @@ def best_of_tables(
 
 
 def packed(item: Tensor) -> NDArray[np.float32]:
-    """The items [I, D] in panels of 64, column by column, flat: what ``walk`` reads."""
+    """The item table [I, D] as a flat array of panels of 64 items, each column by column, as ``walk`` reads it."""
     n, dim = item.shape
     panels = item.new_zeros(-(-n // PANEL) * PANEL, dim)
     panels[:n] = item
@@ -109,7 +109,7 @@ def _best(
 
 @intrinsic
 def reach(typing: Any, scores: Any, bound: Any) -> Any:
-    """A bit for each lane that is not below the bound; NaN is not."""
+    """An integer whose bit l is set where lane l is not below the bound; NaN is not below it."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind, n = args[0].type, args[0].type.count
@@ -123,7 +123,7 @@ def reach(typing: Any, scores: Any, bound: Any) -> Any:
 
 @intrinsic
 def lowest(typing: Any, bits: Any) -> Any:
-    """The place of the lowest bit that is set."""
+    """The position of the lowest bit that is set."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
@@ -133,9 +133,12 @@ def lowest(typing: Any, bits: Any) -> Any:
 
 @njit
 def _next(row, start, bound):
-    """The first chunk of PANEL from ``start`` on with a score that is not below the bound; or the last one."""
+    """The start of the first chunk of PANEL scores, from ``start`` on, with one that is not below the bound.
+
+    If no full chunk has one, the start of the incomplete chunk at the end of the row.
+    """
     while start + PANEL <= len(row):
-        # unsigned places, a count of 32 bits and 64 columns: with less the loop is not vectorised
+        # the loop is vectorised only with unsigned positions, a 32-bit count and 64 columns
         n, at = np.int32(0), np.uint64(start)
         for j in range(PANEL):
             n += np.int32(not (row[at + np.uint64(j)] < bound))
@@ -147,13 +150,13 @@ def _next(row, start, bound):
 
 @njit(inline="always")
 def _worse(x, i, y, j, ranks):
-    """Whether score x of item i stands after score y of item j; -1 is the place of no item."""
+    """Whether item i with score x ranks below item j with score y; an item of -1 is padding and has no rank."""
     return x < y or (x == y and len(ranks) > 0 and i >= 0 and j >= 0 and ranks[i] > ranks[j])
 
 
 @njit(inline="always")
 def _sink(values, items, ranks, r, n, x, i):
-    """Put score x of item i on top of the heap of row r, whose n entries have the worst on top, and let it sink."""
+    """Replace the root of row r's heap of n entries (the worst is the root) by item i with score x; sift it down."""
     row, place, size = np.uint64(r), ZERO, np.uint64(n)
     while True:
         child = place + place + ONE
@@ -173,10 +176,10 @@ def _sink(values, items, ranks, r, n, x, i):
 
 @njit(inline="always")
 def _offer(x, i, r, users, indptr, seen, at, banned, ranks, values, items, ties, bad, bad_score):
-    """Score x of item i to the heap of row r, unless the item is banned or seen; items come in ascending order.
+    """Offer item i with score x to the heap of row r, unless it is banned or seen; items come in ascending order.
 
-    ``at`` is where each row stands in ``seen``; ``ties`` is set where the order of equal scores matters and ``ranks``
-    is empty; ``bad`` and ``bad_score`` are the first NaN or +inf.
+    ``at`` holds each row's current position in ``seen``. ``ties`` is set for rows in which the order of equal scores
+    matters while ``ranks`` is empty. ``bad`` and ``bad_score`` hold each row's first NaN or +inf.
     """
     worst = values[r, 0]
     if x < worst or x == -np.inf or (len(banned) > 0 and banned[i]):
@@ -202,7 +205,7 @@ def _offer(x, i, r, users, indptr, seen, at, banned, ranks, values, items, ties,
 
 
 def scan(tile, users, indptr, seen, at, banned, ranks, lo, hi, values, items, ties, bad, bad_score):
-    """Rows lo..hi-1 of scores [R, I]: keep each row's best in its heap."""
+    """Put the best items of rows lo..hi-1 of scores [R, I] in their heaps."""
     for r in range(lo, hi):
         row, stop = tile[r], 0
         while stop < len(row):
@@ -215,7 +218,7 @@ def scan(tile, users, indptr, seen, at, banned, ranks, lo, hi, values, items, ti
 
 @njit
 def _four(user, r, dim, packed, panel):
-    """Scores of four rows with the items of a panel, each summed over the columns in order."""
+    """The scores of four rows with the items of a panel, each summed over the columns in order."""
     w = zeros(64)
     a, b, c, d = zeros(64), zeros(64), zeros(64), zeros(64)
     first, at, width = np.uint64(r * dim), panel * dim * PANEL, np.uint64(dim)
@@ -231,9 +234,10 @@ def _four(user, r, dim, packed, panel):
 def walk(
     table, dim, packed, n_items, users, indptr, seen, at, banned, ranks, lo, hi, values, items, ties, bad, bad_score
 ):
-    """Rows lo..hi-1 against all items: row r of the result is user ``users[r]`` of the flat ``table``.
+    """Score rows lo..hi-1 against all items and keep the best: row r is user ``users[r]`` of the flat ``table``.
 
-    ``packed`` holds panels of 64 items, column by column: ``packed[(panel * dim + k) * 64 + j]``, zero after the last.
+    ``packed`` holds panels of 64 items, column by column: column k of item j of a panel is at
+    ``packed[(panel * dim + k) * 64 + j]``. The last panel is padded with zeros.
     """
     rows = hi - lo
     groups = -(-rows // TOGETHER)
@@ -250,7 +254,7 @@ def walk(
             bits_c, bits_d = reach(c, bound[q + TWO]), reach(d, bound[q + THREE])
             if (bits_a | bits_b | bits_c | bits_d) == ZERO:
                 continue
-            # only now do scores go to memory
+            # scores are stored only here, where at least one may enter a heap
             store(a, held, 0)
             store(b, held, PANEL)
             store(c, held, 2 * PANEL)
@@ -268,7 +272,7 @@ def walk(
 
 
 def arrange(ranks, lo, hi, values, items, ties):
-    """Rows lo..hi-1: the heap becomes a list, best first."""
+    """Sort the heaps of rows lo..hi-1 into lists, best first."""
     for r in range(lo, hi):
         for n in range(values.shape[1] - 1, 0, -1):
             x, i = values[r, n], items[r, n]

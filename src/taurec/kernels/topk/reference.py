@@ -1,4 +1,4 @@
-"""The K best columns of a block of scores in plain torch."""
+"""Top-K in plain torch: the K best columns of each row of a block of scores."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _seen_positions(indptr: Index, indices: Index, users: Index, n_items: int) -
 
 
 def _non_finite(values: Tensor, block: Tensor) -> tuple[int, int, float] | None:
-    """As :class:`Best` has it: NaN and +inf always come first in a selection, so the best value of a row tells."""
+    """The ``bad`` of :class:`Best`; only each row's best value is checked, since NaN and +inf always come first."""
     rows = (~(values[:, 0] < torch.inf)).nonzero()
     if not len(rows):
         return None
@@ -58,14 +58,14 @@ def _non_finite(values: Tensor, block: Tensor) -> tuple[int, int, float] | None:
 def block_top_k(scores: Tensor, k: int, ranks: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
     """The k best columns of each row, best first.
 
-    A row's k + 1 best values are found without regard to ties. Where neighbours among them are equal the
-    row is settled by ``ranks``, among its k + 1 best if the tie lies inside the list, over the whole row if
-    it crosses the end. Models with continuous scores meet few ties, so ``ranks`` is asked for only then.
+    The k + 1 best values of each row are selected without regard to ties. A row in which two neighbours of them are
+    equal is ordered by ``ranks``: among its k + 1 best if the tie lies inside the list, over the whole row if the tie
+    crosses the end of the list. Continuous scores have few ties, so ``ranks`` is called only if there is one.
 
     Args:
-        scores: [b, I] float32, contiguous; -inf for what must not appear. NaN or +inf comes out first.
+        scores: [b, I] float32, contiguous; -inf for columns to leave out. NaN and +inf come first.
         k: 1..I.
-        ranks: gives [I] int64, the place of each column in the order that settles ties.
+        ranks: returns [I] int64, the position of each column in the order that breaks ties.
     Returns: columns [b, k] int64 and scores [b, k]; columns are arbitrary where the score is -inf.
     """
     values, columns = _largest(scores, min(k + 1, scores.shape[1]))
@@ -78,7 +78,7 @@ def block_top_k(scores: Tensor, k: int, ranks: Callable[[], Tensor]) -> tuple[Te
     inside = (equal.any(1) & ~crossing).nonzero().flatten()
     keys = _keys(values[inside], place[columns[inside]])
     columns[inside] = columns[inside].gather(1, keys.argsort(1, descending=True))
-    # A key takes eight bytes, and sixteen more while it is made: a sixteenth of the rows costs 1.5 bytes a score.
+    # A key takes 8 bytes, and 16 more while it is computed: a sixteenth of the rows costs 1.5 bytes per score.
     for rows in torch.split(crossing.nonzero().flatten(), max(1, len(scores) // 16)):
         columns[rows] = _keys(scores[rows], place).topk(k, dim=1).indices
         values[rows] = scores[rows].gather(1, columns[rows])
@@ -88,9 +88,9 @@ def block_top_k(scores: Tensor, k: int, ranks: Callable[[], Tensor]) -> tuple[Te
 def _largest(scores: Tensor, n: int) -> tuple[Tensor, Tensor]:
     """The n largest values of each row, descending, and their columns; equal values in any order.
 
-    A wide row is cut into groups of 64 columns. Its n largest values lie in the n groups with the largest
-    maxima (or in the remainder), so one pass of maxima and a selection among n * 64 candidates replace a
-    selection in the row.
+    A wide row is divided into groups of 64 columns. Its n largest values lie in the n groups with the largest
+    maxima, or in the remainder. So one pass for the maxima and a selection among n * 64 candidates replace a
+    selection among the whole row.
     """
     width = scores.shape[1]
     if width < 4 * n * GROUP:
@@ -107,7 +107,7 @@ def _largest(scores: Tensor, n: int) -> tuple[Tensor, Tensor]:
 
 
 def _keys(scores: Tensor, ranks: Tensor) -> Tensor:
-    """Distinct integers that order by score, then by rank (smaller is larger).
+    """Distinct integers whose order is that of the scores, with equal scores in descending order of rank.
 
     The bits of a float order like integers once those of negative numbers are flipped; adding 0 makes -0
     equal to 0.

@@ -1,9 +1,9 @@
 # mypy: ignore-errors
-"""The exact K best items of each user on a GPU (Triton): scores never leave the chip.
+"""Top-K on a GPU by a Triton kernel: the exact K best items of each user, without scores in the GPU's memory.
 
-A program takes a block of users and a slab of items. Each score becomes a 64-bit key that orders by score, then by
-the place in the tie order; the K largest keys of the slab are taken one after another. What is left are K candidates
-a slab, from which torch's topk chooses. Keys are all different, so the result is exact, ties included.
+A program handles a block of users and a slab of items. It turns each score into a 64-bit key that orders by score,
+then by the position in the tie order, and extracts the K largest keys of the slab one after another. torch's topk
+selects from the K candidates of each slab. All keys are distinct, so the result is exact, ties included.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def best_of_tables(
 
 
 def _pairs(indptr: Tensor, indices: Tensor, rows: Tensor) -> Tensor:
-    """[2, M] the place in ``rows`` and the column of each entry of these rows of a matrix in CSR."""
+    """[2, M]: the position in ``rows`` and the column of each entry in these rows of a CSR matrix."""
     first = indptr[rows]
     count = indptr[rows + 1] - first
     row = torch.repeat_interleave(count)

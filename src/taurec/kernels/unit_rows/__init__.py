@@ -1,7 +1,8 @@
-"""Rows of a table scaled to length 1, with the chain rule of the scaling: what cosine scores start from.
+"""Rows of a table scaled to length 1, with the gradient of the scaling; cosine scores are products of such rows.
 
 Kernels: ``torch``, ``numba`` (float32 on the CPU), ``triton`` (float32 on a GPU). The selection depends on ``(w,)``.
-The floor is one pass through memory forward and one backward; plain torch takes one for each elementary operation.
+The lower bound is one pass through memory forward and one backward; plain torch takes a pass for each elementary
+operation.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def unit_rows(w: Tensor, eps: float = 1e-12, *, kernel: str = "auto") -> Tensor:
 
     Args:
         w: [R, D] floats.
-        eps: length up to which a row counts as zero.
+        eps: the largest length of a row that counts as zero.
         kernel: ``auto``, ``numba``, ``triton`` or ``torch``.
     Returns: [R, D].
     Raises: UsageError if the named kernel cannot serve the call.

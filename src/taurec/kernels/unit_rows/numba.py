@@ -22,7 +22,7 @@ def unit_rows(w: Tensor, eps: float) -> Tensor:
 
 
 class UnitRows(torch.autograd.Function):
-    """``w / |w|`` by row, compiled; see :func:`taurec.kernels.unit_rows.unit_rows`."""
+    """``w / |w|`` by row, by compiled loops; see :func:`taurec.kernels.unit_rows.unit_rows`."""
 
     @staticmethod
     def forward(ctx: Any, w: Tensor, eps: float) -> Tensor:
@@ -45,7 +45,7 @@ class UnitRows(torch.autograd.Function):
 
 
 def unit_forward(w, eps, lo, hi, unit, inverse):
-    """Rows lo..hi-1: ``unit = w / |w|`` and ``inverse = 1 / |w|``; both 0 where ``|w| <= eps``."""
+    """Write ``unit = w / |w|`` and ``inverse = 1 / |w|`` of rows lo..hi-1; both are 0 where ``|w| <= eps``."""
     for r in range(lo, hi):
         square = np.float32(0)
         for d in range(w.shape[1]):
@@ -58,7 +58,7 @@ def unit_forward(w, eps, lo, hi, unit, inverse):
 
 
 def unit_backward(unit, inverse, d_unit, lo, hi, d_w):
-    """Rows lo..hi-1: ``d_w = (d_unit - <unit, d_unit> unit) / |w|``."""
+    """Write ``d_w = (d_unit - <unit, d_unit> unit) / |w|`` of rows lo..hi-1."""
     for r in range(lo, hi):
         along = np.float32(0)
         for d in range(unit.shape[1]):

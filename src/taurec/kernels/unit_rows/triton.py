@@ -11,7 +11,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-#: Floats of the rows that a program holds.
+#: Number of floats that a program holds of its rows.
 HELD = 2048
 
 
@@ -74,7 +74,7 @@ def _tiles(table: Tensor) -> tuple[tuple[int], dict[str, int]]:
 
 
 _T, _I, _F = "*fp32", "i32", "fp32"
-#: Kernel -> types of its arguments and values of its constants, for compiling it without a GPU.
+#: For each kernel, the types of its arguments and values of its constants, with which it compiles without a GPU.
 SIGNATURES = {
     _unit: ((_T, _T, _T, _I, _I, _F), {"ROWS": 32, "WIDTH": 64}),
     _unit_backward: ((_T, _T, _T, _T, _I, _I), {"ROWS": 32, "WIDTH": 64}),

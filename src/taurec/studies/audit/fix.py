@@ -1,4 +1,4 @@
-"""The gain from leaving the most suspicious rows out of training, measured on rows that did not take part in it."""
+"""The gain from leaving the most suspicious rows out of training, measured on a test part that was not cleaned."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from taurec.studies.opening import Note, silent
 from taurec.studies.result import Cell, Column, Figure, Part, Result, Series, Table, Text, Value
 from taurec.training.interrupt import pass_on
 
-FEW = 0.02
+CLEAN_SHARE = 0.02
 """A log with a smaller estimated share of false positives is clean enough; no model is trained."""
 PARTS = (0.25, 0.5, 1.0)
 """Parts of the estimate, an upper bound, that are left out in turn; validation chooses among them."""
@@ -110,8 +110,8 @@ class Fix(Result):
         if self.clean:
             amounts = " or ".join(f"{rows:,}" for rows, _ in self.tried)
             return (
-                f"Clean enough for {first.model}: without the {amounts} most suspicious rows it is no better "
-                f"on validation ({self.metric} {_signed(first.valid)} at best); nothing was removed."
+                f"Clean enough for {first.model}: training without the {amounts} most suspicious rows did not improve "
+                f"it on validation (best difference: {self.metric} {_signed(first.valid)}); nothing was removed."
             )
         n = int(self.removed.sum())
         words = [
@@ -124,7 +124,7 @@ class Fix(Result):
         if self.written is not None:
             return [self.summary, f"Cleaned log: {self.written[0]:,} of {self.written[1]:,} pairs in {self.out}."]
         if self.out:
-            return [self.summary, f"{self.out} was not written; --share removes a share of the rows in any case."]
+            return [self.summary, f"{self.out} was not written. Use --share to remove a share of the rows anyway."]
         return [self.summary]
 
     def tables(self) -> list[Table]:
@@ -158,9 +158,9 @@ class Fix(Result):
 
     def parts(self) -> list[Part]:
         said = (
-            "Rows were ranked, and their number chosen, on the training part alone. Validation decided whether to "
-            "clean at all. The test part was used once, after that. Each model was trained on all rows, without the "
-            f"suspects, and without the same number of rows drawn at random ({self.seeds} draws)."
+            "The rows to remove were ranked on the training part alone. The validation part decided whether to remove "
+            "rows. The test part was used once, after that. Each model was trained on all rows, without the suspects, "
+            f"and without the same number of rows drawn at random ({self.seeds} draws)."
         )
         tried = [f"Without {rows:,} rows: {self.metric} {_signed(valid)} on validation." for rows, valid in self.tried]
         made: list[Part] = [Text("\n\n".join([said, *tried]), GAIN), *self.tables(), *self.figures()]
@@ -232,10 +232,10 @@ def fix(
     estimates an upper bound of the number of false positives (:func:`taurec.studies.audit.log.shares.shares`).
     :data:`PARTS` of that number are left out in turn, and the first model chooses on the validation part; or ``share``
     of the rows is removed. Each user keeps at least one row. Without ``share``, the log is clean enough if the estimate
-    is below :data:`FEW`, or if the first model does not gain on the validation part: the 95 % interval of the largest
-    paired difference contains 0. The test part is used only when rows are removed, and only to report. Items of
-    removed rows stay off the lists in every evaluation, as all other rows of training do, so the arms rank the same
-    candidates.
+    is below :data:`CLEAN_SHARE`, or if the first model does not gain on the validation part: the 95 % interval of the
+    largest paired difference contains 0. The test part is used only when rows are removed, and only to report. All
+    evaluations leave items of removed rows out of the lists, like those of all other training rows, so the arms rank
+    the same candidates.
 
     Args:
         source: as for :meth:`taurec.recommender.Recommender.fit`; it needs a validation and a test part.
@@ -264,13 +264,13 @@ def fix(
     nothing, n_users = np.zeros(len(parts.train), dtype=bool), int((parts.test.user_counts > 0).sum())
     found = Fix(name, audit, nothing, True, None, first.metric, seeds, (), n_users, (), parts)
     estimate = 0.0 if audit.shares is None else audit.shares.false_positives.mean
-    if share is None and estimate < FEW:
+    if share is None and estimate < CLEAN_SHARE:
         return found
     amounts = [share] if share is not None else [estimate * part for part in PARTS]
     before = _Trial(parts, nothing, seeds, measured, say).fit(label, first, ARMS[0])
     trials = []
     for amount in amounts:
-        removed = _first(parts.train, audit.suspects.order, round(amount * len(parts.train)))
+        removed = _first_rows(parts.train, audit.suspects.order, round(amount * len(parts.train)))
         trial = _Trial(parts, removed, seeds, measured, say)
         after = trial.fit(label, first, ARMS[1])
         trials.append((trial, after, trial.on_valid(first, before, after)))
@@ -296,7 +296,7 @@ class _Trial:
     say: Note
 
     def fit(self, label: str, run: Run, arm: str) -> list[Recommender]:
-        """One fitted model a seed; one in all for a model without draws, unless its rows are drawn."""
+        """One fitted model per seed; a single one if neither the model nor the rows to remove are random."""
         drawn, n = arm == ARMS[2], int(self.removed.sum())
         deterministic = run.model is not None and "seed" not in BASELINES.runtime(run.model.name)
         fitted = []
@@ -305,7 +305,7 @@ class _Trial:
             train = self.parts.train
             if drawn:
                 order = draw.permutation(draw.key(run.seed + k, "audit-fix-control"), len(train))
-                train = train.take(~_first(train, order, n))
+                train = train.take(~_first_rows(train, order, n))
             elif arm == ARMS[1]:
                 train = train.take(~self.removed)
             model = Recommender.from_run(run.but(seed=run.seed + k)).fit(replace(self.parts, train=train))
@@ -314,7 +314,7 @@ class _Trial:
         return fitted
 
     def evaluate(self, fitted: Sequence[Recommender], part: str) -> Evaluation:
-        """Each user's terms, averaged over seeds; all rows of the parts before are off the lists."""
+        """Each user's terms, averaged over seeds; the lists leave out all rows of the earlier parts."""
         train, valid = self.parts.train, self.parts.valid
         relevant, seen = (valid, train) if part == "valid" else (self.parts.test, train.union(valid))
         results = [evaluate_ranker(model.ranker, relevant, seen, self.metrics) for model in fitted]
@@ -338,8 +338,8 @@ class _Trial:
         return Gain(label, on_valid, values, *differences)
 
 
-def _first(log: Interactions, order: Index, n: int) -> NDArray[np.bool_]:
-    """[P] the first n rows of an order, but for the last row of each user in it."""
+def _first_rows(log: Interactions, order: Index, n: int) -> NDArray[np.bool_]:
+    """[P] whether a row is among the first n of an order, not counting the last row of each user in it."""
     place = np.empty(len(log), dtype=np.int64)
     place[order] = np.arange(len(log))
     last = np.zeros(log.n_users, dtype=np.int64)

@@ -26,7 +26,7 @@ def candidates(model: object, tune: Tune, fields: Mapping[str, Any], tries: int 
     Args:
         model: as for :func:`parts_of`.
         tune: the models whose grids are used.
-        fields: run fields common to all models; those of trained models alone are left out for baselines.
+        fields: run fields common to all models; fields that only trained models have are left out for baselines.
         tries: maximum number of points of a grid, spread evenly over it; None takes all.
     Raises: UsageError for an unknown name.
 
@@ -53,7 +53,7 @@ def candidates(model: object, tune: Tune, fields: Mapping[str, Any], tries: int 
 
 
 def parts_of(model: object) -> dict[str, Any]:
-    """The run fields that a model of a comparison stands for.
+    """The run fields of a model of a comparison.
 
     Args:
         model: a baseline by name, ``backbone:loss``, or either with ``module:Class`` for a name; a class or an object
@@ -112,15 +112,15 @@ def baseline_grid(name: str) -> Sequence[Mapping[str, Any]]:
     return declared.GRID
 
 
-def untuned(label: str, runs: Sequence[Run], tune: Tune, tries: int | None) -> str:
-    """A remark on a trained model without variation although all grids were requested, or an empty text."""
+def note_if_untuned(label: str, runs: Sequence[Run], tune: Tune, tries: int | None) -> str:
+    """A note if all grids were requested but nothing of a trained model was varied, or an empty text."""
     if tune != "all" or len(runs) > 1 or runs[0].model is not None or tries == 1:
         return ""
     return f"{label} was compared with one setting: its loss declares no grid, or every value of it was given."
 
 
 def evenly(points: Sequence[Any], most: int | None) -> list[Any]:
-    """At most ``most`` entries of a sequence, from the middles of equal stretches of it.
+    """At most ``most`` entries of a sequence, evenly spaced: the middles of equal stretches of it.
 
     >>> evenly("abcdefg", 3), evenly("ab", 3), evenly("abc", 1)
     (['b', 'd', 'f'], ['a', 'b'], ['b'])

@@ -1,4 +1,4 @@
-"""What a comparison shows: tables, figures, and the Pareto front of quality against cost."""
+"""The tables and figures of a comparison, and the Pareto front of quality against cost."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ COSTS = {"seconds": "fit", "tune_seconds": "tuning", "peak_mb": "memory"}
 def ranking(found: Comparison, metrics: Sequence[str]) -> Table:
     """One row per model, the failed ones last; ``*`` marks the best, ``=`` what does not differ significantly from it.
 
-    With several seeds a column has the standard deviation of the choosing metric over them. In a narrow terminal the
-    intervals of the other metrics go first, then memory and epochs, then the last interval, then that column.
+    With several seeds a column has the standard deviation over seeds of the metric that chose. A narrow terminal first
+    leaves out the intervals of the other metrics, then memory and epochs, then the last interval, then that column.
     """
     over_seeds = [Column("sd of seeds", spec=".4f")] if found.seeds > 1 else []
     costs = [Column("epochs"), Column("fit", "s"), Column("memory", whole=True)]
@@ -74,8 +74,8 @@ def page_tables(found: Comparison) -> list[Table]:
         "model", Column(found.metric, better="higher"), Column("fit", "s"), Column("tuning", "s"), "settings tried",
         Column("memory", "MB", spec=",.0f"), "on the front of",
     ]  # fmt: skip
-    note = "Memory is the growth of the process."
-    tables = [test_part, Table("What each model was allowed and what it took", columns, costs, note, section=COST)]
+    note = "Memory is the growth of the process's memory during a fit."
+    tables = [test_part, Table("Number of settings and cost of each model", columns, costs, note, section=COST)]
     if found.failed:
         reasons: list[list[Cell]] = [[one.label, f"failed: {one.reason}"] for one in found.failed]
         tables.insert(1, Table("Models that failed", ["model", "reason"], reasons, section=ACCURACY))
@@ -104,10 +104,10 @@ def undominated(quality: Sequence[float], *costs: Sequence[float]) -> list[bool]
 
 
 def on_front(rows: Sequence[Row], metric: str, costs: Sequence[str] = ("seconds",)) -> list[str]:
-    """The labels of the rows on the front of a test metric against some of :data:`COSTS`, the cheapest first.
+    """The labels of the rows on the Pareto front of a test metric against some of :data:`COSTS`, the cheapest first.
 
-    Memory that could not be read on some row is left out for all. Differences in quality count here whether
-    they are significant or not: a front says what was measured.
+    If the memory of some row could not be read, memory is left out for all rows. Differences in quality count whether
+    they are significant or not, since a front describes what was measured.
     """
     read = [cost for cost in costs if all(getattr(row, cost) is not None for row in rows)]
     kept = undominated(
@@ -123,7 +123,7 @@ def by_test(found: Comparison) -> list[Row]:
 
 
 def mark(found: Comparison, row: Row) -> str:
-    """``*`` for the best row, ``=`` for one that the test does not separate from it."""
+    """``*`` for the best row, ``=`` for a row that does not differ significantly from it, else empty."""
     if row is found.best:
         return "*"
     return "=" if row.p_value is not None and row.p_value >= LEVEL else ""
@@ -162,15 +162,15 @@ def protocol(found: Comparison) -> Text:
 
 
 def shown_models(found: Comparison) -> list[str]:
-    """The models of most interest: the one to use, the best of the other kind, the best on test, popularity."""
+    """The most important models: the chosen one, the best of the other kind, the best on test, and popularity."""
     versus = [] if found.versus is None else [found.versus.trained, found.versus.baseline]
     labels = [found.chosen_label, *versus, found.best.label, "popularity"]
     known = {row.label for row in found.rows}
     return [label for label in dict.fromkeys(labels) if label in known and label in found.models][:SHOWN]
 
 
-def served(found: Comparison) -> list[Part]:
-    """How the lists of :func:`shown_models` serve groups of items and users, computed now."""
+def group_results(found: Comparison) -> list[Part]:
+    """The results of :func:`shown_models` in groups of items and of users, computed by this call."""
     from taurec.evaluation.metrics import parse
     from taurec.studies.audit.fairness.measures import fairness
 
@@ -186,7 +186,7 @@ def served(found: Comparison) -> list[Part]:
         [Series(m, [g.name for g in first.items], [g.ndcg.mean for g in f.items]) for m, f in models.items()],
         "items by popularity, groups with equally many interactions",
         f"contribution to {metric}",
-        f"What each popularity group of items contributes to {metric}; a model's bars add up to its value.",
+        f"Contribution of each popularity group of items to {metric}; a model's bars add up to its {metric}.",
         f"Contributions of {count(len(first.items), 'popularity group')} of items to {metric}",
         section=SERVED,
     )
@@ -194,15 +194,15 @@ def served(found: Comparison) -> list[Part]:
     for n, division in enumerate(first.users):
         names = [group.name for group in division.groups]
         bars = [Series(m, names, [g.ndcg.mean for g in f.users[n].groups]) for m, f in models.items()]
-        caption = f"How well users are served, by {division.what}."
+        caption = f"{metric} by {division.what} of users."
         alt = f"{labels[0]} serves {division.worst.name if division.worst else 'no group'} worst"
         by_user.append(Figure("bar", bars, f"users by {division.what}", metric, caption, alt, section=SERVED))
     rows: list[list[Cell]] = [
         [m, f.ndcg.mean, f.coverage, f.gini, f.average_popularity, f.tail_share] for m, f in models.items()
     ]
     note = (
-        "Coverage: share of the catalogue in any list. Gini: inequality of exposure. Average popularity: training "
-        "count of a listed item. Tail share: of the lists; of the held-out items it is "
+        "Coverage: share of the catalogue in any list. Gini: inequality of exposure. Average popularity: mean training "
+        "count of the listed items. Tail share: share of tail items in the lists; in the held-out items it is "
         f"{number(first.test_tail_share, 3)}."
     )
     others = ["coverage", "Gini", "average popularity", "tail share"]
@@ -225,6 +225,7 @@ def _against(found: Comparison, cost: str, name: str) -> Figure:
         Series(row.label, [max(float(getattr(row, cost)), 1e-3)], [row.metrics[found.metric].mean])
         for row in found.rows
     ]
-    alt = f"No other model is both better and cheaper: {', '.join(on_front(found.rows, found.metric, (cost,)))}"
+    front = ", ".join(on_front(found.rows, found.metric, (cost,)))
+    alt = f"On the Pareto front (no other model is both better and cheaper): {front}"
     caption = f"Accuracy against {name}. {alt}."
     return Figure("scatter", points, name, f"{found.metric} on test", caption, alt, log_x=True, section=COST)

@@ -1,4 +1,4 @@
-"""Models fitted to one split of a log: chosen on validation, evaluated once on test. Also the memory of a fit."""
+"""Comparison of models on one split of a log: chosen on validation, evaluated once on test; and the memory of a fit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from taurec.evaluation.ranking import Evaluation
 from taurec.evaluation.significance import Paired, bootstrap, compare_paired, holm, over_seeds
 from taurec.recommender import Recommender
 from taurec.run import Run
-from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates, label_of, untuned
+from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates, label_of, note_if_untuned
 from taurec.studies.compare.results import Comparison, Failed, PairedTest, Row
 from taurec.studies.failed import reason_of
 from taurec.studies.opening import Note, silent
@@ -109,7 +109,10 @@ def compare(
         models={f.row.label: f.model for f in fitted},
         versus=versus,
         shown=tuple(str(m) for m in parse_all(metrics)),
-        notes=[*study.notes, *(note for label, runs in runs_of.items() if (note := untuned(label, runs, tune, tries)))],
+        notes=[
+            *study.notes,
+            *(note for label, runs in runs_of.items() if (note := note_if_untuned(label, runs, tune, tries))),
+        ],
         failed=failed,
     )
 
@@ -125,17 +128,17 @@ class _Fitted:
 
 @dataclass(frozen=True)
 class _Study:
-    """What all models of a comparison share."""
+    """The data and settings that all models of a comparison share."""
 
     parts: Split
     seeds: int
     metrics: list[str]
     say: Note
     notes: list[str] = field(default_factory=list)
-    """One for each setting that failed, of a model of which another setting was fitted."""
+    """A note for each setting that failed while another setting of the same model was fitted."""
 
     def fit(self, label: str, runs: Sequence[Run]) -> _Fitted | Failed:
-        """The setting that validation chooses, fitted with every seed; only the baselines that draw have several."""
+        """Fit the setting that validation chooses with every seed; baselines without random draws are fitted once."""
         try:
             return self._fit(label, runs)
         except Exception as error:
@@ -190,7 +193,7 @@ class _Study:
         return _Fitted(row, chosen, evaluation)
 
     def _fit_once(self, run: Run, what: str, every: float = 5.0) -> Recommender:
-        """A fitted model, its progress told at most every few seconds; a signal during training ends the comparison."""
+        """Fit a model and report its progress every few seconds; a signal during training ends the comparison."""
         self.say(what)
         last = time.perf_counter()
 
@@ -218,7 +221,7 @@ def _over_seeds(results: Sequence[Evaluation]) -> Evaluation:
 
 
 class Memory:
-    """The result of :func:`peak_memory`; None until the block has ended, and where it cannot be read."""
+    """The result of :func:`peak_memory`; None until the block has ended, or if it cannot be read."""
 
     def __init__(self) -> None:
         self.peak_mb: float | None = None
@@ -228,7 +231,7 @@ class Memory:
 def peak_memory(interval: float = 0.02) -> Iterator[Memory]:
     """The growth of the process's resident memory within the block, sampled by a thread (Linux).
 
-    Freed memory is handed back to the system first; else a fit that reuses it would seem to need none.
+    Freed memory is first returned to the system; otherwise a fit that reuses it would seem to need none.
     """
     memory, status = Memory(), Path("/proc/self/statm")
     if not status.exists():

@@ -92,8 +92,8 @@ class Comparison(ChosenModel):
         n_users: users with test items.
         split: the parts of the log.
         chosen: the fitted model with the highest validation value: the one to use. Test data did not choose it.
-        models: label -> the model with its chosen setting, of the first seed.
-        versus: the best trained model against the best baseline; None where no model was trained.
+        models: label -> the model with its chosen setting and the first seed.
+        versus: the best trained model compared with the best baseline; None if no model was trained.
         shown: the metrics of the table in a terminal; all of a row if empty.
         notes: remarks, such as on a model of which nothing was varied.
         failed: the models that failed, in the order asked for.
@@ -144,7 +144,7 @@ class Comparison(ChosenModel):
     def parts(self) -> list[Part]:
         """Among others how groups of users and items are served, which is computed by this call."""
         protocol: list[Part] = [display.protocol(self), display.settings_table(self)]
-        return [*self.figures(), *display.page_tables(self), *display.served(self), *protocol]
+        return [*self.figures(), *display.page_tables(self), *display.group_results(self), *protocol]
 
     def rankers(self) -> ShownModels:
         return ShownModels({label: self.models[label].ranker for label in display.shown_models(self)}, self.split)
@@ -193,14 +193,14 @@ class Comparison(ChosenModel):
         v = self.versus
         trained, baseline = self.row(v.trained), self.row(v.baseline)
         said = difference_words(v.trained, v.baseline, self.metric, v.paired, "on test")
-        cost = f"one fit takes {seconds(trained.seconds)} and {seconds(baseline.seconds)}"
+        cost = f"one fit takes {seconds(trained.seconds)} for {v.trained}, {seconds(baseline.seconds)} for {v.baseline}"
         if v.paired.p_value >= LEVEL:
             cheaper = v.baseline if baseline.seconds <= trained.seconds else v.trained
-            prefer = f"{cheaper} is the better choice as the cheaper one ({cost})"
+            prefer = f"{cheaper} is the better choice, because it is cheaper: {cost}"
         elif v.paired.difference.mean > 0:
-            prefer = f"training pays here, at its price ({cost})"
+            prefer = f"training a model improves accuracy on this log; {cost}"
         else:
-            prefer = f"{v.baseline} is the better choice on this log ({cost})"
+            prefer = f"{v.baseline} is the better choice on this log; {cost}"
         return f"Best trained model against best baseline, both by validation: {said} So {prefer}."
 
     def _model_to_use(self) -> str:
@@ -209,28 +209,31 @@ class Comparison(ChosenModel):
         if label == self.best.label:
             return ""
         p = self.row(label).p_value
-        between = "" if p is None else f" (p = {p:.2g} between the two on test)"
-        return f"Validation prefers {label}, so that is the one to use: it was chosen without the test part{between}."
+        between = "" if p is None else f" (p = {p:.2g} for the difference of the two on test)"
+        return f"Use {label}: it is the best on validation, so it was chosen without the test part{between}."
 
     def _front(self) -> str:
         fit = display.on_front(self.rows, self.metric)
         tuned = display.on_front(self.rows, self.metric, ("tune_seconds",))
         memory = display.on_front(self.rows, self.metric, ("seconds", "peak_mb"))
-        said = f"No other model is both better and cheaper, by {self.metric} and seconds of one fit: {', '.join(fit)}"
-        counted = f"with tuning counted: {', '.join(tuned)}"
+        said = (
+            f"On the Pareto front of {self.metric} and seconds of one fit (no other model is both better and cheaper): "
+            f"{', '.join(fit)}"
+        )
+        counted = f"if the cost includes tuning: {', '.join(tuned)}"
         if set(tuned) == set(fit):
-            counted = "the same with tuning counted"
+            counted = "the same if the cost includes tuning"
         more = [label for label in memory if label not in fit]
-        return f"{said}; {counted}" + (f"; with memory as a cost also: {', '.join(more)}." if more else ".")
+        return f"{said}; {counted}" + (f"; if memory is a cost, also: {', '.join(more)}." if more else ".")
 
     def _time(self) -> str:
-        """Settings tried of each model, and the time for them."""
-        seeds = f" and {count(self.seeds, 'seed')}" if self.seeds > 1 else ""
+        """The number of settings tried for each model, and the time that they took."""
+        seeds = f", with {count(self.seeds, 'seed')}" if self.seeds > 1 else ""
         spent = [f"{row.label} {row.tried} in {seconds(row.tune_seconds)}" for row in self.rows]
-        return f"Settings tried and time for all of them{seeds}: {', '.join(spent)}."
+        return f"Number of settings tried, and the time for all of them{seeds}: {', '.join(spent)}."
 
     def _failed(self) -> list[str]:
-        return [f"{one.label} failed: {one.reason}. The other models are compared without it." for one in self.failed]
+        return [f"{one.label} failed: {one.reason}. The comparison covers the other models." for one in self.failed]
 
     def _seeds(self) -> str:
         spreads = [(row.spread[self.metric].std, row.label) for row in self.rows if self.metric in row.spread]
@@ -239,6 +242,6 @@ class Comparison(ChosenModel):
             return ""
         std, label = max(known)
         return (
-            f"Over {count(self.seeds, 'seed')} the standard deviation of {self.metric} is at most {number(std)} "
-            f"({label}); it is not in the ±."
+            f"The standard deviation of {self.metric} over {count(self.seeds, 'seed')} is at most {number(std)} "
+            f"({label}); the ± does not include it."
         )

@@ -1,4 +1,4 @@
-"""Baselines within a given time: first the defaults of all, then the points of their grids while time is left."""
+"""Baselines fitted within a given time: first the defaults of all, then points of their grids while time is left."""
 
 from __future__ import annotations
 
@@ -78,8 +78,9 @@ def fit_baselines(
 def forecast(run: Run, parts: Split) -> float:
     """Seconds that a baseline will take on the training part and its validation.
 
-    It is the cost that the baseline declares (:meth:`taurec.baselines.Baseline.fit_cost`). One without is fitted to
-    some users, and its time grows with their number, which is an upper bound; a small log needs no forecast: 0.
+    It is the cost that the baseline declares (:meth:`taurec.baselines.Baseline.fit_cost`). A baseline without one is
+    fitted to some of the users, and its time is scaled by the number of users. The result is 0 for a small log, which
+    needs no forecast.
     """
     baseline = _built(run)
     train, valid = parts.train, parts.valid
@@ -104,7 +105,7 @@ def _built(run: Run) -> Baseline:
 
 
 def _in_turns(labels: Iterable[str], fields: Mapping[str, Any]) -> list[Run]:
-    """Every label's default, then a point of each label's grid in turn, points in a drawn order."""
+    """Every label's default, then one point of each label's grid in turn, the points in random order."""
     defaults, grids = list[Run](), list[list[Run]]()
     for label in labels:
         default = candidates(label, "none", fields)[0]

@@ -1,4 +1,4 @@
-"""A model for a log within a given time: baselines, then successive halving, then the winner in the time left."""
+"""Search for a model within a given time: baselines, then successive halving, then the winner on the whole log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from taurec.studies.compare.protocol import valid_of
 from taurec.studies.failed import reason_of
 from taurec.studies.opening import Note, silent
 from taurec.studies.search.baselines import fit_baselines
-from taurec.studies.search.halving import Contestant, halve
+from taurec.studies.search.halving import Candidate, halve
 from taurec.studies.search.pool import MODELS, Pool, make_pool
 from taurec.studies.search.results import SearchResult, Trial, run_text
 from taurec.training.forecast import Sizes
@@ -34,13 +34,13 @@ from taurec.training.presets import resolve
 from taurec.training.records import EpochRecord
 from taurec.training.trainer import Trainer
 
-LEAST = 2.0
-"""Seconds that a budget must have."""
+MIN_BUDGET = 2.0
+"""Minimum budget, in seconds."""
 BASELINES_SHARE, MEASURING_SHARE, ROUNDS_SHARE = 0.25, 0.1, 0.3
 """Shares of the budget: the maximum for baselines; for measuring the time of trained models; for the rounds. The rest
 is for training the winner and for the evaluation."""
 EVALUATION_SECONDS = 2.5e-4
-"""Seconds a user for the resamples of the intervals and tests at the end."""
+"""Seconds per user for the resamples of the intervals and tests at the end."""
 
 
 def search(
@@ -67,22 +67,22 @@ def search(
 
     Args:
         source: as for :meth:`taurec.recommender.Recommender.fit`; it needs a validation part.
-        budget: seconds of wall-clock time, from reading the log to the evaluation; kept to within an epoch of the
-            winner.
-        models: ``backbone:loss``, those of most interest first.
+        budget: seconds of wall-clock time, from reading the log to the evaluation. The search may exceed it by up to
+            one epoch of the winner.
+        models: as ``backbone:loss``, the most important first.
         metrics: test metrics; the selection metric is added where it is missing.
         fields: run fields common to all models, such as ``seed`` or ``metric``.
-        on_progress: called with a line of text before each piece of work.
+        on_progress: called with a line of text before each step of the search.
         started: the ``time.monotonic()`` from which the budget counts; the call itself if None.
-    Raises: UsageError for a budget below :data:`LEAST`, no models, or a log without a validation part.
+    Raises: UsageError for a budget below :data:`MIN_BUDGET`, no models, or a log without a validation part.
 
     >>> from taurec.data.planted import planted
     >>> found = search(planted(n_users=60, n_items=40, seed=1, noise=0.2).log, budget=3, models=["mf:sl"])
     >>> found.seconds < 5, found.test.keys() >= {found.chosen.run.label}
     (True, True)
     """
-    if not budget >= LEAST:
-        raise UsageError(f"a budget of at least {LEAST:g} seconds is needed, got {budget!r}")
+    if not budget >= MIN_BUDGET:
+        raise UsageError(f"a budget of at least {MIN_BUDGET:g} seconds is needed, got {budget!r}")
     if not models or not all(":" in label for label in models):
         raise UsageError(f"a search needs trained models as backbone:loss, got {list(models)!r}; baselines are added")
     started = monotonic() if started is None else started
@@ -102,18 +102,18 @@ def search(
     rounds, sizes = ROUNDS_SHARE * budget, Sizes.of(parts.train, parts.valid)
     pool = make_pool(models, given, sizes, rounds, monotonic() + MEASURING_SHARE * budget, say)
     with tempfile.TemporaryDirectory(prefix="taurec-probe-") as folder:
-        contest = _Contest(pool, parts, first, Path(folder), say)
-        ranked = halve(len(pool.runs), contest.advance, rounds, monotonic, contest.on_turn) if pool.runs else []
-        settings, settings_paired = contest.first_against_second(ranked)
+        halving = _Halving(pool, parts, first, Path(folder), say)
+        ranked = halve(len(pool.runs), halving.advance, rounds, monotonic, halving.on_training) if pool.runs else []
+        settings, settings_paired = halving.compare_finalists(ranked)
         whole = list[Recommender]()
-        for contestant in ranked[:2]:
-            whole += contest.on_whole_log(contestant, end, another=bool(whole))
-    in_rounds = [contest.trial(contestant) for contestant in ranked]
+        for candidate in ranked[:2]:
+            whole += halving.on_whole_log(candidate, end, another=bool(whole))
+    in_rounds = [halving.trial(candidate) for candidate in ranked]
     trained = [Trial.of(m.run, "whole", valid_of(m), len(m.records), m.fit_seconds, m.finished) for m in whole]
 
     say("evaluating")
     fitted = list(baselines.best.values())
-    for model in whole:  # of two settings of one model the better one
+    for model in whole:  # if two settings of one model were trained, keep the better one
         same = next((m for m in fitted if m.run.label == model.run.label), None)
         if same is None or valid_of(model) > valid_of(same):
             fitted = [*(m for m in fitted if m is not same), model]
@@ -144,13 +144,13 @@ def search(
         test={label: bootstrap_all(found, seed=first.seed) for label, found in on_test.items()},
         test_paired=paired(on_test),
         n_users=next((found.n_users for found in on_test.values()), 0),
-        notes=[*baselines.notes, *pool.notes, *contest.notes],
+        notes=[*baselines.notes, *pool.notes, *halving.notes],
         reading=dict(given.get("reading") or {}),
     )
 
 
-class _Contest:
-    """The rounds: the contestants, the users that take part, and the state of each contestant."""
+class _Halving:
+    """The rounds of successive halving: the candidates, the users that take part, and the state of each candidate."""
 
     def __init__(self, pool: Pool, parts: Split, first: Run, folder: Path, say: Note):
         self.pool, self.parts, self.first, self.folder, self.say = pool, parts, first, folder, say
@@ -163,12 +163,12 @@ class _Contest:
     def path(self, i: int) -> Path:
         return self.folder / f"{i}.safetensors"
 
-    def on_turn(self, turn: int, rounds: int, i: int) -> None:
-        self._last = turn == rounds
-        self.say(f"round {turn} of {rounds}: {run_text(self.pool.runs[i])}")
+    def on_training(self, round_number: int, rounds: int, i: int) -> None:
+        self._last = round_number == rounds
+        self.say(f"round {round_number} of {rounds}: {run_text(self.pool.runs[i])}")
 
     def advance(self, i: int, seconds: float) -> tuple[float, bool]:
-        """Train a contestant for about ``seconds`` more."""
+        """Train a candidate for about ``seconds`` more."""
         run = self.pool.runs[i]
         epoch = _epoch_seconds(self.records.get(i, []))
         try:
@@ -183,15 +183,15 @@ class _Contest:
             self.rankers[i] = trained.ranker
         return (trained.best.metrics[run.metric] if trained.best else -np.inf), trained.finished
 
-    def trial(self, contestant: Contestant) -> Trial:
-        epochs = len(self.records.get(contestant.number, []))
-        valid = contestant.value if np.isfinite(contestant.value) else None
-        run = self.pool.runs[contestant.number]
-        return Trial.of(run, "probe", valid, epochs, contestant.seconds, contestant.ended)
+    def trial(self, candidate: Candidate) -> Trial:
+        epochs = len(self.records.get(candidate.number, []))
+        valid = candidate.value if np.isfinite(candidate.value) else None
+        run = self.pool.runs[candidate.number]
+        return Trial.of(run, "probe", valid, epochs, candidate.seconds, candidate.ended)
 
-    def first_against_second(self, contestants: list[Contestant]) -> tuple[tuple[str, ...], Paired | None]:
-        """The names of the two best of the last round, and their difference where both have a ranker from it."""
-        numbers = [contestant.number for contestant in contestants[:2]]
+    def compare_finalists(self, candidates: list[Candidate]) -> tuple[tuple[str, ...], Paired | None]:
+        """The names of the two best candidates of the last round, and their difference if both have a ranker."""
+        numbers = [candidate.number for candidate in candidates[:2]]
         names = tuple(run_text(self.pool.runs[i]) for i in numbers)
         rankers = [self.rankers[i] for i in numbers if i in self.rankers]
         if len(rankers) < 2:
@@ -200,10 +200,10 @@ class _Contest:
         first, second = (evaluate_ranker(ranker, self.valid, self.train, [metric]) for ranker in rankers)
         return names, compare_paired(first, second, metric, seed=self.first.seed)
 
-    def on_whole_log(self, contestant: Contestant, end: float, another: bool) -> list[Recommender]:
-        """The setting trained on the whole log until the end of the budget; empty where the time is too short."""
-        i, run, share = contestant.number, self.pool.runs[contestant.number], self.pool.share
-        if not np.isfinite(contestant.value):
+    def on_whole_log(self, candidate: Candidate, end: float, another: bool) -> list[Recommender]:
+        """Train the candidate's setting on the whole log until the budget ends; empty if the time is too short."""
+        i, run, share = candidate.number, self.pool.runs[candidate.number], self.pool.share
+        if not np.isfinite(candidate.value):
             return []
         records = self.records.get(i, [])
         epoch = _epoch_seconds(records) / share or self.pool.epoch.get(run.label, 0.0)
@@ -223,7 +223,7 @@ class _Contest:
         return [model]
 
     def _note_failure(self, run: Run, error: Exception) -> None:
-        """Note why a contestant failed; an error that must end the search is raised again."""
+        """Note why a candidate failed; an error that must end the search is raised again."""
         why = reason_of(error, run)
         if why is None:
             raise error
@@ -231,7 +231,7 @@ class _Contest:
 
 
 def _some_users(parts: Split, share: float, seed: int) -> tuple[Interactions, Interactions]:
-    """Training and validation pairs of a drawn share of the users; the vocabularies stay."""
+    """Training and validation pairs of a random share of the users, with unchanged vocabularies."""
     if share >= 1:
         return parts.train, parts.valid
     taken = draw.uniform(draw.key(seed, "probe users"), np.arange(parts.train.n_users)) < share
@@ -240,5 +240,5 @@ def _some_users(parts: Split, share: float, seed: int) -> tuple[Interactions, In
 
 
 def _epoch_seconds(records: Sequence[EpochRecord]) -> float:
-    """The median time of an epoch with its validation; 0 where there was none."""
+    """The median time of an epoch with its validation; 0 if there was no epoch."""
     return float(np.median([r.train_seconds + r.eval_seconds for r in records])) if records else 0.0

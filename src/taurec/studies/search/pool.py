@@ -9,7 +9,7 @@ from typing import Any
 
 from taurec.errors import ResourceError
 from taurec.run import Run
-from taurec.studies.compare.candidates import candidates, untuned
+from taurec.studies.compare.candidates import candidates, note_if_untuned
 from taurec.studies.failed import reason_of
 from taurec.studies.opening import Note
 from taurec.studies.search.halving import sizes as round_sizes
@@ -21,11 +21,11 @@ MODELS = ("mf:sl", "mf:bsl", "mf:mml", "mf:bpr", "lightgcn:sl")
 FIRST_EPOCHS = 2
 """Every setting must be able to train this many epochs in the first round."""
 SHARES = (1.0, 0.5, 0.25)
-"""Shares of the users; the first one with which the first round fits is taken."""
+"""Shares of the users to try, in this order; the first one with which the first round fits into its time is used."""
 TRIES = (None, 3, 2)
-"""Maximum settings of each model, where no share of users is small enough."""
+"""Maximum settings of each model to try, in this order, if no share of the users is small enough."""
 SLOW = 2.0
-"""A model is left out first if it takes this many times as long as the fastest; otherwise the one named last."""
+"""The slowest model is left out first if it takes this many times as long as the fastest, otherwise the last one."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Pool:
 
     Attributes:
         runs: one per setting.
-        epoch: label of a run -> seconds of an epoch with its validation, all users, by forecast; 0 where there is none.
+        epoch: label of a run -> forecast seconds of an epoch with its validation on all users; 0 without a forecast.
         share: share of the users that take part.
         notes: what was left out, and why.
     """
@@ -64,7 +64,7 @@ def make_pool(
     """
     grids = {label: candidates(label, "all", fields) for label in models}
     epoch = dict[str, float]()
-    notes = [note for label, runs in grids.items() if (note := untuned(label, runs, "all", None))]
+    notes = [note for label, runs in grids.items() if (note := note_if_untuned(label, runs, "all", None))]
     for label, runs in grids.items():
         if epoch and monotonic() > until:
             notes.append(f"{label} left out: no time to measure its cost")

@@ -1,4 +1,4 @@
-"""The result of a search within a given time: what was chosen, how certain that is, and what was tried."""
+"""The result of a search within a given time: the chosen model, how certain the choice is, and all settings tried."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class SearchResult(ChosenModel):
         chosen: the fitted model with the highest validation value.
         ended: whether its training finished within the time.
         second: the label of the best other model among those fitted on the whole log; None if there is none.
-        paired: chosen minus second on validation; the same pairs chose the model, which favours it.
+        paired: chosen minus second on validation; optimistic, because the same pairs chose the model.
         chance: label -> share of bootstrap resamples of the users in which it is the best on validation.
         settings_tested: the two best trained settings of the rounds, first and second, as texts.
         settings_paired: their difference on validation after equal times; None for fewer than two.
@@ -128,7 +128,7 @@ class SearchResult(ChosenModel):
 
     def parts(self) -> list[Part]:
         metric = f"{self.metric} on validation"
-        users = "" if self.share == 1 else f" Values of the rounds are those of {self.share:.0%} of the users."
+        users = "" if self.share == 1 else f" Values in the rounds are over {self.share:.0%} of the users."
         every = f"All {count(len(self.trials), 'setting')} in the order of the work"
         models = self._trials("Models fitted to the whole log, the best first", metric, self._whole())
         tried = self._trials(every, self.metric, self.trials, note=f"{metric}.{users}")
@@ -180,25 +180,25 @@ class SearchResult(ChosenModel):
         if run.model is not None:
             if self._of("whole"):
                 return f"{said}, a baseline; no trained model was better on validation within this time."
-            return f"{said}, a baseline; there was no time to train a model on the whole log. Allow more time."
-        return f"{said}{'' if self.ended else '; its training was stopped by the budget, more time may improve it'}."
+            return f"{said}, a baseline; there was no time to train a model on the whole log. Give a longer budget."
+        return f"{said}{'' if self.ended else '; the budget stopped its training, so more time may improve it'}."
 
     def _model(self) -> list[str]:
         if self.second is None or self.paired is None:
             return []
         label = self.chosen.run.label
         said = difference_words(label, self.second, self.metric, self.paired, "on validation")
-        share = f"{label} is the best in {self.chance[label]:.0%} of resamples of the users"
-        return [f"{said} {share}; the same pairs chose it, which favours it."]
+        share = f"{label} is the best model in {self.chance[label]:.0%} of the bootstrap resamples of the users"
+        return [f"{said} {share}. Both numbers are optimistic, because the same pairs chose the model."]
 
     def _setting(self) -> list[str]:
         if len(self.settings_tested) < 2:
             return []
         first, second = self.settings_tested
         if self.settings_paired is None:
-            return [f"Of the trained settings {first} came first in the rounds, {second} second."]
+            return [f"The best trained settings in the rounds were {first} and, second, {second}."]
         said = difference_words(first, second, self.metric, self.settings_paired, "on validation")
-        return [f"Of the trained settings, after equal times: {said}"]
+        return [f"The two best trained settings, after equal training time: {said}"]
 
     def _on_test(self) -> list[str]:
         if self.second is None or self.test_paired is None:
@@ -206,7 +206,7 @@ class SearchResult(ChosenModel):
         label, where = self.chosen.run.label, "on the test part (which was not used to choose)"
         lines = [difference_words(label, self.second, self.metric, self.test_paired, where)]
         if self.chosen.run.model is None and self.test_paired.p_value >= LEVEL and ":" not in self.second:
-            lines.append(f"{self.second} is the simpler choice and costs less.")
+            lines.append(f"{self.second} is a simpler choice and costs less.")
         return lines
 
     def _time(self) -> str:
@@ -215,8 +215,8 @@ class SearchResult(ChosenModel):
             for stage, (_, where) in _STAGES.items()
             if (trials := self._of(stage))
         ]
-        users = "" if self.share == 1 else f" In the rounds a drawn {self.share:.0%} of the users took part."
-        return f"{seconds(self.seconds)} of {seconds(self.budget)} were used: {', '.join(spent)}.{users}"
+        users = "" if self.share == 1 else f" The rounds used a random {self.share:.0%} of the users."
+        return f"The search used {seconds(self.seconds)} of {seconds(self.budget)}: {', '.join(spent)}.{users}"
 
     def _test(self, label: str) -> Table:
         names = list(self.test[label])

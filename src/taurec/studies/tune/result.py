@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SHOWN = 10
 """Trials in the table of a terminal; all of them are in the document and on the page."""
 LAST = 3
-"""Failed trials whose reasons are told."""
+"""Number of failed trials whose reasons are shown, the last ones."""
 ENOUGH = 20
 """Complete trials from which importances and correlations are shown. Of simulated searches over three settings of which
 one matters, PED-ANOVA names that one in 48 % with 8 trials and in 80 % with 20 (``tests/studies/test_tune.py``); its
@@ -123,8 +123,8 @@ class Tuning(ChosenModel):
 
     def verdict(self) -> list[str]:
         return [
-            self._chosen(), *self._ahead(), *self._on_validation(), *self._on_test(), *self._mattered(), self._spent(),
-            *(f"Note: {note}." for note in self.notes),
+            self._chosen(), *self._better_baselines(), *self._on_validation(), *self._on_test(),
+            *self._most_important(), self._effort(), *(f"Note: {note}." for note in self.notes),
         ]  # fmt: skip
 
     def tables(self) -> list[Table]:
@@ -146,10 +146,13 @@ class Tuning(ChosenModel):
 
     def commands(self) -> list[str]:
         """The commands that train the best setting, and before it the baselines that are better on validation."""
-        return [*(train_command(self.baselines[label]) for label in self._better()), train_command(self.chosen.run)]
+        return [
+            *(train_command(self.baselines[label]) for label in self._labels_ahead()),
+            train_command(self.chosen.run),
+        ]
 
     def document(self) -> dict[str, Any]:
-        first = next(iter(self._better()), self.chosen.run.label)
+        first = next(iter(self._labels_ahead()), self.chosen.run.label)
         return {**super().document(), "first": first, "commands": self.commands()}
 
     @property
@@ -160,7 +163,7 @@ class Tuning(ChosenModel):
     def _complete(self) -> list[Trial]:
         return [t for t in self.trials if t.state == "complete"]
 
-    def _better(self) -> list[str]:
+    def _labels_ahead(self) -> list[str]:
         """The baselines that are ahead of the chosen setting on validation, the best first."""
         return sorted((n for n, v in self.valid.items() if v > self._value), key=lambda label: -self.valid[label])
 
@@ -169,11 +172,11 @@ class Tuning(ChosenModel):
         value = f"{self.metric} {number(self._value)} on validation, trial {best.number} of {len(self.trials)}"
         return f"Chosen for this log: {self.chosen.run.label} with {settings_text(best.values)} ({value})."
 
-    def _ahead(self) -> list[str]:
-        if not self._better():
+    def _better_baselines(self) -> list[str]:
+        if not self._labels_ahead():
             return []
-        values = ", ".join(f"{label} {number(self.valid[label])}" for label in self._better())
-        return [f"First by {self.metric} on validation is a baseline, which needs no such search: {values}."]
+        values = ", ".join(f"{label} {number(self.valid[label])}" for label in self._labels_ahead())
+        return [f"A baseline, which needs no such search, has a higher {self.metric} on validation: {values}."]
 
     def _on_validation(self) -> list[str]:
         if self.best == 1:
@@ -181,7 +184,7 @@ class Tuning(ChosenModel):
         if self.valid_paired is None:
             return []
         said = difference_words("The chosen setting", "the preset", self.metric, self.valid_paired, "on validation")
-        return [f"{said} The same pairs chose it, which favours it."]
+        return [f"{said} This is optimistic, because the same pairs chose the setting."]
 
     def _on_test(self) -> list[str]:
         said = [
@@ -193,23 +196,23 @@ class Tuning(ChosenModel):
         used = "The test part was used once, after the choice."
         if self.test_uses > 1:
             used = (
-                f"The test part was used {self.test_uses} times, each time this search was continued: if its values "
-                "were a reason to continue, they favour the chosen setting."
+                f"The test part was used {self.test_uses} times, each time this search or a continuation of it ended. "
+                "If its values were a reason to continue, they are too high for the chosen setting."
             )
         return [" ".join([*said, used])] if said else []
 
-    def _mattered(self) -> list[str]:
+    def _most_important(self) -> list[str]:
         known = [(one.importance, one.name) for one in self.searched if one.importance is not None]
         if len(known) < 2:
             return []
         share, name = max(known)
         return [f"{name} mattered most: importance {share:.2f} of 1 (PED-ANOVA over the complete trials)."]
 
-    def _spent(self) -> str:
+    def _effort(self) -> str:
         states = [t.state for t in self.trials]
         parts = [f"{states.count(s)} {text}" for s, text in _STATES.items() if s in states]
         spent = seconds(sum(t.seconds for t in self.trials))
-        short = "" if len(self.trials) >= self.planned else f" of {self.planned} planned; the budget ended the search"
+        short = "" if len(self.trials) >= self.planned else f"; the budget ended the search before all {self.planned}"
         return f"{count(len(self.trials), 'trial')} ({', '.join(parts)}) took {spent}{short}."
 
     def _trials(self, title: str, trials: Sequence[Trial], strong: Sequence[int] = (), folded: bool = False) -> Table:
@@ -237,11 +240,12 @@ class Tuning(ChosenModel):
         ]
         complete = count(len(self._complete()), "complete trial")
         note = (
-            f"Over the {complete}. Importance: share of each setting in what separates the best quarter of the "
-            "trials (PED-ANOVA). Correlation: Spearman's rank correlation with the value; above 0, larger was better."
+            f"Over the {complete}. Importance: the share of each setting in the difference between the best quarter "
+            "of the trials and all trials (PED-ANOVA). Correlation: Spearman's rank correlation with the value; above "
+            "0, larger values of the setting were better."
         )
         if len(self._complete()) < ENOUGH:
-            note = f"{complete}: importance and correlation are shown from {ENOUGH} on, fewer say too little."
+            note = f"{complete}: importance and correlation need at least {ENOUGH} and are not shown."
         return Table("The settings that were varied", columns, rows, note, section=MATTERED)
 
     def _test(self) -> list[Table]:
@@ -252,7 +256,7 @@ class Tuning(ChosenModel):
         columns = [Column("model", whole=True), *metric_columns(metrics)]
         title = f"Test part, {count(self.n_users, 'user')}"
         times = "once" if self.test_uses == 1 else f"{self.test_uses} times, the last"
-        note = f"Computed {times} after the choice; the settings of the baselines are the best on validation."
+        note = f"Computed {times} after the choice. The baselines have their best settings on validation."
         return [Table(title, columns, rows, note, strong=[0], section=TEST)]
 
     def _by_trial(self) -> Figure:

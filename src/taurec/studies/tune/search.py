@@ -1,4 +1,4 @@
-"""The trials of a search, kept in a storage, and the evaluation of the best of them."""
+"""The search of ``taurec tune``: its trials, which a storage keeps, and the evaluation of the best trial."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BASELINES = ("popularity", "ease")
 BASELINES_SHARE = 0.25
 """Maximum time for the baselines, as a share of the budget and on top of it."""
 WARM_UP = 5
-"""Epochs that every trial gets, or the patience if that is more: a low learning rate needs them to catch up."""
+"""Epochs before a trial may be stopped early, or the patience if that is more; a low learning rate needs them."""
 _NOT_IDENTITY = {"source", "reading", "data_hash", "model", "device", "threads", "kernel", "found"}
 
 
@@ -65,8 +65,8 @@ class Search:
         if not len(parts.valid):
             raise UsageError(f"tune needs a validation part; the split {parts.how!r} has none")
         self.preset = self.preset.but(source=name, split=parts.how, data_hash=data_hash(parts))
-        alone = locked(self.storage, "--storage") if self.storage else contextlib.nullcontext()
-        with _quiet_optuna(), alone:
+        lock = locked(self.storage, "--storage") if self.storage else contextlib.nullcontext()
+        with _quiet_optuna(), lock:
             study = self._open()
             self._trials(study, parts)
             return self._evaluated(study, parts, metrics, started)
@@ -92,17 +92,17 @@ class Search:
             raise ArtefactError(f"--storage {self.storage}: not a journal of Optuna ({error})") from None
         except OSError as error:
             raise ResourceError(f"--storage {self.storage}: cannot be written ({error.strerror})") from None
-        mine, there = json.loads(json.dumps(_identity(self.preset, self.space))), study.user_attrs.get("taurec")
-        if there is None:
+        expected, stored = json.loads(json.dumps(_identity(self.preset, self.space))), study.user_attrs.get("taurec")
+        if stored is None:
             values = {name: value_of(self.preset, name) for name in self.space}
             first = {n: v if isinstance(self.space[n], Range) else str(v) for n, v in values.items()}
             study.enqueue_trial(first, skip_if_exists=True)
-            study.set_user_attr("taurec", mine)
-        elif there != mine:
-            different = [name for name in {**there, **mine} if there.get(name) != mine.get(name)]
+            study.set_user_attr("taurec", expected)
+        elif stored != expected:
+            different = [name for name in {**stored, **expected} if stored.get(name) != expected.get(name)]
             raise UsageError(
                 f"--storage {self.storage} holds another search: "
-                + "; ".join(f"{name} is {there.get(name)} there and {mine.get(name)} here" for name in different)
+                + "; ".join(f"{name} is {stored.get(name)} there and {expected.get(name)} here" for name in different)
                 + "; give the options of that search, or another file"
             )
         if done := len(_ended(study)):
@@ -164,9 +164,9 @@ class Search:
             trial.set_user_attr("error", why or str(error))
         else:
             if model.stopped_by:
-                goes_on = f"; the same command continues {self.storage}" if self.storage else ""
-                kept = f"{count(len(_ended(study)), 'trial')} kept"
-                raise Interrupted(model.stopped_by, f"stopped by a signal in {label}, {kept}{goes_on}")
+                resume = f"; the same command continues {self.storage}" if self.storage else ""
+                finished = f"{count(len(_ended(study)), 'trial')} finished"
+                raise Interrupted(model.stopped_by, f"stopped by a signal in {label}, {finished}{resume}")
             if not model.finished:
                 return False
         took, complete = time.monotonic() - started, state == TrialState.COMPLETE
@@ -214,9 +214,9 @@ class Search:
         whole = [one for one in trials if one.state == "complete"]
         if not whole:
             failed = [f"trial {one.number}: {one.error}" for one in trials if one.error][-LAST:]
-            why = "none was trained to its end within the budget; give a longer --budget or fewer --epochs"
+            why = "no training finished within the budget; give a longer --budget or fewer --epochs"
             if failed:
-                why = f"all {len(trials)} failed, the last of them by {'; '.join(failed)}; give other settings"
+                why = f"all {len(trials)} failed, the last of them with {'; '.join(failed)}; give other settings"
             raise UsageError(f"no trial has a value: {why}")
         best = _best_of(study)
         chosen = self._fitted(study, best, parts)
@@ -262,10 +262,10 @@ class Search:
         )
 
     def _record(self, one: optuna.trial.FrozenTrial) -> Trial:
-        state, told = one.state.name.lower().replace("fail", "failed"), one.user_attrs
+        state, attributes = one.state.name.lower().replace("fail", "failed"), one.user_attrs
         value = one.value if state == "complete" else max(one.intermediate_values.values(), default=None)
-        spent = told.get("epochs", 0), told.get("seconds", 0.0)
-        return Trial(one.number + 1, state, value, *spent, self._values(one.params), told.get("error", ""))
+        spent = attributes.get("epochs", 0), attributes.get("seconds", 0.0)
+        return Trial(one.number + 1, state, value, *spent, self._values(one.params), attributes.get("error", ""))
 
 
 def _ended(study: optuna.study.Study) -> list[optuna.trial.FrozenTrial]:
@@ -318,7 +318,7 @@ def _identity(preset: Run, space: Space) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _quiet_optuna() -> Iterator[None]:
-    """Within the block Optuna logs warnings alone."""
+    """Let Optuna log only warnings within the block."""
     import optuna  # sets the level of its logger when it is imported
 
     before = optuna.logging.get_verbosity()

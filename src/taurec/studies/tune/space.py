@@ -1,4 +1,4 @@
-"""The search space: from the grids that a loss, a backbone and a negative sampler declare to domains."""
+"""The search space of ``taurec tune``, from the grids that a loss, a backbone and a negative sampler declare."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from taurec.run import Run
 
 LR_FACTOR = 10.0
-"""The learning rate is searched from the preset's divided by this to the preset's times this."""
+"""The learning rate is searched from the preset's value divided by this factor to that value times this factor."""
 DIGITS = 4
-"""Significant digits of a setting that is tried."""
+"""Number of significant digits of the values that are tried."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _rounded(value: float) -> float:
 
 
 def _geometric(grid: Sequence[float]) -> bool:
-    """Whether the ratios of neighbours are as even as their differences, or more so.
+    """Whether the ratios of neighbours are at least as even as their differences.
 
     >>> [_geometric(grid) for grid in ([0.05, 0.1, 0.2], [20, 50, 200], [0.2, 0.4, 0.6, 0.8], [1, 2, 3])]
     [True, True, False, False]

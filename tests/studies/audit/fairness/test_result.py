@@ -8,7 +8,7 @@ from taurec.data.split import split
 from taurec.recommender import Recommender
 from taurec.report.page import render
 from taurec.report.result_page import result_page
-from taurec.report.terminal import fitted
+from taurec.report.terminal import fit_to_width
 from taurec.studies.audit.fairness.audit import audit_fairness
 from taurec.studies.audit.fairness.groups import attribute_groups
 from taurec.studies.names import Hashed
@@ -29,7 +29,7 @@ def text(table):
     from rich.console import Console
 
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(fitted(table, 80))
+    console.print(fit_to_width(table, 80))
     return console.export_text()
 
 

@@ -11,7 +11,7 @@ import pytest
 from taurec.data.interactions import Interactions
 from taurec.data.planted import planted
 from taurec.data.vocabulary import Vocabulary
-from taurec.studies.audit.log.audit import LEAST, WEIGHT, audit_log
+from taurec.studies.audit.log.audit import MIN_SUSPICION, WEIGHT, audit_log
 from taurec.studies.names import Hashed, Names
 
 
@@ -88,4 +88,4 @@ def test_the_frame_is_ranked_and_ends_where_suspicion_does() -> None:
     frame = audit_log(log, judge="itemknn", weights=np.zeros(len(log))).suspect_rows()
     assert frame.columns == ["user", "item", "suspicion", "percentile", "bsl_weight", "reasons"]
     assert frame["suspicion"].is_sorted(descending=True)
-    assert frame["suspicion"].min() >= LEAST  # type: ignore[operator]
+    assert frame["suspicion"].min() >= MIN_SUSPICION  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""The answer of a fairness audit: who gets the worst recommendations, in sentences, tables and figures."""
+"""The verdict, tables and figures of a fairness audit: which users get the worst recommendations."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ DEFINITIONS = (
 )  # fmt: skip
 
 
-FEW = 4
-"""Fewest models whose correlation is reported."""
-SMALL = 0.0005
+MIN_MODELS = 4
+"""Minimum number of models for a correlation over models to be reported."""
+NO_GAP = 0.0005
 """Gaps below this are 0 at three digits."""
 
 
@@ -51,13 +51,14 @@ def _users_served(audit: FairnessAudit, d: int) -> list[str]:
     division, label = audit.best.fairness.users[d], audit.best.label
     worst, best = division.worst, division.best
     if worst is None or best is None:
-        return [f"By {division.what} there are fewer than two groups with held-out items."]
-    if division.gap.mean < SMALL:
+        return [f"By {division.what} of users, fewer than two groups have held-out items."]
+    if division.gap.mean < NO_GAP:
         return [f"By {division.what} of users, {label} serves all groups equally well."]
-    overlap = "overlap or one is missing, so the order of the two may be chance"
+    overlap = "overlap or one is missing, so the difference may be chance"
     said = (
-        f"By {division.what} of users, {label} serves {worst.name!r} worst: ndcg@{audit.k} {_valued(worst.ndcg)}, "
-        f"against {_valued(best.ndcg)} for {best.name!r}, a gap of {_valued(division.gap)}; their 95 % intervals "
+        f"By {division.what} of users, {label} serves {worst.name!r} worst: ndcg@{audit.k} "
+        f"{_with_interval(worst.ndcg)}, against {_with_interval(best.ndcg)} for {best.name!r}, a gap of "
+        f"{_with_interval(division.gap)}; the 95 % intervals of the two groups "
         f"{'do not overlap' if division.apart else overlap}."
     )
     gaps = {m.fairness.users[d].gap.mean: m.label for m in audit.models}
@@ -67,7 +68,7 @@ def _users_served(audit: FairnessAudit, d: int) -> list[str]:
     return [
         said,
         f"The gap is smallest for {gaps[low]} ({number(low)}) and largest for {gaps[high]} ({number(high)}). "
-        "A small gap at low accuracy helps no group.",
+        "A small gap is of no use if all groups have low accuracy.",
     ]
 
 
@@ -87,28 +88,28 @@ def _items_shown(audit: FairnessAudit) -> str:
 def _variance(audit: FairnessAudit) -> str:
     between, c = audit.between_models(), audit.best.variance_tail
     both = f"has rank correlation {c.rho:+.2f} with the tail share of the list (n = {c.n:,})"
-    neither = "and tail share do not both vary"
+    neither = "or tail share is constant"
     over_users = f"Over the users of {audit.best.label}, score variance {both if math.isfinite(c.rho) else neither}."
     parts = [
         f"{between[name].rho:+.2f} with the {what} (n = {between[name].n})"
         for name, what in (("tail_share", "tail share of the lists"), ("gap", "gap between groups of activity"))
-        if math.isfinite(between[name].rho) and between[name].n >= FEW
+        if math.isfinite(between[name].rho) and between[name].n >= MIN_MODELS
     ]
     if not parts:
         return over_users
     return (
-        f"Over the models, relative score variance has rank correlation {' and '.join(parts)}; with so few models this "
+        f"Over the models, relative score variance has rank correlation {' and '.join(parts)}; with this few models it "
         f"is a description, not a test. {over_users}"
     )
 
 
-def _valued(found: Interval) -> str:
+def _with_interval(found: Interval) -> str:
     bounds = interval(found.low, found.high)
     return number(found.mean) + ("" if bounds == "-" else f" ({bounds})")
 
 
 def sections(audit: FairnessAudit) -> list[Part]:
-    """What the audit shows, in the order of the page."""
+    """The parts of the page, in order."""
     divisions = [(f"Users by {users.what}", _users(audit, d)) for d, users in enumerate(audit.best.fairness.users)]
     definitions = Table("Definitions of the measures", ("measure", "range", "what it is"), DEFINITIONS, folded=True)
     made: list[tuple[str, list[Part]]] = [
@@ -124,10 +125,10 @@ def sections(audit: FairnessAudit) -> list[Part]:
 
 def _models(audit: FairnessAudit) -> list[Part]:
     recall, ndcg, best = f"recall@{audit.k}", f"ndcg@{audit.k}", audit.best.fairness
-    tails = _over(audit.models, "fairness.tail_share")
+    tails = _values(audit.models, "fairness.tail_share")
     figure = Figure(
         "scatter",
-        _points(audit.models, tails, _over(audit.models, "fairness.ndcg.mean")),
+        _points(audit.models, tails, _values(audit.models, "fairness.ndcg.mean")),
         "tail share of the lists",
         ndcg,
         "Accuracy and tail share of each model. Users' held-out items have a tail share of "
@@ -154,11 +155,12 @@ def _items(audit: FairnessAudit) -> list[Part]:
     metric, best, models = f"ndcg@{audit.k}", audit.best, audit.models
     groups, x_label = best.fairness.items, "popularity group, 1 is the least popular"
     numbers, total, last = range(1, len(groups) + 1), best.fairness.ndcg.mean, groups[-1]
-    exposure = [Series(m.label, numbers, _over(m.fairness.items, "exposure")) for m in models]
+    exposure = [Series(m.label, numbers, _values(m.fairness.items, "exposure")) for m in models]
     return [
         Text(
-            "Items are in groups of about equally many training interactions. A group's contribution is the part of "
-            "the metric that comes from its hits; the contributions add up to the metric."
+            "Items are divided by popularity into groups with about the same number of training interactions. The "
+            "contribution of a group is the part of the metric that comes from its hits; the contributions add up to "
+            "the metric."
         ),
         Figure(
             "line",
@@ -170,7 +172,7 @@ def _items(audit: FairnessAudit) -> list[Part]:
         ),
         Figure(
             "line",
-            [*exposure, Series("held-out items", numbers, _over(groups, "test_share"))],
+            [*exposure, Series("held-out items", numbers, _values(groups, "test_share"))],
             x_label,
             "share",
             "Share of each group in the held-out items, and in the list positions of each model.",
@@ -181,14 +183,14 @@ def _items(audit: FairnessAudit) -> list[Part]:
             f"Contribution to {metric} by popularity group, 1 the least popular",
             ["group", "items", Column("held out", spec=".3f"), *_labels(audit, ".4f")],
             [(short(g.name), g.items, g.test_share) for g in groups],
-            [_over(m.fairness.items, "ndcg.mean") for m in models],
-            ("sum", sum(g.items for g in groups), 1.0, *_over(models, "fairness.ndcg.mean")),
+            [_values(m.fairness.items, "ndcg.mean") for m in models],
+            ("sum", sum(g.items for g in groups), 1.0, *_values(models, "fairness.ndcg.mean")),
         ),
         _by_group(
             "Share of training, held-out items and list positions by popularity group",
             ["group", Column("training", spec=".3f"), Column("held out", spec=".3f"), *_labels(audit, ".3f")],
             [(short(g.name), g.train_share, g.test_share) for g in groups],
-            [_over(m.fairness.items, "exposure") for m in models],
+            [_values(m.fairness.items, "exposure") for m in models],
         ),
         _all_figures(
             "popularity group",
@@ -215,7 +217,7 @@ def _users(audit: FairnessAudit, d: int) -> list[Part]:
                 metric,
                 f"{metric} of each group of users. Active users have more held-out items, which also changes the "
                 "metric; compare models within a group first.",
-                f"{best} has values from {_span(_over(groups, 'ndcg.mean'))}.",
+                f"{best} has values from {_span(_values(groups, 'ndcg.mean'))}.",
             ),
             Figure(
                 "interval",
@@ -234,7 +236,7 @@ def _users(audit: FairnessAudit, d: int) -> list[Part]:
         f"{metric} by {what} of users",
         ["group", "users", *_labels(audit, ".4f")],
         [(short(g.name), g.users) for g in of_best.groups],
-        [_over(of.groups, "ndcg.mean") for _, of in divisions],
+        [_values(of.groups, "ndcg.mean") for _, of in divisions],
         ("gap", None, *(of.gap.mean for _, of in divisions)),
     )
     groups_of_models = [(label, group) for label, of in divisions for group in of.groups]
@@ -244,20 +246,20 @@ def _users(audit: FairnessAudit, d: int) -> list[Part]:
 
 def _scores(audit: FairnessAudit) -> list[Part]:
     known = [m for m in audit.models if math.isfinite(m.scores.relative_variance)]
-    spread, c = _over(known, "scores.relative_variance"), audit.between_models()["tail_share"]
+    spread, c = _values(known, "scores.relative_variance"), audit.between_models()["tail_share"]
     made: list[Part] = [
         Text(
             "For large tau the softmax loss penalises the mean and the variance of a user's negative scores, which "
-            "should keep popular items from rising above the others for all users. Scores of different models have no "
-            "common scale; the relative variance has none. A correlation over a few models is a description, not a "
-            "proof."
+            "should keep popular items from ranking above the others for all users. Scores of different models have "
+            "different scales; the relative variance does not depend on the scale. A correlation over a few models is "
+            "a description, not a proof."
         )
     ]
     if known:
         made.append(
             Figure(
                 "scatter",
-                _points(known, spread, _over(known, "fairness.tail_share")),
+                _points(known, spread, _values(known, "fairness.tail_share")),
                 "relative variance of a user's negative scores",
                 "tail share of the lists",
                 f"Spread of scores and tail share of each model; rank correlation {c.rho:.2f}, n = {c.n}.",
@@ -290,13 +292,13 @@ def _by_group(
     of_models: Iterable[Iterable[float]],
     last: Sequence[Cell] = (),
 ) -> Table:
-    """A row a group: what is known of it, and a measure of each model; a last row is emphasised."""
+    """A table with a row per group, with facts about the group and a measure of each model; ``last`` is emphasised."""
     rows = [(*group, *values) for group, *values in zip(groups, *of_models, strict=True)]
     return Table(title, columns, [*rows, last], strong=[len(rows)]) if last else Table(title, columns, rows)
 
 
 def _all_figures(what: str, heads: Iterable[str], groups: Iterable[tuple[str, ItemGroup | UserGroup]]) -> Table:
-    """A row for each model and group, with all fields of the group."""
+    """A table with a row per model and group, with all fields of the group."""
     rows = [
         [label, *(_value(v) if isinstance(v, Interval) else v for v in vars(group).values())] for label, group in groups
     ]
@@ -307,7 +309,7 @@ def _labels(audit: FairnessAudit, spec: str) -> list[Column]:
     return [Column(m.label, spec=spec) for m in audit.models]
 
 
-def _over(cases: Iterable[object], name: str) -> list[float]:
+def _values(cases: Iterable[object], name: str) -> list[float]:
     return [attrgetter(name)(case) for case in cases]
 
 
@@ -324,7 +326,7 @@ def _span(values: Sequence[float]) -> str:
 
 
 def short(name: str) -> str:
-    """The number of a group without its meaning; any other name unchanged.
+    """The number at the start of a group's name; a name without one is unchanged.
 
     >>> short("10 most popular"), short("fi")
     ('10', 'fi')

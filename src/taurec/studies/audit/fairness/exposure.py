@@ -26,7 +26,7 @@ def entropy(exposure: ArrayLike) -> float:
 
         H = - sum_i p_i log2 p_i
 
-    0 when one item has every position, log2(I) when all have equally many; ``2**H`` items used equally have it.
+    0 if one item has all positions, log2(I) if all items have equally many; ``2**H`` is the effective number of items.
 
     >>> entropy([1, 1, 2]), entropy([5, 0])
     (1.5, 0.0)

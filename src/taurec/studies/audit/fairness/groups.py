@@ -1,4 +1,4 @@
-"""The groups that are compared: items by popularity, users by activity or by an attribute from a file."""
+"""Groups of a fairness audit: items by popularity, users by activity or by an attribute from a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from taurec.evaluation.topk import tie_ranks
 Index = NDArray[np.int64]
 
 MOST_VALUES = 20
-"""Of an attribute: more are no groups, and the intervals of each would say nothing."""
+"""Maximum number of values of an attribute; with more, the intervals of the groups would be too wide to be of use."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +58,13 @@ class Groups:
 def popularity_groups(train: Interactions, n: int = 10) -> Groups:
     """Items from the least to the most popular, in ``n`` groups of equal interaction mass.
 
-    Items are put in ascending order of their training interactions, equal ones in the order of a hash of their
-    id. An item with c interactions, M of all P lying before it in that order, is in group
+    Items are sorted by their number of training interactions, equal ones by a hash of their id. Of P interactions, M
+    belong to items before an item with c interactions. The item is in group
 
         floor(n * (M + c/2) / P),
 
-    where the middle of its stretch falls. So the masses differ from P/n by at most the count of one item, and an
-    item that holds more than P/n alone can leave a neighbouring group empty. Items without interactions are in
+    which contains the middle of its interactions. So the masses differ from P/n by at most the count of one item, and
+    an item with more than P/n interactions can leave a neighbouring group empty. Items without interactions are in
     group 1.
 
     Args:
@@ -104,7 +104,7 @@ def activity_groups(train: Interactions, n: int = 5) -> Groups:
 
 
 def attribute_groups(train: Interactions, attribute: str, users: Sequence[str], values: Sequence[str]) -> Groups:
-    """Users by a value they were given, such as a country; the groups are in the order of the values as text.
+    """Users grouped by an attribute, such as a country; the groups are in the order of the values as text.
 
     Args:
         train: whose users are divided.
@@ -141,7 +141,7 @@ def attribute_groups(train: Interactions, attribute: str, users: Sequence[str], 
 def read_attribute(path: str | Path, attribute: str, user: str | None = None) -> tuple[list[str], list[str]]:
     """The users of a CSV file (``.tsv``: tab-separated) with a header, and their values of one column, as text.
 
-    Spaces around ids and values are dropped. Every row counts; who of the users is in a log is not looked at here.
+    Spaces around ids and values are dropped. All rows are read, also those of users who are not in a log.
 
     Args:
         path: a UTF-8 file.
@@ -188,7 +188,7 @@ def read_attribute(path: str | Path, attribute: str, user: str | None = None) ->
 
 
 def _equal_parts(what: str, counts: Index, mass: Index, n: int, ids: Vocabulary, ends: tuple[str, str]) -> Groups:
-    """In ascending order of counts, each member in the one of n equal parts that contains the middle of its mass."""
+    """Divide members, in ascending order of counts, into n equal parts by the middle of each member's mass."""
     if isinstance(n, bool) or int(n) != n or n < 2:
         raise UsageError(f"the number of groups must be a whole number of at least 2, got {n!r}")
     order = np.lexsort((tie_ranks(ids), counts))

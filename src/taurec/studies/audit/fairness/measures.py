@@ -62,8 +62,11 @@ class ItemGroup:
 
 @dataclass(frozen=True)
 class UserGroup:
-    """Accuracy for a group of users: ``recall`` and ``ndcg`` are means over its ``users`` evaluated members,
-    with 95 % bootstrap intervals; NaN for a group without any."""
+    """Accuracy for a group of users.
+
+    ``recall`` and ``ndcg`` are means over its ``users`` evaluated members, with 95 % bootstrap intervals; NaN for a
+    group without any.
+    """
 
     name: str
     users: int
@@ -264,7 +267,7 @@ def fairness(
 
 
 class _Tally:
-    """Sums over blocks of lists; nothing of size users x items."""
+    """Sums over blocks of lists, from which the measures follow; no array has the size users x items."""
 
     def __init__(self, groups: Groups, popularity: Index, in_tail: NDArray[np.bool_], k: int):
         self.groups, self.popularity, self.in_tail, self.k = groups, popularity, in_tail, k
@@ -275,7 +278,7 @@ class _Tally:
         self.users: list[tuple[Values, ...]] = []
 
     def add(self, lists: Index, hits: NDArray[np.bool_], n_relevant: Index) -> None:
-        """Lists [u, k] of users, which of their slots are hits, and how many relevant items each user has."""
+        """Add lists [u, k] of users, with the mask of their hits and the number of relevant items of each user."""
         n_groups, filled = len(self.slots), lists >= 0
         at, length = np.where(filled, lists, 0), filled.sum(1)
         group = np.where(filled, self.groups.of[at], -1)
@@ -340,7 +343,7 @@ def _same_log(
     ranker: Ranker, relevant: Interactions, train: Interactions, items: Groups, users: Sequence[Groups]
 ) -> None:
     if relevant.users != train.users or relevant.items != train.items:
-        raise UsageError("the held-out pairs have other users or items than the training pairs; cut both from one log")
+        raise UsageError("the held-out pairs have other users or items than the training pairs; take both from one log")
     if len(items.of) != ranker.n_items or any(len(g.of) != ranker.n_users for g in users):
         sizes = f"{len(items.of)} items and {', '.join(str(len(g.of)) for g in users) or 'no'} users"
         raise UsageError(

@@ -30,7 +30,7 @@ Values = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 BYTES_A_SCORE = 32
-"""Of a block [b, I]: the score, it in float64, its square, and a mark."""
+"""Bytes per score of a block [b, I]: the score, its float64 copy, its square, and a mark."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,14 +84,14 @@ def score_spread(
 ) -> ScoreSpread:
     """Mean and variance of a user's scores, over all of the user's negatives and over the positives.
 
-    Negatives are the items a user does not have in ``known``; positives those in ``train``. All negatives are looked
-    at, of all users with a training item, or of a sample of them.
+    Negatives are the items that a user does not have in ``known``, positives those in ``train``. All negatives of a
+    user are used. The users are all those with a training item, or a sample of them.
 
     Args:
-        ranker: what scores.
-        train: the pairs it learned from.
-        known: all pairs that are no negatives, such as those of every part; ``train`` if not given.
-        users: largest number of users, drawn without replacement; 0 takes all.
+        ranker: the model.
+        train: the pairs that it was trained on.
+        known: all pairs that are not negatives, such as those of every part; ``train`` if not given.
+        users: maximum number of users, drawn without replacement; 0 takes all.
         seed: of the draw.
         memory_mb: memory for a block of scores.
     Raises: UsageError where no user has both a positive and a negative.
@@ -106,7 +106,7 @@ def score_spread(
     known = train if known is None else known
     able = np.flatnonzero((train.user_counts > 0) & (known.user_counts < train.n_items))
     if not len(able):
-        raise UsageError("no user has both an item to learn from and an item left over; there are no scores to compare")
+        raise UsageError("no user has both a training item and a negative item; there are no scores to compare")
     chosen = able
     if 0 < users < len(able):
         chosen = np.sort(able[draw.permutation(draw.key(seed, "score spread"), len(able))[:users]])

@@ -1,4 +1,4 @@
-"""The audit of a log: everything that casts doubt on its rows."""
+"""The audit of a log: duplicates, bursts, bot-like users, and rows that look like chance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from taurec.studies.result import Figure, Part, Result, Table
 from taurec.studies.words import count
 
 CLEAN = 0.05
-"""A log with a smaller share of rows that look like chance is clean enough: losses for noise differ little there."""
+"""A log with a smaller share of rows that look like chance is clean enough: there, robust losses differ little."""
 REPEATED, FROM_BOTS, FROM_BURSTS = 0.01, 0.01, 0.05
 """Shares of the rows above which these are a problem."""
 SHOWN = 20
@@ -32,9 +32,9 @@ SHOWN = 20
 WEIGHT: Mapping[str, float] = MappingProxyType({"bot-like": 0.5, "burst": 0.2, "activity": 0.1})
 """What a flag adds to the suspicion of a row: the probability that the row is meaningless if nothing else is known. Set
 by hand, not estimated."""
-LEAST = 0.1
+MIN_SUSPICION = 0.1
 """A row below this suspicion is not a suspect: nine of ten like it are meaningful."""
-PLACE = 0.5
+UNEXPECTED = 0.5
 """Beyond this position the row's item counts as unexpected."""
 
 Alike = tuple[tuple[str, tuple[str, ...]], ...]
@@ -47,8 +47,8 @@ class Suspects:
         suspicion = 1 - (1 - chance) prod_{flags f of the row} (1 - weight_f)
 
     ``chance`` is the estimated share of meaningless rows at the row's percentile
-    (:func:`taurec.studies.audit.log.shares.chance`; 0 where unknown), the weights are :data:`WEIGHT`: independent
-    grounds add up, none takes another back.
+    (:func:`taurec.studies.audit.log.shares.chance`; 0 where unknown), the weights are :data:`WEIGHT`. Each flag raises
+    the suspicion; none lowers it.
 
     Attributes:
         suspicion: [P] in [0, 1].
@@ -64,8 +64,8 @@ class Suspects:
 
     @property
     def count(self) -> int:
-        """How many rows are suspects: those with suspicion of at least :data:`LEAST`."""
-        return int((self.suspicion >= LEAST).sum())
+        """The number of suspects: rows with a suspicion of at least :data:`MIN_SUSPICION`."""
+        return int((self.suspicion >= MIN_SUSPICION).sum())
 
     def reasons(self, row: int) -> list[str]:
         """The flags of one row."""
@@ -145,7 +145,7 @@ class LogAudit(Result):
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong, one sentence each; empty if the log is clean enough."""
+        """The problems of the log, each as a clause; empty if the log is clean enough."""
         log, said = self.log, []
         if self.shares is not None and self.chance_rows:
             said.append(f"at most {self.shares.false_positives.mean:.0%} of the rows look like chance")
@@ -164,11 +164,11 @@ class LogAudit(Result):
 
     def verdict(self) -> list[str]:
         if self.problems:
-            return ["Look at: " + "; ".join(self.problems) + "."]
+            return ["Problems found: " + "; ".join(self.problems) + "."]
         if self.shares is None:
-            return [f"Nothing odd was found, but the share of false positives is unknown: {self.no_shares}."]
+            return [f"No problem was found, but the share of false positives is unknown: {self.no_shares}."]
         upper = self.shares.false_positives.mean
-        return [f"Clean enough: at most {upper:.1%} of the rows look like chance, and nothing else stands out."]
+        return [f"Clean enough: at most {upper:.1%} of the rows look like chance, and no other problem was found."]
 
     def suspect_rows(self, n: int | None = None) -> pl.DataFrame:
         """The first n suspects, all by default, with BSL's weights if requested."""
@@ -243,7 +243,7 @@ def audit_log(
     >>> from taurec.data.planted import planted
     >>> found = audit_log(planted(n_users=300, n_items=100, per_user=12, noise=0.2, seed=1).log, judge="itemknn")
     >>> found.verdict()
-    ['Look at: at most 20% of the rows look like chance.']
+    ['Problems found: at most 20% of the rows look like chance.']
     """
     fit = cross_fit(log, judge, folds=folds, seed=seed, on_progress=on_progress or silent)
     estimated, likely, why = None, np.zeros(len(log)), ""
@@ -266,7 +266,7 @@ def audit_log(
 def _suspects(log: Interactions, fit: CrossFit, likely: Floats, fast: Bursts, programs: Bots) -> Suspects:
     bot = programs.users[log.user_of]
     flags = {
-        "unexpected item": np.nan_to_num(fit.middle) > PLACE,
+        "unexpected item": np.nan_to_num(fit.middle) > UNEXPECTED,
         "bot-like": bot,
         "burst": fast.rows,
         "activity": programs.signs["activity"][log.user_of] & ~bot,

@@ -16,11 +16,11 @@ from taurec.studies.audit.fairness.groups import popularity_groups
 from taurec.studies.opening import Note, silent
 
 LARGE = 5000
-"""From this number of items on the model is item-kNN, because the cost of EASE grows with its cube."""
+"""Number of items from which the default model is item-kNN; the cost of EASE grows with the cube of this number."""
 GROUPS = 5
-"""Groups of items of equal interaction mass, by popularity; rows are also placed within the group of their item."""
+"""Popularity groups of items with equal interaction mass; rows also get a percentile within their item's group."""
 ROWS_A_GROUP = 400
-"""On logs too small for it there are fewer groups."""
+"""Minimum number of rows per group; smaller logs have fewer groups."""
 _USERS_AT_ONCE = 256
 
 Floats = NDArray[np.float64]
@@ -62,7 +62,7 @@ def cross_fit(
 ) -> CrossFit:
     """Divide the rows into folds; score each fold by a model fitted to the others.
 
-    For a row (u, i) let N_u be the items u never met in the whole log that have a row outside the fold.
+    For a row (u, i) let N_u be the items without a pair with u in the whole log that have a row outside the fold.
 
         p = (#{j in N_u: s_uj > s_ui} + V (#{j in N_u: s_uj = s_ui} + 1)) / (|N_u| + 1),  V uniform on (0, 1)
 
@@ -102,7 +102,7 @@ def cross_fit(
 
 
 def _deal(log: Interactions, folds: int, seed: int) -> Index:
-    """[P] the fold of each pair: a user's pairs in a random order, assigned in turn from a random fold on."""
+    """[P] the fold of each pair: a user's pairs in random order are assigned in turn, beginning at a random fold."""
     order = np.lexsort([draw.bits(draw.key(seed, "crossfit-deal"), np.arange(len(log))), log.user_of])
     turn = np.arange(len(log)) - log.indptr[log.user_of]
     start = draw.integers(draw.key(seed, "crossfit-start"), np.arange(log.n_users), folds)
@@ -112,7 +112,7 @@ def _deal(log: Interactions, folds: int, seed: int) -> Index:
 
 
 def _judge(model: Ranker, log: Interactions, train: Interactions, rows: Index, within: Floats, group: Index) -> Floats:
-    """[3, rows] the percentile, that among peers, and the middle of ``rows``, which ascend, and so do their users."""
+    """[3, rows] ``percentile``, ``among_peers`` and ``middle`` of ``rows``, which ascend, as do their users."""
     percentiles = np.full((3, len(rows)), np.nan)
     cold = train.item_counts == 0
     able = np.flatnonzero(~cold[log.indices[rows]] & (train.user_counts[log.user_of[rows]] > 0))
@@ -125,7 +125,7 @@ def _judge(model: Ranker, log: Interactions, train: Interactions, rows: Index, w
             items = log.indices[rows[at]]
             out = cold.copy()
             out[log.items_of(int(user))] = True
-            # [G, 3, rows]: how many of each group's unseen items there are, stand above, score alike
+            # [G, 3, rows]: the number of each group's unseen items in total, with a higher and with an equal score
             each = np.stack([_counts(np.sort(scores[those[~out[those]]]), scores[items]) for those in members])
             n, above, equal = each.sum(axis=0)
             if not n[0]:
@@ -138,7 +138,7 @@ def _judge(model: Ranker, log: Interactions, train: Interactions, rows: Index, w
 
 
 def _counts(others: NDArray[np.float32], wanted: NDArray[np.float32]) -> Index:
-    """[3, rows] how many others there are, ascending scores, how many are above each wanted one, how many equal it."""
+    """[3, rows] the number of ``others`` (ascending scores), of those above each wanted score, and of those equal."""
     n = len(others)
     above = n - np.searchsorted(others, wanted, side="right")
     return np.stack([np.full(len(wanted), n), above, n - np.searchsorted(others, wanted, side="left") - above])

@@ -1,4 +1,4 @@
-"""Signs of users who behave like programs, and of rows that came too fast."""
+"""Detection of users who behave like programs, and of rows that came in bursts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from taurec.studies.audit.log.crossfit import CrossFit, Floats
 
 Flags = NDArray[np.bool_]
 
-LEAST = 20
-"""Fewest rows of a user for the signs that look at how the rows are spread."""
+MIN_ROWS = 20
+"""Minimum number of rows of a user for the signs ``uniform``, ``regular`` and ``chance``."""
 CATALOGUE = 0.5
-"""Share of the catalogue from which on a user is remarkable."""
+"""Share of the catalogue above which a user shows the sign ``catalogue``."""
 CLOCK = 0.1
 """Standard deviation of the gaps between rows, divided by their mean, below which they are regular; 1 is chance."""
 SIGNS = {
@@ -26,22 +26,22 @@ SIGNS = {
     "chance": "rows that a model cannot distinguish from random ones",
 }
 DECISIVE = ("regular", "chance")
-"""Signs that make a user bot-like alone; of the others it takes two."""
+"""Signs of which one is enough to call a user bot-like; of the others, two are needed."""
 
 WINDOW = 60.0
-"""Seconds in which a burst comes."""
+"""Length of the window of a burst, in seconds."""
 BURST = 10
-"""Fewest rows of a burst in one window."""
+"""Minimum number of rows in a window that counts as a burst."""
 OVER_OWN_RATE = 5.0
-"""A burst has this many times the rows that a window would hold if the user's rows were spread evenly in time."""
+"""A burst has more than this many times the rows of a window if the user's rows were spread evenly in time."""
 
 
 def upper_limit(x: Floats) -> float:
-    """median + 3.5 max(1.4826 median |x - median|, 0.1): beyond it a value is far outside; inf without values.
+    """The limit above which a value is an outlier: median + 3.5 max(1.4826 median |x - median|, 0.1).
 
-    1.4826 times the median absolute deviation is the standard deviation of a normal sample, and half of the
-    values would have to change to move it far: a rule for outliers that the outliers themselves cannot change. The
-    least deviation of 0.1 is for values that are nearly all equal.
+    1.4826 times the median absolute deviation estimates the standard deviation of a normal sample, and outliers hardly
+    change it as long as they are fewer than half of the values. The minimum deviation of 0.1 is for values that are
+    nearly all equal. Without values the limit is inf.
 
     Source: the modified z-score of Iglewicz and Hoaglin (How to Detect and Handle Outliers, 1993), who take 3.5 too.
 
@@ -56,11 +56,11 @@ def upper_limit(x: Floats) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Bots:
-    """Which users show which sign.
+    """The signs that each user shows.
 
     Attributes:
         signs: sign -> [U] bool.
-        skipped: sign -> why it was not looked for.
+        skipped: sign -> why it was not checked.
     """
 
     signs: dict[str, Flags]
@@ -80,7 +80,7 @@ class Bots:
 
 
 def bots(log: Interactions, fit: CrossFit | None = None) -> Bots:
-    """Look for users who are far more active than the rest, regular as a clock, or choose at random, by five signs.
+    """Find users who are far more active than others, act at regular intervals, or choose at random, by five signs.
 
     - ``activity``: the logarithm of the number of rows lies above the users' median by more than 3.5 robust
       deviations (:func:`upper_limit`).
@@ -93,8 +93,8 @@ def bots(log: Interactions, fit: CrossFit | None = None) -> Bots:
     - ``chance``: at least 20 scored rows whose mean position is not below 1/2 by two standard errors
       (``fit``): a model of all other users cannot distinguish this user's rows from random ones.
 
-    A user is bot-like with ``regular`` or ``chance``, or with two of the others: an avid user has many rows or
-    unpopular items too.
+    A user is bot-like with ``regular`` or ``chance``, or with two of the others. One of the others is not enough: very
+    active human users also have many rows or unpopular items.
 
     Args:
         fit: percentiles of :func:`taurec.studies.audit.log.crossfit.cross_fit`; without it ``chance`` is skipped.
@@ -106,7 +106,7 @@ def bots(log: Interactions, fit: CrossFit | None = None) -> Bots:
     counts, nobody = log.user_counts, np.zeros(log.n_users, dtype=bool)
     there, skipped = counts > 0, {}
     activity = there & (np.log(np.maximum(counts, 1)) > upper_limit(np.log(counts[there])))
-    catalogue = (counts > CATALOGUE * log.n_items) if log.n_items >= 2 * LEAST else nobody
+    catalogue = (counts > CATALOGUE * log.n_items) if log.n_items >= 2 * MIN_ROWS else nobody
     regular = chance = nobody
     if log.time is None or not len(log):
         skipped["regular"] = "the log has no times"
@@ -116,19 +116,19 @@ def bots(log: Interactions, fit: CrossFit | None = None) -> Bots:
         skipped["chance"] = "no model scored the rows"
     else:
         n, percentile = _mean_by_user(log, log.user_of[fit.scored], fit.percentile[fit.scored])
-        chance = (n >= LEAST) & (percentile > 0.5 - 2 * np.sqrt(1 / (12 * np.maximum(n, 1))))
+        chance = (n >= MIN_ROWS) & (percentile > 0.5 - 2 * np.sqrt(1 / (12 * np.maximum(n, 1))))
     return Bots(dict(zip(SIGNS, (activity, catalogue, _uniform(log), regular, chance), strict=True)), skipped)
 
 
 def _regular(log: Interactions, time: Floats) -> Flags:
     order = np.lexsort([time, log.user_of])
     user, gap = log.user_of[order], np.diff(time[order])
-    # Rows at one instant have no gap: a user whose rows come in a few instants is no clock.
+    # Rows with the same time have no gap; a user whose rows have only a few distinct times is not regular.
     kept = (user[1:] == user[:-1]) & (gap > 0)
     user, gap = user[1:][kept], gap[kept]
     n, mean = _mean_by_user(log, user, gap)
     spread = np.sqrt(_mean_by_user(log, user, (gap - mean[user]) ** 2)[1])
-    return (n >= LEAST - 1) & (n >= 0.8 * (log.user_counts - 1)) & (spread < CLOCK * mean)
+    return (n >= MIN_ROWS - 1) & (n >= 0.8 * (log.user_counts - 1)) & (spread < CLOCK * mean)
 
 
 def _uniform(log: Interactions) -> Flags:
@@ -136,7 +136,7 @@ def _uniform(log: Interactions) -> Flags:
     n, mean = _mean_by_user(log, log.user_of, others)
     drawn = np.log1p(log.item_counts.astype(np.float64))
     near = mean < drawn.mean() + 2 * drawn.std() / np.sqrt(np.maximum(n, 1))
-    return (n >= LEAST) & near & (-mean > upper_limit(-mean[n >= LEAST]))
+    return (n >= MIN_ROWS) & near & (-mean > upper_limit(-mean[n >= MIN_ROWS]))
 
 
 def _mean_by_user(log: Interactions, user: Index, values: Floats) -> tuple[Index, Floats]:
@@ -151,9 +151,9 @@ class Bursts:
 
     Attributes:
         rows: [P] bool, the rows of a burst.
-        users: how many users have one.
-        usual: the median over users of the most rows in one window.
-        skipped: why nothing was looked for, or an empty text.
+        users: the number of users with a burst.
+        usual: the median over users of the largest number of rows in one window.
+        skipped: why bursts were not checked, or an empty text.
     """
 
     rows: Flags
@@ -163,12 +163,12 @@ class Bursts:
 
 
 def bursts(log: Interactions) -> Bursts:
-    """The rows in a window of :data:`WINDOW` seconds with unusually many rows of their user.
+    """Find rows in bursts: in a window of :data:`WINDOW` seconds with unusually many rows of their user.
 
     A window of a user counts as a burst if it holds at least :data:`BURST` rows, more than
     :data:`OVER_OWN_RATE` times the user's own rate, and more than is usual in this log: its logarithm lies
     above the median of the users' fullest windows by more than 3.5 robust deviations (:func:`upper_limit`).
-    Where everybody rates twenty films in one sitting, twenty are no burst. Users with one row are left out.
+    If it is usual in a log to rate twenty films at once, twenty rows are not a burst. Users with one row are left out.
 
     >>> user, item = np.divmod(np.arange(200), 40)
     >>> time = np.where((user == 3) & (item < 35), item, item * 3600.0)

@@ -1,4 +1,4 @@
-"""Recovery of injected false positives by cross-fitted percentiles, by BSL's weights, and by popularity alone."""
+"""Recovery of injected false positives by cross-fitted percentiles, by BSL's weights, and by popularity only."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def recovery(
     The validation part, which chooses the epoch of BSL, is cut before the injection and stays clean.
 
     - ``percentiles``: positions by the cross-fitted model, which has not seen the row it scores.
-    - ``popularity``: the same by a model that knows only how often an item was taken: the control. What it
-      finds says nothing about taste, only that drawn items are rarer than chosen ones.
+    - ``popularity``: the control, positions by a model that knows only how often each item was taken. It measures how
+      much of the recovery is due to random items being rarer than chosen ones, not to taste.
     - ``bsl weight, tau_pos=T``: one minus the weight of a BSL model trained on all rows, the injected ones too.
 
     Args:
@@ -120,7 +120,7 @@ def recovery(
         ranked = {f"percentiles ({one.judge})": np.nan_to_num(one.middle, nan=0.5) for one in (fit, control)}
         for tau, run in runs.items():
             on_progress(f"{name}: bsl with tau_pos={tau:g}, seed {seed - first + 1} of {seeds}")
-            weights = implied(noisy.log, replace(parts, train=noisy.log), run.but(seed=seed))
+            weights = trained_weights(noisy.log, replace(parts, train=noisy.log), run.but(seed=seed))
             ranked[f"bsl weight, tau_pos={tau:g}"] = -weights
         for method, score in ranked.items():
             scores.setdefault(method, []).append((auc(score, injected), precision_at_count(score, injected)))
@@ -128,7 +128,7 @@ def recovery(
     return Recovery(name, rate, seeds, float(np.mean(injected_shares)), before, t_interval(estimates), methods)
 
 
-def implied(log: Interactions, parts: Split, run: Run) -> Floats:
+def trained_weights(log: Interactions, parts: Split, run: Run) -> Floats:
     """[P] the weights of a BSL model trained by ``run`` on these parts, for the rows of ``log``."""
     model = Recommender.from_run(run).fit(parts)
     pass_on(model.stopped_by)
@@ -136,16 +136,16 @@ def implied(log: Interactions, parts: Split, run: Run) -> Floats:
 
 
 def bsl_weights(ranker: Ranker, log: Interactions, tau_pos: float) -> Floats:
-    """m softmax(pos / tau_pos) over the m rows of each user: how strongly BSL pulls at each.
+    """The weight of each row in BSL's gradient: m softmax(pos / tau_pos) over the m rows of each user.
 
         w_ui = |P_u| exp(s_ui / tau_pos) / sum_{j in P_u} exp(s_uj / tau_pos)
 
-    The gradient of the positive side of BSL with respect to s_ui is -w_ui / |P_u|; SL's weights are all 1. The mean
-    over a user's rows is 1, and a row that scores below its user's other rows weighs less: BSL treats it as noise.
-    Here all rows of a user are one group; in training the group is what a batch holds of them.
+    The gradient of the positive side of BSL with respect to s_ui is -w_ui / |P_u|; in SL all weights are 1. The mean
+    over a user's rows is 1, and a row that scores below its user's other rows has a smaller weight: BSL treats it as
+    noise. Here all rows of a user are one group; in training a group is the user's rows in a batch.
 
     Args:
-        ranker: a trained model; its scores should be those the loss saw (cosines for a model trained by cosines).
+        ranker: a trained model; its scores should be those of training (cosines if it was trained on cosines).
         log: the rows, of the same users and items.
         tau_pos: in score units, above 0; as tau_pos grows, all weights approach 1.
     Returns: [P] weights, 0 or more.
@@ -180,7 +180,7 @@ def bsl_weights(ranker: Ranker, log: Interactions, tau_pos: float) -> Floats:
 
 
 def auc(score: Floats, positive: NDArray[np.bool_]) -> float:
-    """The chance that a positive scores above a negative, ties half; nan where there is only one kind.
+    """The probability that a positive scores above a negative, ties count half; nan if there is only one kind.
 
     >>> auc(np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False]))
     0.875

@@ -1,7 +1,7 @@
 """Estimates of the share of random rows in a log, and of the share of sampled negatives that are probably positives.
 
 Both follow from the percentiles of :mod:`taurec.studies.audit.log.crossfit`: rows and unseen pairs are two mixtures
-of the same two kinds of pairs, those that a user likes and those that mean nothing, in different shares.
+of the same two kinds of pairs, those that a user likes and meaningless ones, in different shares.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from taurec.studies.audit.log.crossfit import CrossFit, Floats
 HEAD = 0.05
 """The head of the lists: the percentiles in which nearly all unseen pairs are assumed to be liked."""
 BLIND = 1.2
-"""Density in the head, 1 being chance, up to which a model is uninformative about a group."""
+"""The largest density in the head (1 is chance) at which a model counts as uninformative about a group."""
 WINDOW = 0.2
-"""The width of the windows beyond the middle of the lists, of which the emptiest shows the rows that mean nothing."""
-LEAST = 200
+"""The width of the windows beyond the middle of the lists; the emptiest of them shows the share of random rows."""
+MIN_SCORED = 200
 """Minimum number of scored rows for an estimate; with fewer, a window would hold too few of them."""
 _BINS = 100
 
 
 @dataclass(frozen=True)
 class Shares:
-    """The two estimates and their basis.
+    """The estimated shares of false positives and of hidden positives, with the numbers they are based on.
 
     Attributes:
         false_positives: share of the scored rows that cannot be distinguished from random items: an upper bound.
@@ -77,7 +77,7 @@ def shares(log: Interactions, fit: CrossFit, *, resamples: int = 500, seed: int 
     skew within a group makes the estimate of false positives too low where they prefer popular items.
     The errors on planted worlds: ``python -m benchmarks audit planted``, docs/audit.md.
 
-    Raises: UsageError if fewer than :data:`LEAST` rows were scored, or the model ranks rows no better than chance.
+    Raises: UsageError if fewer than :data:`MIN_SCORED` rows were scored, or the model ranks rows no better than chance.
     Source: the two-sample mixture model of Scott, Blanchard and Handy, COLT 2013; with b = 0 the estimate of a is
         that of Storey (J. R. Stat. Soc. B 64, 2002) for the share of true null hypotheses. The percentiles as
         p-values of a cross-fitted model are TauRec's.
@@ -90,10 +90,10 @@ def shares(log: Interactions, fit: CrossFit, *, resamples: int = 500, seed: int 
     (0.2, 0.2)
     """
     scored = np.flatnonzero(fit.scored)
-    if len(scored) < LEAST:
+    if len(scored) < MIN_SCORED:
         raise UsageError(
-            f"{len(scored)} of {len(log)} rows could be scored, and an estimate needs {LEAST}; the others' item or "
-            "user occurs once"
+            f"{len(scored)} of {len(log)} rows could be scored, and an estimate needs {MIN_SCORED}; the user or "
+            "item of the others occurs once"
         )
     # One window for all groups, since the emptiest of each would be too low by chance.
     peers = fit.among_peers[scored]
@@ -118,13 +118,13 @@ def shares(log: Interactions, fit: CrossFit, *, resamples: int = 500, seed: int 
 
 
 def chance(fit: CrossFit, found: Shares) -> Floats:
-    """[P] the estimated share of rows at the row's percentile that mean nothing, in [0, 1]; nan where not scored.
+    """[P] the estimated share of meaningless rows at the row's percentile, in [0, 1]; nan where not scored.
 
         chance = a h / g,  h = ((1 - a) - b g) / (1 - a - b) cut off below 0
 
     with g a histogram of 100 bins of the percentiles among all unseen items, non-increasing (pool adjacent violators),
-    and a, b of :func:`shares`. Places among all items rank the rows, not those among peers: that an item is rare
-    says something too, and injected rows are found better with it (docs/audit.md).
+    and a, b of :func:`shares`. The percentile is among all items, not among items of the same popularity: rarity is
+    evidence too, and injected rows are found better with it (docs/audit.md).
     """
     a, b = found.false_positives.mean, found.hidden_positives.mean
     result = np.full(len(fit.percentile), np.nan)
@@ -147,7 +147,7 @@ def _terms(log: Interactions, rows: Index, percentile: Floats, edge: float) -> F
 
 
 def _unseen(log: Interactions, group: Index) -> Floats:
-    """[G] how often a uniform negative is an unseen item of each group, users weighted by their rows."""
+    """[G] the frequency with which a uniform negative is an unseen item of each group, users weighted by their rows."""
     n_groups = int(group.max()) + 1
     weight = log.user_counts / np.maximum(log.n_items - log.user_counts, 1)
     seen = np.bincount(group[log.indices], weights=weight[log.user_of], minlength=n_groups)

@@ -1,4 +1,4 @@
-"""``taurec audit log``: what in a log looks wrong, and how much of it."""
+"""``taurec audit log``: finds anomalies of a log and estimates the share of its false positives."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def log(
     on_progress: Note = silent,
     on_note: Note = silent,
 ) -> LogAudit:
-    """Find duplicates, bursts, bot-like users and ids that look alike, and estimate how many rows are chance."""
+    """Find duplicates, bursts, bot-like users and ids that look alike, and estimate the share of random rows."""
     from taurec.data.source import open_source, split_source
     from taurec.studies.audit.log.audit import audit_log
-    from taurec.studies.audit.log.recovery import implied
     from taurec.studies.audit.log.recovery import recovery as measure
+    from taurec.studies.audit.log.recovery import trained_weights
     from taurec.training.device import use_threads
     from taurec.training.presets import resolve
 
@@ -69,7 +69,7 @@ def log(
         on_progress("bsl: training")
     found = audit_log(
         rows, opened.name, judge=judge, folds=folds, seed=run.seed, names=names, on_progress=on_progress,
-        weights=implied(rows, split_source(opened, run)[0], run) if bsl else None,
+        weights=trained_weights(rows, split_source(opened, run)[0], run) if bsl else None,
     )  # fmt: skip
     config = {"judge": found.fit.judge, "folds": folds, "seed": run.seed}
     if bsl or recovery is not None:

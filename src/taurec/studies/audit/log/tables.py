@@ -24,22 +24,23 @@ BINS = 20
 WEIGHT_EDGES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, float("inf"))
 
 FOUND, SHARES, RECOVERY, WEIGHTS, SUSPECTS = (
-    "Findings", "Share of chance rows", "Injected noise, found again", "Weights of BSL", "Suspect rows",
+    "Findings", "Share of chance rows", "Recovery of injected noise", "Weights of BSL", "Suspect rows",
 )  # fmt: skip
 
 SUSPICION = (
-    "Suspicion is the estimated share of meaningless rows at the row's position, an upper bound, combined with the "
-    "flags. The column percentile is its position in the list of a model that has not seen it (0 is the head; empty "
-    "where no model could score it)."
+    "Suspicion combines the flags of a row with the estimated share of meaningless rows at its percentile, an upper "
+    "bound. The percentile is the position of the row's item in the list of a model that has not seen the row (0 is "
+    "the head of the list; empty where no model could score it)."
 )
 
 METHOD = (
-    "Every row is scored by a model that has not seen it. Its position is the share of the items that its user never "
-    "met, of about the same popularity, with a higher score. A random item has a uniform position. So where rows are "
-    "fewest, far from the head of the lists, only random ones are left, and their density there is their density "
-    "everywhere. Unseen pairs are estimated in the same way from the head, where nearly all are liked. Both are upper "
-    "bounds as long as the model is right. A false positive that suits its user cannot be seen, and where false "
-    "positives prefer popular items their share comes out too low."
+    "Every row is scored by a model that has not seen it. Its position is the share of the user's unseen items of "
+    "about the same popularity that have a higher score. A random item has a uniformly distributed position. So where "
+    "rows are rarest, far from the head of the lists, only random rows are left, and their density is the same at all "
+    "positions. The share of liked pairs among the unseen is estimated in the same way from the head, where nearly all "
+    "are liked. Both estimates are upper bounds if the assumptions of the model hold. A false positive that fits the "
+    "taste of its user cannot be detected, and if false positives prefer popular items, their estimated share is too "
+    "low."
 )
 
 
@@ -70,7 +71,7 @@ def parts(found: LogAudit) -> list[Part]:
     said = {SHARES: METHOD if found.shares is not None else f"No estimate: {found.no_shares}.", SUSPECTS: SUSPICION}
     if found.weights is not None:
         said[WEIGHTS] = (
-            "A row that scores below its user's other rows weighs less. The model was trained on the rows it weighs."
+            "A row that scores below its user's other rows has a smaller weight. The model was trained on these rows."
         )
     made: list[Part] = [*figures(found), *tables(found, ON_PAGE), *(Text(text, part) for part, text in said.items())]
     order = (FOUND, SHARES, RECOVERY, WEIGHTS, SUSPECTS)
@@ -87,7 +88,7 @@ def figures(found: LogAudit) -> list[Figure]:
             Series("AUC", methods, [one.auc.mean for one in tried]),
             Series("precision", methods, [one.precision.mean for one in tried]),
         ]
-        caption = "How well each score finds the injected rows."
+        caption = "Accuracy of each score in finding the injected rows."
         alt = f"{best.method} finds injected rows best, with AUC {best.auc.mean:.3f}."
         made.append(Figure("bar", bars, "score", "AUC, precision (0 to 1)", caption, alt, section=RECOVERY))
     if found.weights is not None:
@@ -96,7 +97,7 @@ def figures(found: LogAudit) -> list[Figure]:
         bars = [Series("rows", names, counts.tolist())]
         caption = "The weight BSL gives each row of a user: m softmax(score / tau_pos) over the user's m rows."
         low = float((found.weights < 0.5).mean())
-        alt = f"{low:.1%} of the rows weigh less than half of what SL gives them."
+        alt = f"{low:.1%} of the rows have less than half of their weight in SL."
         made.append(Figure("bar", bars, "weight of a row (1 is SL)", "share of rows", caption, alt, section=WEIGHTS))
     return made
 
@@ -128,8 +129,7 @@ def positions_figure(shares: Shares, fit: CrossFit, section: str = SHARES) -> Fi
         "position among items about as popular (0 is the head)",
         "density (1 is chance)",
         "Positions of the rows in the lists of models that have not seen them.",
-        f"Most rows are at the head; the level far from it says that {shares.false_positives.mean:.1%} look "
-        "like chance.",
+        f"Most rows are at the head; by the level far from it, {shares.false_positives.mean:.1%} look like chance.",
         section=section,
     )
 
@@ -141,7 +141,7 @@ def _findings(found: LogAudit) -> list[tuple[str, str]]:
         "repeated pairs": f"{log.merged:,} of {found.rows:,} rows, {log.exact:,} of them equal in every column",
         "bursts": f"not checked: {bursts.skipped}"
         if bursts.skipped
-        else f"{fast}; a fullest minute usually has {bursts.usual:g}",
+        else f"{fast}; the median of the users' busiest minutes is {bursts.usual:g} rows",
     }
     for sign, who in bots.signs.items():
         value = f"{count(int(who.sum()), 'user')} ({SIGNS[sign]})"
@@ -157,10 +157,12 @@ def _recovery(found: Recovery) -> Table:
     expected = share + before * (1 - share)
     bounds = "" if after.low is None or after.high is None else f" ({after.low:.1%} to {after.high:.1%} over seeds)"
     note = (
-        f"Injected rows pair a user with items drawn uniformly from those the user never met. The estimate of false "
-        f"positives went from {before:.1%} to {after.mean:.1%}{bounds}; with the injected rows it should be "
+        f"Injected rows pair a user with items drawn uniformly from the user's unseen items. The estimated share of "
+        f"false positives rose from {before:.1%} to {after.mean:.1%}{bounds}; with the injected rows it should be "
         f"{expected:.1%}. A random order has AUC .5 and precision {share:.3f}."
     )
-    title = f"{share:.1%} of the rows injected, {count(found.seeds, 'seed')}: how well each score finds them"
+    title = (
+        f"{share:.1%} of the rows are injected, {count(found.seeds, 'seed')}: accuracy of each score in finding them"
+    )
     rows = [(one.method, one.auc, one.precision) for one in found.methods]
     return Table(title, ("score", "AUC", "precision at the count"), rows, note, section=RECOVERY)

@@ -1,4 +1,4 @@
-"""One fit of an experiment with noise: its data, what is kept of it, and the time that is left."""
+"""The fits of noise curves: the work to do, the saved values of a fit, and the estimate of the remaining time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from taurec.training.records import Progress
 HELD_OUT_SHARE = 0.1
 """Of each user's training positives, for ``negatives-held-out``: the PSL paper's."""
 _NOT_OF_RESULTS = {"source", "reading", "data_hash", "threads"}
-"""Fields of a run that do not change what comes out, or are in the journal's head."""
+"""Fields of a run that do not change the result, or that are in the journal's head."""
 
 
 class FitsEnded(Interrupted):
@@ -81,7 +81,7 @@ class Work:
 
     @property
     def identity(self) -> str:
-        """Equal for equal work."""
+        """A text that is equal for equal work."""
         return json.dumps(self.key(), sort_keys=True)
 
     def key(self) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class Fit:
         except (TypeError, KeyError):
             whole = False
         if not whole or not all(isinstance(x, int | float) and math.isfinite(x) for x in numbers):
-            raise ArtefactError("an entry of the journal is not that of a fit; remove the file to begin anew")
+            raise ArtefactError("an entry of the journal is not that of a fit; remove the file to start again")
         return made
 
 
@@ -144,12 +144,12 @@ class FitQueue:
         self._pending = {work.identity: work for work in works if work.identity not in self._done}
 
     def fit(self, work: Work) -> Fit:
-        """The fit of this work, done now unless it was done before."""
+        """The fit of this work; it is made now unless it is in the journal or was made before."""
         identity = work.identity
         if identity not in self._done:
             entry = self.journal.get(work.key())
             if entry is None:
-                self._tell(work)
+                self._report(work)
                 found = self._fit(work)
                 self.journal.add(work.key(), vars(found))
             else:
@@ -161,7 +161,7 @@ class FitQueue:
 
     def _fit(self, work: Work) -> Fit:
         run = with_noise(work.run.but(seed=work.seed), self.kind, work.level)
-        train, seen, counts = _disturbed(self.parts, self.kind, work)
+        train, seen, counts = _noisy_training(self.parts, self.kind, work)
         started = time.perf_counter()
         model = Recommender.from_run(run)
         model.fit(replace(self.parts, train=train), on_progress=self._epochs(work))
@@ -180,7 +180,7 @@ class FitQueue:
             seconds=seconds,
         )
 
-    def _tell(self, work: Work, detail: str = "") -> None:
+    def _report(self, work: Work, detail: str = "") -> None:
         done, left = len(self._done), None
         if self._seconds:
             means = {label: float(np.mean(seconds)) for label, seconds in self._seconds.items()}
@@ -195,13 +195,13 @@ class FitQueue:
             nonlocal last
             if progress.record is not None and time.perf_counter() - last >= every:
                 last = time.perf_counter()
-                self._tell(work, f"epoch {progress.epoch} of at most {progress.epochs}")
+                self._report(work, f"epoch {progress.epoch} of at most {progress.epochs}")
 
         return on_progress
 
 
 def with_noise(run: Run, kind: Kind, level: float | None) -> Run:
-    """The run with noisy negatives, as many a row as it had."""
+    """The run with noisy negatives, and the same number of negatives per row."""
     if level is None or kind == "positives" or run.model is not None:
         return run
     if NEGATIVES[run.negatives.name] is not Uniform:
@@ -215,23 +215,23 @@ def with_noise(run: Run, kind: Kind, level: float | None) -> Run:
     return run.but(negatives=Choice(name="noisy-held-out", settings={**settings, "share": HELD_OUT_SHARE}))
 
 
-def _disturbed(parts: Split, kind: Kind, work: Work) -> tuple[Interactions, Interactions, dict[str, int]]:
-    """What a model is handed, what its lists leave out, and the numbers of pairs of a :class:`Fit`."""
-    handed = seen = learned = parts.train
+def _noisy_training(parts: Split, kind: Kind, work: Work) -> tuple[Interactions, Interactions, dict[str, int]]:
+    """The training log of a model, the pairs that its lists leave out, and the numbers of pairs of a :class:`Fit`."""
+    given = seen = learned = parts.train
     injected = short = 0
     if work.level is not None and kind == "positives":
         noisy = add_false_positives(parts.train, work.level, work.seed, (parts.valid, parts.test))
-        handed = seen = learned = noisy.log
+        given = seen = learned = noisy.log
         injected, short = int(noisy.injected.sum()), noisy.short
     elif work.level is not None and kind == "negatives-held-out":
         learned = hold_out_false_negatives(parts.train, HELD_OUT_SHARE, work.seed).train
         # A trained model's negatives hold the same pairs out, and need them.
-        handed = parts.train if work.run.model is None else learned
-    return handed, seen, {"pairs": len(learned), "injected": injected, "short": short}
+        given = parts.train if work.run.model is None else learned
+    return given, seen, {"pairs": len(learned), "injected": injected, "short": short}
 
 
 def canonical(work: Work, kind: Kind, lowest: float, first: int) -> Work:
-    """The one fit that stands for this one too, where the level or the seed cannot change it."""
+    """The work whose fit has the same result, if the level or the seed cannot change it; otherwise this work."""
     if work.run.model is None:
         return work
     level = work.level if kind == "positives" else lowest

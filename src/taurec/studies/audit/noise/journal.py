@@ -15,15 +15,15 @@ from taurec.errors import ArtefactError, ResourceError, UsageError
 class Journal:
     """Entries by key, in a file that only grows.
 
-    The first line says what the journal is of; every other one is an entry, written in one piece and synced. A
-    last line that was cut off is dropped with a note, and what it stood for is done again.
+    The first line identifies the experiment. Every other line is an entry, which is written in one piece and synced. A
+    last line that was cut off is dropped with a note, and its work is done again.
 
     Args:
-        path: the file; it is made where it is missing. None keeps the entries in memory only.
-        head: what the experiment is of, as plain values; a file with another head is refused.
-        on_note: called with what happened to a file that was there.
-    Raises: UsageError for the journal of another experiment; ArtefactError for a file that is none or is broken
-        before its end; ResourceError where it cannot be read or written.
+        path: the file; it is created if it does not exist. None keeps the entries in memory only.
+        head: what identifies the experiment, as plain values; a file with another head is refused.
+        on_note: called with a line about an existing file.
+    Raises: UsageError for the journal of another experiment; ArtefactError for a file that is not a journal or is
+        broken before its end; ResourceError if it cannot be read or written.
 
     >>> journal = Journal(None, {"data": "0a1b"})
     >>> journal.add({"seed": 1}, {"value": 0.5})
@@ -38,10 +38,10 @@ class Journal:
         self.entries: dict[str, dict[str, Any]] = {}
         if path is None:
             return
-        with _named_if_it_fails(path, "read"):
+        with _file_errors(path, "read"):
             lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
         whole = self._read(path, lines, json.loads(json.dumps(head)))
-        with _named_if_it_fails(path, "written"):
+        with _file_errors(path, "written"):
             path.absolute().parent.mkdir(parents=True, exist_ok=True)
             if whole < sum(map(len, lines)):
                 os.truncate(path, whole)
@@ -57,12 +57,12 @@ class Journal:
         return self.entries.get(_text(key))
 
     def add(self, key: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
-        """Keep an entry; it is on disk when this returns."""
+        """Add an entry; it is on disk when this returns."""
         self.entries[_text(key)] = dict(entry)
         self._append({"key": key, "entry": entry})
 
     def _read(self, path: Path, lines: list[bytes], head: Mapping[str, Any]) -> int:
-        """Take over the entries; returns how many bytes of the file are whole."""
+        """Read the entries of a file; returns the number of bytes in its complete lines."""
         whole = 0
         for number, line in enumerate(lines, start=1):
             content = _parsed(line)
@@ -84,13 +84,13 @@ class Journal:
         if self.path is None:
             return
         line = json.dumps(content, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-        with _named_if_it_fails(self.path, "written"), self.path.open("ab", buffering=0) as out:
+        with _file_errors(self.path, "written"), self.path.open("ab", buffering=0) as out:
             out.write(line)
             os.fsync(out.fileno())
 
 
 @contextmanager
-def _named_if_it_fails(path: Path, done: str) -> Iterator[None]:
+def _file_errors(path: Path, done: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -98,7 +98,7 @@ def _named_if_it_fails(path: Path, done: str) -> Iterator[None]:
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """The object of a whole line, or None."""
+    """The JSON object of a complete line, or None."""
     try:
         content = json.loads(line) if line.endswith(b"\n") else None
     except ValueError:

@@ -41,15 +41,16 @@ class Levels:
 LEVELS: dict[Kind, Levels] = {
     "positives": Levels(
         "false positives in training",
-        "The log was divided first. Then, in the training part alone, each user got ceil(level x own pairs) items "
-        "drawn uniformly among those they have in no part. Epochs were chosen on the clean validation part, and "
-        "figures are of the clean test part. Lists leave out what training holds, injected pairs included.",
+        "The log was split first. Then each user was given ceil(level x training pairs of the user) more items in the "
+        "training part only, drawn uniformly from the items that the user has in no part. Epochs were chosen on the "
+        "clean validation part, and values are on the clean test part. Lists leave out all training pairs, including "
+        "injected ones.",
     ),
     "negatives": Levels(
         "weight of positives among the negatives",
-        "Negatives are drawn with weight 1 for items the user has no training pair with and with the level as weight "
-        "for training positives, so 0 excludes positives and 1 is uniform over all items. Training pairs, validation "
-        "and test are clean. Baselines draw no negatives, so their lines are level.",
+        "In the draw of negatives, items without a training pair of the user have weight 1, and the user's training "
+        "positives have the level as weight: 0 excludes positives, and 1 is uniform over all items. The training, "
+        "validation and test pairs are clean. Baselines draw no negatives, so their lines are flat.",
         scale=1.0,
         form="weight {:g}",
         slope_per=1.0,
@@ -57,9 +58,10 @@ LEVELS: dict[Kind, Levels] = {
     ),
     "negatives-held-out": Levels(
         "held-out positives among the negatives",
-        "A tenth of each user's training positives left training, for every model, and represents items the user likes "
-        "without our knowing. Each negative is one of them with the level as probability, else an item the user has no "
-        "pair with. Baselines draw no negatives, so their lines are level. Lists leave out the held-out items.",
+        "A tenth of each user's training positives was removed from training for every model; they represent items "
+        "that the user likes and the log does not show. The level is the probability that a negative is one of them; "
+        "otherwise it is an item that the user has no pair with. Baselines draw no negatives, so their lines are flat. "
+        "Lists leave out the held-out items.",
         below=1.0,
     ),
 }

@@ -1,4 +1,4 @@
-"""The result of an experiment with noise: curves over its levels, tables and figures."""
+"""The result of noise curves: accuracy over the levels of noise, with tables and figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from taurec.studies.result import Cell, Column, Figure, Part, Result, Series, Ta
 from taurec.studies.train_command import reading_options, train_command
 
 ACCURACY, SLOPES, PAIRS, PROTOCOLS = (
-    "Accuracy under noise", "Accuracy per point of noise", "Losses against each other", "How it was done",
+    "Accuracy under noise", "Accuracy per point of noise", "Differences between losses", "Protocol",
 )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def t_interval(values: Sequence[float]) -> Value:
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """The same, with the number of values."""
+    """The mean with its t interval (:func:`t_interval`) and the number of values."""
     return Estimate(**vars(t_interval(values)), n=len(values))
 
 
@@ -190,7 +190,7 @@ class NoiseCurves(Result):
         return {curve.label: curve.run for curve in self.of()}
 
     def tables(self) -> list[Table]:
-        """One row a model, one column a level, and the slope."""
+        """A row per model, a column per level, and the slope."""
         levels = self.level_texts
         title = f"{self.source}: {self.metric} on the clean test part, by {LEVELS[self.kind].what}"
         slopes = (Column("slope", spec="+.5f"), Column("of clean", spec="+.2%"))
@@ -202,7 +202,7 @@ class NoiseCurves(Result):
         return [Table(title, columns, rows, narrow=[[f"± {level}" for level in levels]])]
 
     def figures(self) -> list[Figure]:
-        return [*map(self._accuracy, self.metrics), *([self._kept()] if len(self.levels) > 1 else [])]
+        return [*map(self._accuracy, self.metrics), *([self._relative()] if len(self.levels) > 1 else [])]
 
     def parts(self) -> list[Part]:
         several = len(self.levels) > 1
@@ -222,15 +222,15 @@ class NoiseCurves(Result):
             f"{metric} from {levels[0]} to {levels[-1]}: {'; '.join(ends)}",
         )
 
-    def _kept(self) -> Figure:
-        """The share of each model's own accuracy that is left: robustness, whatever the accuracy."""
+    def _relative(self) -> Figure:
+        """Accuracy as a share of the same model's at the lowest level: robustness independent of accuracy."""
         metric, lowest = self.metric, self.level_texts[0]
         curves = [c for c in self.of() if c.points[0].estimate.mean > 0]
         shares = {c.label: [100 * p.estimate.mean / c.points[0].estimate.mean for p in c.points] for c in curves}
         return self._figure(
             [Series(label, self._axis(), values) for label, values in shares.items()],
             f"% of {metric} at {lowest}",
-            f"{metric} as a share of the same model's at {lowest}: its relative loss.",
+            f"{metric} as a share of the same model's {metric} at {lowest}.",
             "; ".join(f"{label} keeps {values[-1]:.1f} %" for label, values in shares.items()),
         )
 
@@ -266,7 +266,7 @@ class NoiseCurves(Result):
         return [Text(said, PAIRS), table]
 
     def _fits(self) -> Table:
-        counts = [Column(name, spec=",.0f") for name in ("training pairs", "injected", "could not be")]
+        counts = [Column(name, spec=",.0f") for name in ("training pairs", "injected", "not injected")]
         columns = [Column("model"), Column("level"), *counts, Column("best epoch", spec=".1f"), Column("fit", "s")]
         rows = [
             [c.label, level, p.pairs, p.injected, p.short, None if c.baseline else p.epochs, p.seconds]

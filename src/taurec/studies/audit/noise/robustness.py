@@ -26,7 +26,7 @@ from taurec.studies.audit.noise.fits import Fit, FitQueue, Step, Work, canonical
 from taurec.studies.audit.noise.journal import Journal
 from taurec.studies.audit.noise.kinds import LEVELS, Kind
 from taurec.studies.audit.noise.results import Curve, Difference, NoiseCurves, Point, estimate, slope
-from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates, untuned
+from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates, note_if_untuned
 
 
 def noise_curves(
@@ -73,7 +73,7 @@ def noise_curves(
     Raises: UsageError for levels, names or settings that are not accepted, or a journal of another experiment;
         FitsEnded where a signal stopped a fit.
 
-    Items that were injected are filtered from the lists as a user's own are, as the papers' code does.
+    Injected items are left out of the lists like a user's own training items, as in the papers' code.
 
     >>> from taurec.data.planted import planted
     >>> log = planted(n_users=60, n_items=40, seed=1).log
@@ -113,7 +113,7 @@ def noise_curves(
             on_note(text)
 
     for label, runs in tried.items():
-        if line := untuned(label, runs, tune, None):
+        if line := note_if_untuned(label, runs, tune, None):
             note(line)
     digest = data_hash(parts)
     head = {"journal": "taurec noise curves", "version": 1, "data_hash": digest, "kind": kind, "metrics": judged}
@@ -141,9 +141,10 @@ def noise_curves(
 def _choose(
     tried: Mapping[str, list[Run]], queue: FitQueue, seed: int, note: Callable[[str], None], later: Iterable[Work]
 ) -> dict[str, Run]:
-    """The setting of each model with the best validation value on clean data; a baseline too large is left out.
+    """The setting of each model with the best validation value on clean data, without baselines that need too much
+    memory.
 
-    ``later`` is as much work as will follow, for the estimate of the time.
+    ``later`` is the work that follows, for the estimate of the remaining time.
     """
     level = 0.0 if queue.kind == "positives" else None  # no false positives is the clean log, and a level too
     works = {
@@ -167,7 +168,7 @@ def _choose(
 
 @dataclass(frozen=True)
 class _Fits:
-    """The fits of all models, by label, level and seed; one fit may stand for several seeds or levels."""
+    """The fits of all models, by label, level and seed; several seeds or levels may share one fit."""
 
     kind: Kind
     levels: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""``taurec audit noise``: the study as a command calls it."""
+"""``taurec audit noise``: accuracy of losses and baselines under added noise."""
 
 from __future__ import annotations
 

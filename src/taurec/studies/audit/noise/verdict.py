@@ -1,4 +1,4 @@
-"""Noise curves in sentences: which loss is ahead, which loses least, and how certain that is."""
+"""The verdict of noise curves: which loss is the best, which loses least accuracy, and how certain that is."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SETTINGS = {
 
 
 def verdict(found: NoiseCurves) -> list[str]:
-    """The findings, a sentence or two each, with their uncertainty."""
+    """The findings in one or two sentences each, with their uncertainty."""
     several = len(found.levels) > 1
     ends = " ".join(_best_loss(found, at) for at in ((0, -1) if several else (0,)))
-    said = [ends, _falls(found) if several else "", _against_baselines(found), _unfinished(found)]
+    said = [ends, _relative_changes(found) if several else "", _against_baselines(found), _unfinished(found)]
     half = "; ± is half of the 95 % t interval over seeds" if found.seeds > 1 else ""
     basis = (
-        f"{count(found.seeds, 'seed')}, {count(found.n_users, 'user')}; settings are the same at every level "
-        f"({SETTINGS[found.tune]}){half}."
+        f"Based on {count(found.seeds, 'seed')} and {count(found.n_users, 'user')}; settings are the same at every "
+        f"level ({SETTINGS[found.tune]}){half}."
     )
     return [line for line in (*said, basis) if line]
 
@@ -52,8 +52,8 @@ def _best_loss(found: NoiseCurves, at: int) -> str:
     return said + "."
 
 
-def _falls(found: NoiseCurves) -> str:
-    """Which loss loses the smallest share of its accuracy, and whether that is certain."""
+def _relative_changes(found: NoiseCurves) -> str:
+    """Which loss loses the smallest share of its accuracy, and whether its interval overlaps that of another."""
     known = [(curve.label, curve.relative) for curve in found.losses if curve.relative is not None]
     if not known:
         return ""
@@ -64,10 +64,10 @@ def _falls(found: NoiseCurves) -> str:
         said += ", " + ", ".join(f"{other} by {_percent(estimate)}" for other, estimate in others)
         unsure = [o for o, e in others if e.high is None or least.low is None or e.high >= least.low]
         if least.low is None:
-            said += ". One seed gives no interval, so which loss is the more robust is not settled"
+            said += ". One seed gives no interval, so it is uncertain which loss is the most robust"
         else:
-            apart = f"overlaps that of {', '.join(unsure)}" if unsure else "is apart from all others"
-            said += f". The interval of {label}, the smallest loss of accuracy, {apart}"
+            apart = f"overlaps that of {', '.join(unsure)}" if unsure else "overlaps no other"
+            said += f". {label} loses the smallest share of its accuracy; its interval {apart}"
     return said + "."
 
 
@@ -85,19 +85,19 @@ def _against_baselines(found: NoiseCurves) -> str:
     (_, mean), (label, other) = _best(found.losses, -1), _best(baselines, -1)
     at = found.level_texts[-1] + (" (which a baseline does not see)" if found.kind == "negatives" else "")
     order = "below" if mean < other else "above" if mean > other else "equal to"
-    end = f": on this log {label} is the better choice." if mean < other else "."
+    end = f", so {label} is the better choice on this log." if mean < other else "."
     return (
         f"The best baseline at {at} is {label} with {number(other)}; the best loss is {order} it ({number(mean)}){end}"
     )
 
 
 def _unfinished(found: NoiseCurves) -> str:
-    """A warning where the best epoch was the last: then more pairs mean more steps, and noise seems to help."""
+    """A warning if the best epoch was the last one; then injected pairs also mean more steps, which hides the noise."""
     short = [c.label for c in found.losses if any(p.epochs >= c.run["epochs"] for p in c.points)]
     if not short:
         return ""
     more = "; injected pairs then also mean more steps" if found.kind == "positives" else ""
     return (
-        f"The best epoch was the last one allowed for {', '.join(short)} at some level, so these were still "
-        f"learning{more}. Allow more epochs before you trust their curves."
+        f"At some level, the best epoch of {', '.join(short)} was the last one, so training had not "
+        f"converged{more}. Give more --epochs before you rely on these curves."
     )

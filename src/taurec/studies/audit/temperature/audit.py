@@ -1,4 +1,4 @@
-"""What the temperature of a trained model means, over its users, and how that changes along training."""
+"""The audit of a model's temperature: its effect over the users, and how that changes during training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OTHERS = (0.25, 0.5, 2.0, 4.0)
 USERS, USERS_ALONG = 1000, 200
 """Users in the audit of a trained model, and after each epoch of training."""
 BLOCK = 1 << 21
-"""Scores in memory at a time."""
+"""Maximum number of scores in memory at once."""
 
 Index = NDArray[np.int64]
 Vectors = tuple[Array, Array]
@@ -144,9 +144,9 @@ def sample_users(train: Interactions, users: int, seed: int) -> Index:
 
 
 def tau_of(run: Run, taus: Sequence[float] = ()) -> float | None:
-    """The temperature of the weights of negatives in a run's loss; None where it has none and ``taus`` are given.
+    """The temperature of the weights of negatives in a run's loss; None if it has none and ``taus`` are given.
 
-    Raises: UsageError where there is nothing to audit.
+    Raises: UsageError if there is nothing to audit.
 
     >>> from taurec.training.presets import resolve
     >>> tau_of(resolve(loss="bsl"))
@@ -189,7 +189,7 @@ class _TrainingScores:
         self.base = uniform_base(without_own=base.own == 0) if run.logq else base
 
     def views(self, vectors: Vectors, users: Index, taus: Sequence[float]) -> tuple[list[View], View | None]:
-        """The negatives, one view a tau, and the positive side of a loss that has one."""
+        """The views of the negatives, one per tau, and of the positive side if the loss has one."""
         found: list[list[tuple[Reweighting, Array]]] = [[] for _ in taus]
         for block in _blocks(users, self.train.n_items):
             scores = vectors[0][block] @ vectors[1].T
@@ -251,6 +251,6 @@ def _as_scored(vectors: tuple[Float, Float], cosine: bool) -> Vectors:
 
 
 def _blocks(users: Index, width: int) -> list[Index]:
-    """The users in blocks, with ``width`` scores a user."""
+    """The users in blocks, with ``width`` scores per user."""
     size = max(1, BLOCK // width)
     return np.split(users, range(size, len(users), size))

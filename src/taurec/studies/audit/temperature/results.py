@@ -1,4 +1,4 @@
-"""The result of the temperature audit: data, tables and sentences."""
+"""The result of the temperature audit: its data, tables and verdict."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from taurec.studies.train_command import train_command
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 BY_TAU, POSITIVES, ALONG, READING = (
-    "What the temperature stands for", "The positive side", "Along training", "How to read it"
+    "The effect of the temperature", "The positive side", "Along training", "How to read it"
 )  # fmt: skip
 
 COLUMNS = {
@@ -34,7 +34,7 @@ COLUMNS = {
     "own.median": Column("own", spec=".1%"),
     "variance.median": Column("variance", spec=".4f"),
 }
-"""What is shown of a view."""
+"""The columns of a table of views, by the attribute that each shows."""
 OF_POSITIVES = list(COLUMNS)[:7]
 OF_NEGATIVES = [*OF_POSITIVES, "own.median"]
 OF_EPOCH = ["effective.rounded", "radius.median", "variance.median", "own.median"]
@@ -48,11 +48,11 @@ CURVES = {
 """Measures that have a figure, with the label of its axis."""
 
 MEANINGS = (
-    ("effective", "how many negatives the gradient is spread over: exp of the entropy of the weights"),
-    ("of all", "the same as a share of the available negatives: the share of N sampled ones that counts"),
+    ("effective", "effective number of negatives that the gradient is spread over: exp of the entropy of the weights"),
+    ("of all", "the effective number divided by the number of available negatives"),
     ("radius", "KL divergence, in nats, of the weights from the distribution negatives are drawn from"),
     ("mean, + variance, + rest", "tau log mean exp(f / tau) = mean f + Var f / (2 tau) + the rest, in score units"),
-    ("own", "share of the weight on items of the user's own training pairs, which are no true negatives"),
+    ("own", "share of the weight on items of the user's own training pairs, which are not true negatives"),
 )
 
 
@@ -78,7 +78,7 @@ class OverUsers:
 
     @property
     def range(self) -> str:
-        """The middle 80 % of the users."""
+        """The range of the middle 80 % of the users."""
         low, high = self.quantiles[0], self.quantiles[-1]
         return f"{low:,.0f} to {high:,.0f}" if high >= 100 else f"{low:.3g} to {high:.3g}"
 
@@ -175,18 +175,20 @@ class TemperatureAudit(Result):
         """The numbers are medians over users, with the range of the middle 80 % of them."""
         users = f"{self.users:,} of {self.of_users:,} users" if self.users < self.of_users else f"{self.users:,} users"
         if self.negatives is None:
-            return [f"{self.run.label} at the temperatures that were named; the audit covers {users}.", *self.notes]
+            return [f"The audit covers {users} and {self.run.label} at the given temperatures.", *self.notes]
         n = self.negatives
         said = (
             f"With tau {n.tau:g} a user's gradient is spread over {n.effective.rounded} of {n.count.median:,.0f} "
-            f"negatives ({n.effective.range} for 80 % of {users}), a KL radius of {n.radius.median:.2f} nats "
+            f"negatives ({n.effective.range} for 80 % of {users}); the KL radius is {n.radius.median:.2f} nats "
             f"({n.radius.range})."
         )
         if n.own is not None and n.own.median >= 0.005:
             said += f" {100 * n.own.median:.0f} % of the weight lies on the user's own training items."
         if self.positives is not None:
             p = self.positives
-            said += f" With tau_pos {p.tau:g}, {p.effective.rounded} of {p.count.median:,.0f} positives count."
+            said += (
+                f" With tau_pos {p.tau:g} it is spread over {p.effective.rounded} of {p.count.median:,.0f} positives."
+            )
         return [said, *self.notes]
 
     def commands(self) -> list[str]:
@@ -230,15 +232,16 @@ class TemperatureAudit(Result):
     def parts(self) -> list[Part]:
         notes = {
             BY_TAU: f"Medians over users; weights are compared with: {self.base}.",
-            POSITIVES: "Medians over users, over all their training positives; a batch pools those that it holds.",
+            POSITIVES: "Medians over users, over all their training positives; a batch uses only those in the batch.",
             ALONG: "Medians over users.",
         }
         tables = [dataclasses.replace(t, note=notes[t.section], folded=t.section == ALONG) for t in self.tables()]
         last = [tables.pop()] if self.curve else []
         meaning = Text(
-            "A softmax loss with temperature tau trains against the worst distribution of negatives within some "
-            "distance of the one they are drawn from. A small tau allows a large distance: few hard negatives carry "
-            "the gradient. A large tau comes near the plain mean, with a penalty on the variance of the scores.",
+            "A softmax loss with temperature tau trains against the worst distribution of negatives within a certain "
+            "distance of the distribution that they are drawn from. A small tau allows a large distance: most of the "
+            "gradient comes from a few hard negatives. With a large tau the loss is close to the plain mean, with a "
+            "penalty on the variance of the scores.",
             READING,
         )
         terms = Table("", ("column", "what it is"), MEANINGS, section=READING)

@@ -1,4 +1,4 @@
-"""What a temperature means: the weights, the effective number and the radius behind a log-mean-exp.
+"""The effect of a temperature: the weights, the effective number and the radius of a log-mean-exp.
 
 With P the distribution that negatives are drawn from (uniform unless said otherwise), the negative side of SL,
 SSM and BSL is, up to its scale, a worst case over distributions Q near P:
@@ -36,13 +36,13 @@ class Reweighting:
 
     Attributes:
         tau: the temperature, in score units.
-        count: [U] scores that are there.
+        count: [U] number of scores that are present.
         value: [U] tau log E_P exp(f / tau), in score units.
         mean: [U] E_P f, in score units.
         variance: [U] of f under P (population variance), in score units squared.
         shifted: [U] E_Q f, the mean under the weights Q ~ P exp(f / tau), in score units.
-        effective: [U] exp of the entropy of Q: how many scores the gradient is spread over (the Hill number of
-            order 1). With P uniform it lies between 1 and ``count``.
+        effective: [U] exp of the entropy of Q: the effective number of scores that the gradient is spread over (the
+            Hill number of order 1). With P uniform it lies between 1 and ``count``.
         participation: [U] 1 / sum Q^2, the Hill number of order 2; never above ``effective``.
         radius: [U] KL(Q || P), in nats.
     """
@@ -76,11 +76,11 @@ class Reweighting:
 def weights(scores: ArrayLike, tau: float, base: ArrayLike | None = None) -> Array:
     """The distribution Q ~ P exp(f / tau): the share of each score in the gradient of tau log E_P exp(f / tau).
 
-    Of negatives it is the worst case that SL and BSL train against; of positives, with BSL's ``tau_pos``, the
-    optimistic one, in which a positive that scores low counts little.
+    For negatives it is the worst case that SL and BSL train against. For positives, with BSL's ``tau_pos``, it is the
+    optimistic case, in which a positive with a low score has a small weight.
 
     Args:
-        scores: [N], or [U, N] with one distribution a row; -inf marks an absent one, whose weight is 0.
+        scores: [N], or [U, N] with a distribution per row; -inf marks an absent score, whose weight is 0.
         tau: temperature, in score units.
         base: [N] or [U, N] weights of P, not negative; None is uniform over the scores that are there.
     Returns: the shape of ``scores``; rows sum to 1.
@@ -95,7 +95,7 @@ def weights(scores: ArrayLike, tau: float, base: ArrayLike | None = None) -> Arr
 
 
 def reweighting(scores: ArrayLike, tau: float, base: ArrayLike | None = None) -> Reweighting:
-    """All that one temperature does to rows of scores; the arguments are those of :func:`weights`.
+    """All quantities of one temperature on rows of scores; the arguments are those of :func:`weights`.
 
     A single row ``[N]`` gives arrays of one entry.
 
@@ -137,7 +137,7 @@ def radius_of_tau(scores: ArrayLike, tau: float, base: ArrayLike | None = None) 
 
 
 def tau_of_radius(scores: ArrayLike, eta: float, base: ArrayLike | None = None) -> float:
-    """The temperature whose weights lie at the distance KL(Q || P) = eta from P: the inverse of the above.
+    """The temperature whose weights have the distance KL(Q || P) = eta from P: the inverse of :func:`radius_of_tau`.
 
     Args:
         scores: [N] one row.

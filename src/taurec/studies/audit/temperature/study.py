@@ -1,4 +1,4 @@
-"""``taurec audit temperature``: the study as a command calls it."""
+"""``taurec audit temperature``: the effect of the temperature of a trained model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def temperature(
     on_epoch: Callable[[Progress], None] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> TemperatureAudit:
-    """What a model's temperature means: hard negatives that count, DRO radius, mean and variance.
+    """Show the effect of a model's temperature: effective number of negatives, DRO radius, mean and variance.
 
     A model is trained on SOURCE and audited after each epoch (--set loss.tau=0.2 sets its temperature), or a saved
     one is audited as it is. Test data are not used.
