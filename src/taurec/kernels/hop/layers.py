@@ -1,4 +1,4 @@
-"""The layers of a linear propagation one by one, ``x, A x, .., A^L x``, for a symmetric A, all rows or some.
+"""The layers of a linear propagation one by one, ``x, A x, .., A^L x``, for a symmetric A, all rows or a subset.
 
 What is kept for the gradient is nothing: with ``g_k`` that of layer k, the gradient of x is ``g_0 + A (g_1 + A (g_2 +
 ..))``, L hops in which one table is worked on. At some rows the last hop forward and the first backward touch the edges
