@@ -1,4 +1,4 @@
-"""Negatives that depend on the model or on earlier steps, in training."""
+"""Negatives that depend on the model, on earlier steps or on files, in training."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ PARTS = split(planted(n_users=40, n_items=200, seed=1).log, "ratio", seed=0)
 NAMES = ["dns:4", "pool-softmax:4", "genni:4:4:true:1:0.1:3", "mixed:8", "cross-batch:64", "loop:4", "interpolated:4"]
 NAMES += ["interpolated:4:0.3:positive", "mixgcf:4:4", "esans:8:4:2:0.5:1:2"]
 names = pytest.mark.parametrize("negatives", NAMES)
+FROM_FILES = ["provided:4", "semantic:4", "hnlmrec:2"]
 
 
 def run_of(negatives: str, **fields: Any) -> Run:
@@ -27,9 +28,14 @@ def run_of(negatives: str, **fields: Any) -> Run:
     return resolve(negatives=negatives, **fields)
 
 
-@names
+@pytest.mark.parametrize("negatives", NAMES + FROM_FILES)
 def test_a_run_survives_a_kill_after_every_epoch(negatives: str, tmp_path: Path) -> None:
-    run, path = run_of(negatives), tmp_path / "run.safetensors"
+    settings = {}
+    if negatives == "provided:4":
+        given = tmp_path / "given.csv"
+        given.write_text("user,item\n" + "".join(f"{u},{i}\n" for u in range(30) for i in range(u, 200, 17)))
+        settings = {"negatives": {"path": str(given)}}
+    run, path = run_of(negatives, settings=settings), tmp_path / "run.safetensors"
     whole = Trainer(run, PARTS.train, PARTS.valid).fit()
     for _ in range(3):
         found = Trainer(run, PARTS.train, PARTS.valid).fit(path, every=0.0, seconds=0.0)
