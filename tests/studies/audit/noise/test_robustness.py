@@ -228,3 +228,11 @@ def test_what_cannot_be_done_is_refused_before_any_fit(
     monkeypatch.setattr(noise_fits.FitQueue, "fit", lambda *args: pytest.fail("a fit was begun"))
     with pytest.raises(UsageError, match=match):
         curves(log, **given)
+
+
+def test_levels_that_inject_equally_many_pairs_are_noted() -> None:
+    user, position = np.divmod(np.arange(240), 6)
+    log = Interactions.from_pairs(user, (3 * user + position) % 40)  # four training items each
+    notes = noise_curves(log, ["sl"], [0.0, 0.1, 0.25, 0.9], baselines=["popularity"], fields={"epochs": 1}).notes
+    said = [note for note in notes if "same number of pairs" in note]
+    assert [note[:19] for note in said] == ["levels 0.1 and 0.25"], notes

@@ -128,6 +128,8 @@ def noise_curves(
     queue.expect(works.values())
     done = _Fits(kind, wanted, range(first, first + seeds), {place: queue.fit(work) for place, work in works.items()})
     trained = [label for label, run in chosen.items() if run.model is None]
+    if chosen:
+        done.note_equal_levels(next(iter(chosen)), note)
     return NoiseCurves(
         name, parts.how, digest, kind, tuple(judged), wanted, seeds,
         n_users=len(next(iter(done.fits.values())).numerator),
@@ -196,6 +198,16 @@ class _Fits:
                 relative = estimate([s / values[0] for s, values in zip(slopes, by_seed, strict=True)])
         dump = run.model_dump(mode="json", exclude={"data_hash", "source", "seed"})
         return Curve(label, metric, run.model is not None, constant, tuple(points), falling, relative, dump)
+
+    def note_equal_levels(self, label: str, note: Callable[[str], None]) -> None:
+        """Note neighbouring levels that inject equally many pairs for every seed of a model."""
+        for lower, higher in itertools.pairwise(self.levels if self.kind == "positives" else ()):
+            injected = [[fit.injected for fit in self.at(label, level)] for level in (lower, higher)]
+            if injected[0] == injected[1]:
+                note(
+                    f"levels {lower:g} and {higher:g} inject the same number of pairs ({injected[0][0]:,}), since the "
+                    f"number for a user is rounded up; with histories this short, choose levels further apart"
+                )
 
     def differences(self, labels: Sequence[str], metric: str) -> list[Difference]:
         """All pairs of labels at all levels by the paired test over users, corrected together."""
