@@ -5,6 +5,7 @@ from taurec.baselines.ials import IALS
 from taurec.baselines.knn import ItemKNN
 from taurec.baselines.popularity import Popularity
 from taurec.baselines.protocol import Baseline, FitCost, fitted, pack, unpack
+from taurec.baselines.rg2 import RG2
 from taurec.registry import Registry
 
 BASELINES: Registry[Baseline] = Registry(
@@ -14,10 +15,23 @@ BASELINES: Registry[Baseline] = Registry(
         "itemknn": ItemKNN,
         "ease": EASE,
         "ials": IALS,
+        "rg2": RG2,
     },
     runtime=frozenset({"seed"}),
     group="taurec.baselines",
     members=frozenset({"GRID", "fit", "fit_cost", "block", "from_history", "fold_in", "state", "from_state"}),
 )
 
-__all__ = ["BASELINES", "EASE", "IALS", "Baseline", "FitCost", "ItemKNN", "Popularity", "fitted", "pack", "unpack"]
+__all__ = [
+    "BASELINES",
+    "EASE",
+    "IALS",
+    "RG2",
+    "Baseline",
+    "FitCost",
+    "ItemKNN",
+    "Popularity",
+    "fitted",
+    "pack",
+    "unpack",
+]

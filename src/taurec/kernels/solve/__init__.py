@@ -1,4 +1,4 @@
-"""The half-step of iALS: one small least-squares system per row, in float64.
+"""A half-step of alternating least squares: one small system per row, in float64.
 
 Kernels: ``torch`` (here numpy, one LAPACK call per row) and ``numba`` (the default; the number of threads does not
 change the bits). The selection depends on ``(factors,)``. The lower bound is the time of the sums of h h^T over the
@@ -19,12 +19,22 @@ Double = NDArray[np.float64]
 
 
 def solve_rows(
-    indptr: Index, indices: Index, factors: Double, spread: Double, axes: Double, ridge: Double, kernel: str = "auto"
+    indptr: Index,
+    indices: Index,
+    factors: Double,
+    spread: Double,
+    axes: Double,
+    ridge: Double,
+    times: Double | None = None,
+    shift: Double | None = None,
+    kernel: str = "auto",
 ) -> Double:
-    """Solve the system of each row r, ``(sum h h^T + base + ridge[r] I)^-1 sum h``, with h over the n items of r.
+    """Solve the system of each row r, with h over its n items:
 
-    The computation uses the eigenvectors of base as axes, in which ``base + ridge[r] I`` is diagonal. A row without
-    items gets zeros.
+        (sum h h^T + times[r] base + ridge[r] I)^-1 (sum h + times[r] shift)
+
+    The computation uses the eigenvectors of base as axes, in which the matrix beside ``sum h h^T`` is diagonal. A row
+    without items gets zeros if there is no shift.
 
     Args:
         indptr, indices: items of each row, CSR, int64.
@@ -32,6 +42,8 @@ def solve_rows(
         spread: [d] the eigenvalues of base.
         axes: [d, d] contiguous, its eigenvectors, one per row.
         ridge: [rows] regularization of each row.
+        times: [rows] factor of base and shift; None for 1.
+        shift: [d] along ``axes``; None for 0.
         kernel: ``auto``, ``numba`` or ``torch``.
     Returns: [rows, d] in the original axes.
     Raises: UsageError if the named kernel cannot serve the call.
@@ -40,13 +52,16 @@ def solve_rows(
     >>> solve_rows(np.array([0, 1]), np.array([0]), one, np.array([0.5]), one, np.array([0.5])).tolist()
     [[0.5]]
     """
-    solved: Double = select("solve", factors, kernel=kernel).kernel.solve(indptr, indices, factors, spread, axes, ridge)
+    times = np.ones(len(indptr) - 1) if times is None else times
+    shift = np.zeros(factors.shape[1]) if shift is None else shift
+    solve = select("solve", factors, kernel=kernel).kernel.solve
+    solved: Double = solve(indptr, indices, factors, spread, axes, ridge, times, shift)
     return solved
 
 
 def _misfit(kernel: str, factors: Double) -> str:
     if kernel == "triton":
-        return "the systems of iALS have no Triton kernel"
+        return "the systems of alternating least squares have no Triton kernel"
     return "" if factors.dtype == np.float64 else f"it needs float64, got {factors.dtype}"
 
 

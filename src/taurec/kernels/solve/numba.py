@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""The least-squares systems of iALS by a compiled loop over rows."""
+"""The least-squares systems of alternating least squares by a compiled loop over rows."""
 
 from __future__ import annotations
 
@@ -15,47 +15,58 @@ Index, Double = NDArray[np.int64], NDArray[np.float64]
 CHUNK = 512
 
 
-def solve(indptr: Index, indices: Index, factors: Double, spread: Double, axes: Double, ridge: Double) -> Double:
+def solve(
+    indptr: Index,
+    indices: Index,
+    factors: Double,
+    spread: Double,
+    axes: Double,
+    ridge: Double,
+    times: Double,
+    shift: Double,
+) -> Double:
     """See :func:`taurec.kernels.solve.solve_rows`."""
     out = np.empty((len(indptr) - 1, factors.shape[1]))
-    loop, given = compiled("solve", "solve_rows"), (indptr, indices, factors, spread, axes, ridge, out)
+    loop, given = compiled("solve", "solve_rows"), (indptr, indices, factors, spread, axes, ridge, times, shift, out)
     chunks = [np.arange(a, min(a + CHUNK, len(out))) for a in range(0, len(out), CHUNK)]
     pool.run(lambda c: loop(chunks[c], *given), len(chunks))
     return out
 
 
-def solve_rows(rows, indptr, indices, factors, spread, axes, ridge, out):
-    """Solve the systems of ``rows``: out[r] = (sum h h^T + base + ridge[r] I)^-1 sum h, h over the n items of r.
+def solve_rows(rows, indptr, indices, factors, spread, axes, ridge, times, shift, out):
+    """Solve the systems of ``rows``: out[r] = (sum h h^T + times[r] base + ridge[r] I)^-1 (sum h + t), t below.
 
-    The computation uses the eigenvectors of base as axes, in which ``base + ridge[r] I`` is a diagonal matrix D. With
-    n >= d items the [d, d] system is solved directly. With fewer items an [n, n] system gives the same result, since
-    with the items as rows of H
+    The sums are over the n items h of r, and t = times[r] shift. The computation uses the eigenvectors of base as axes,
+    in which ``times[r] base + ridge[r] I`` is a diagonal matrix D. With n >= d items the [d, d] system is solved
+    directly. With fewer items an [n, n] system gives the same result, since with the items as rows of H
 
-        (D + H^T H)^-1 H^T 1 = D^-1 H^T (1 + H D^-1 H^T)^-1 1
+        (D + H^T H)^-1 (H^T 1 + t) = D^-1 (H^T (1 + H D^-1 H^T)^-1 (1 - H D^-1 t) + t)
 
-    A row without items gets zeros.
+    A row without items gets D^-1 t, and zeros where D is 0.
 
     Args:
         rows: the rows to solve, in any order.
         indptr, indices: items of each row, CSR.
         factors: [n, d] contiguous, along ``axes``; ``spread`` [d] and ``axes`` [d, d]: the eigenvalues of base
-            and its eigenvectors, as rows; ridge: [rows]; out: [rows, d], written.
+            and its eigenvectors, as rows; ridge, times: [rows]; shift: [d], along ``axes``; out: [rows, d], written.
     """
     d = factors.shape[1]
     a, scaled = np.empty((d, d)), np.empty((d, d))
-    x, diagonal, weight = np.empty(d), np.empty(d), np.empty(d)
+    x, diagonal, weight, t = np.empty(d), np.empty(d), np.empty(d), np.empty(d)
     for r in rows:
         items = indices[indptr[r] : indptr[r + 1]]
         y = out[r]
         y[:] = 0.0
-        if len(items) == 0:
-            continue
         for p in range(d):
-            diagonal[p] = spread[p] + ridge[r]
+            diagonal[p] = times[r] * spread[p] + ridge[r]
+            t[p] = times[r] * shift[p]
         if len(items) >= d:
-            _by_columns(a, x, factors, items, diagonal)
+            _by_columns(a, x, factors, items, diagonal, t)
+        elif len(items) > 0:
+            _by_items(a, x, factors, items, diagonal, t, scaled, weight)
         else:
-            _by_items(a, x, factors, items, diagonal, scaled, weight)
+            for p in range(d):
+                x[p] = t[p] / diagonal[p] if diagonal[p] > 0.0 else 0.0
         for p in range(d):
             along, axis = x[p], axes[p]
             for q in range(d):
@@ -63,8 +74,8 @@ def solve_rows(rows, indptr, indices, factors, spread, axes, ridge, out):
 
 
 @njit(inline="always")
-def _by_columns(a, x, factors, items, diagonal):
-    """Write ``x = (D + H^T H)^-1 H^T 1`` by the [d, d] system; ``diagonal`` is the diagonal of D."""
+def _by_columns(a, x, factors, items, diagonal, t):
+    """Write ``x = (D + H^T H)^-1 (H^T 1 + t)`` by the [d, d] system; ``diagonal`` is the diagonal of D."""
     n, d = len(items), len(diagonal)
     a[:] = 0.0
     x[:] = 0.0
@@ -79,11 +90,13 @@ def _by_columns(a, x, factors, items, diagonal):
         h = factors[item]
         for p in range(d):
             x[p] += h[p]
+    for p in range(d):
+        x[p] += t[p]
     _solve(a, x, d)
 
 
 @njit(inline="always")
-def _by_items(a, x, factors, items, diagonal, scaled, weight):
+def _by_items(a, x, factors, items, diagonal, t, scaled, weight):
     """Write the same x as :func:`_by_columns` by the [n, n] system; ``scaled`` receives ``(H D^-1/2)^T``."""
     n, d = len(items), len(diagonal)
     a[:n, :n] = 0.0
@@ -93,6 +106,8 @@ def _by_items(a, x, factors, items, diagonal, scaled, weight):
             scaled[p, j] = factors[items[j], p] * x[p]
     for j in range(n):
         a[j, j] = weight[j] = 1.0
+        for p in range(d):
+            weight[j] -= scaled[p, j] * x[p] * t[p]
     for p in range(0, d // 8 * 8, 8):
         _add_eight(a, scaled, p, p + 1, p + 2, p + 3, p + 4, p + 5, p + 6, p + 7, n)
     for p in range(d // 8 * 8, d):
@@ -102,7 +117,7 @@ def _by_items(a, x, factors, items, diagonal, scaled, weight):
         total = 0.0
         for j in range(n):
             total += scaled[p, j] * weight[j]
-        x[p] *= total
+        x[p] *= total + x[p] * t[p]
 
 
 @njit(inline="always")
@@ -162,4 +177,4 @@ def _divide(row, x, p, size):
 
 
 _F2, _F1, _I1 = types.float64[:, ::1], types.float64[::1], types.int64[::1]
-SIGNATURES = {solve_rows: types.void(_I1, _I1, _I1, _F2, _F1, _F2, _F1, _F2)}
+SIGNATURES = {solve_rows: types.void(_I1, _I1, _I1, _F2, _F1, _F2, _F1, _F1, _F1, _F2)}
