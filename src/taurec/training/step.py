@@ -11,15 +11,15 @@ from torch import Tensor
 from taurec import draw
 from taurec.backbones import Backbone
 from taurec.data.interactions import Interactions
-from taurec.errors import NonFiniteError, UsageError
+from taurec.errors import NonFiniteError
 from taurec.kernels import select
 from taurec.losses import LOSSES, EmbeddingLoss
-from taurec.losses.protocol import Scores
 from taurec.run import Run
 from taurec.sampling import BoundSampler
 from taurec.scoring import batch_scores, catalogue_scores, pair_vectors
 from taurec.training.adam import Adam
 from taurec.training.clipping import clip, shorten
+from taurec.training.combination import check_combination
 from taurec.training.objective import NONE, Objective
 from taurec.training.penalty import RowCounts, count
 from taurec.training.plain import PlainTables, StepInput, by_counts, decays, strength
@@ -55,7 +55,7 @@ class Step:
         supplied = frozenset[str]() if self.loss_state is None else self.loss_state.supplies
         weighted = train.weight is not None
         self.objective = Objective(loss, run.logq, run.l2, run.l2_mode, run.l2_on, supplied, weighted)
-        _check_scores(run, loss.scores, backbone.biased)
+        check_combination(run, loss, self.loss_state, backbone, shape)
         decay = run.l2 if run.l2_mode == "adam" else 0.0
         self.optimizer = Adam(backbone.named_parameters(), run.lr, decay, run.kernel)
         self.loss_parameters = {} if self.loss_state is None else dict(self.loss_state.parameters())
@@ -234,15 +234,3 @@ def _positions(embeddings: Embeddings, batch: Batch) -> tuple[Tensor, Tensor, Ne
         return batch.user, batch.item, batch.negatives
     (user, item), b = embeddings.at, len(batch.item)
     return user, item[:b], batch.negatives.at(item[b:])
-
-
-def _check_scores(run: Run, wanted: Scores, biased: bool) -> None:
-    """Refuse scores for which the backbone or the loss is not defined."""
-    given = f"got train_score={run.train_score!r} and rank_score={run.rank_score!r}"
-    if biased and not run.train_score == run.rank_score == "dot":
-        raise UsageError(
-            f"{run.backbone.name} with biases adds them to cosines itself, so its scores are dot products; "
-            f"{given}, use train_score='dot' and rank_score='dot'"
-        )
-    if wanted == "cosine" and run.train_score != "cosine" and not biased:
-        raise UsageError(f"loss {run.loss.name!r} is defined on cosine scores; {given}, use train_score='cosine'")
