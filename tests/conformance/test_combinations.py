@@ -55,7 +55,7 @@ def one_step(made: Trainer) -> float:
     """The loss of the first step."""
     batch = next(made.batches(1))
     if made.step.loss_state is not None:
-        made.step.loss_state.begin_epoch(1, made._vectors)
+        made.step.loss_state.begin_epoch(1, made.vectors)
     made.backbone.train()
     return made.step(batch, 1, 1)[0]
 

@@ -73,7 +73,7 @@ class Trainer:
         if self.device.type == "cuda" and run.kernel != "torch" and kernels.available()["triton"] == "ok":
             self.negatives = self.negatives.on(self.device)
         if "vectors" in sampler.needs:
-            self.negatives.look(self._vectors)
+            self.negatives.look(self.vectors)
         self.order = ORDERS.build(run.order.name, given=run.order.settings).bind(train, run.batch_size, run.seed)
         observed = self.negatives if "steps" in sampler.needs else None
         shape = sampler.shape(run.batch_size, train.n_items)
@@ -169,7 +169,7 @@ class Trainer:
                 user, item = user.clone(), item.clone()  # the tables themselves, which training updates
         return RANKERS[self.run.rank_score](user.cpu().numpy(), item.cpu().numpy())
 
-    def _vectors(self) -> tuple[Tensor, Tensor]:
+    def vectors(self) -> tuple[Tensor, Tensor]:
         """All vectors whose dot products are the training scores, without dropout and without gradient."""
         self.step.settle()
         training = self.backbone.training
@@ -202,7 +202,7 @@ class Trainer:
     def _epoch(self, epoch: int, stop: StopRequest, best: EpochRecord | None) -> EpochRecord | None:
         started = time.perf_counter()
         if self.step.loss_state is not None:
-            self.step.loss_state.begin_epoch(epoch, self._vectors)
+            self.step.loss_state.begin_epoch(epoch, self.vectors)
         self.backbone.train()
         steps = self.order.steps(epoch)
         total = seconds = 0.0
