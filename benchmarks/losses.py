@@ -45,7 +45,7 @@ class Timed:
         run = resolve(loss=name, batch_size=given.batch_size, threads=given.threads, **fields)
         self.trainer = Trainer(run, log)
         if self.trainer.step.loss_state is not None:
-            self.trainer.step.loss_state.begin_epoch(1, self.trainer._vectors)
+            self.trainer.step.loss_state.begin_epoch(1, self.trainer.vectors)
         self.trainer.backbone.train()
         batches = self.trainer.batches(1)
         self.batches = [next(batches) for _ in range(4)]

@@ -20,7 +20,7 @@ PACKAGES = (
     "taurec", "taurec.data", "taurec.losses", "taurec.backbones", "taurec.sampling", "taurec.sampling.semantic",
     "taurec.baselines", "taurec.evaluation",
     "taurec.kernels", "taurec.tracking", "taurec.studies.compare", "taurec.studies.search",
-    "taurec.studies.recipes", "taurec.testing",
+    "taurec.studies.recipes", "taurec.adapters", "taurec.testing",
 )  # fmt: skip
 SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Source", "Example", "Laws")
 

@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"sampling", "backbones", "baselines", "evaluation"},
     {"scoring"},
     {"training"},
-    {"saved", "tracking", "recommendations"},
+    {"saved", "tracking", "recommendations", "adapters"},
     {"recommender"},
     {"testing"},
     {"studies"},
@@ -36,8 +36,8 @@ DESCRIPTION = "kernels.reductions"
 """What a loss may know about kernels: the description of its reduction, which imports nothing of ours."""
 
 ONLY_INSIDE_FUNCTIONS = {"numba", "triton", "onnx", "matplotlib", "fastapi", "pandas", "pyarrow", "implicit"}
-ONLY_INSIDE_FUNCTIONS |= {"jinja2", "tensorboard", "mlflow", "wandb", "playwright", "optuna"}
-ONLY_INSIDE_FUNCTIONS |= {"sklearn", "sentence_transformers", "transformers", "openai"}
+ONLY_INSIDE_FUNCTIONS |= {"jinja2", "tensorboard", "mlflow", "wandb", "playwright", "optuna", "lightning"}
+ONLY_INSIDE_FUNCTIONS |= {"sklearn", "sentence_transformers", "transformers", "datasets", "openai"}
 
 
 def part(module: str) -> str:

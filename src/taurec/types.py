@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class StepShape:
-    """The item rows and scores that a step needs, from sizes alone; declared before anything is drawn.
+    """What a step with these negatives reads and holds, and what is known of them; declared before anything is drawn.
 
     Attributes:
         columns: N, negatives of a row.
@@ -20,6 +20,11 @@ class StepShape:
         gathered: whether each row's scores are gathered from the item table, which lets the kernel write the
             gradient of the items itself.
         vectors: vectors of D numbers that a step holds for its negatives, beyond the rows that it reads.
+        items: whether the item of each negative is known, see :meth:`Negatives.items`.
+        logq: whether the log of the probability of each negative is known, see :class:`Negatives`.
+        distances: whether the scores may be distances.
+        layers: whether the negatives are made from the layer outputs of the backbone, see
+            :meth:`Negatives.with_layers`.
     """
 
     columns: int
@@ -27,6 +32,10 @@ class StepShape:
     held: int
     gathered: bool = False
     vectors: int = 0
+    items: bool = False
+    logq: bool = False
+    distances: bool = True
+    layers: bool = False
 
 
 class ItemSide(Protocol):

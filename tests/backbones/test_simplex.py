@@ -154,7 +154,7 @@ def test_dropout_leaves_the_users_bias_alone() -> None:
     fields = {"train_score": "dot", "rank_score": "dot", "user_dropout": 0.9}
     trainer = Trainer(resolve(backbone="simplex", loss="ccl", settings={"backbone": {"biases": True}}, **fields), LOG)
     seen = trainer.backbone.embed_pairs(torch.tensor([0, 3]), torch.tensor([0, 3])).user
-    mask = trainer.step._dropout_mask(torch.arange(500), seen, 1)
+    mask = trainer.step.forward.dropout_mask(torch.arange(500), seen, 1)
     assert mask.shape[1] == seen.shape[1]
     assert (mask[:, -1] == 1).all()
     assert 0.07 < (mask[:, -2] != 0).float().mean() < 0.13

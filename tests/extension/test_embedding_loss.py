@@ -87,5 +87,5 @@ def test_negatives_and_weights_are_refused(log) -> None:
 
 
 def test_a_loss_of_negatives_refuses_to_run_without(log) -> None:
-    with pytest.raises(UsageError, match="SL compares each pair with negatives, and this run draws none"):
+    with pytest.raises(UsageError, match="'sl' compares each pair with negatives, and this run draws none"):
         Recommender("mf", "sl", negatives="none", **FAST).fit(log)

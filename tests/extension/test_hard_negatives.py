@@ -92,7 +92,7 @@ def test_it_observes_the_vectors_that_the_step_scored(tables: str, monkeypatch: 
         monkeypatch.setattr("taurec.training.plain.DENSE_RATIO", 1 << 30)
     trainer, seen = Trainer(run, PARTS.train), []
     monkeypatch.setattr(trainer.negatives, "observe", lambda batch, user, item: seen.append((user, item)))
-    user, item = trainer._vectors()
+    user, item = trainer.vectors()
     user, item = user.clone(), item.clone()
     batch = next(trainer.batches(1))
     trainer.step(batch, 1, 1)

@@ -91,10 +91,8 @@ def test_every_layout_of_items_has_its_similarities():
 
 
 def test_negatives_that_are_no_items_are_refused():
-    with pytest.raises(
-        UsageError,
-        match="whole catalogue, vectors, or chosen in the step; use drawn items",
-    ):
+    assert SoftInfoNCE().state(LOG, 0).asks_items
+    with pytest.raises(UsageError, match="items of CatalogueNegatives are not known"):
         SoftInfoNCE().state(LOG, 0).side(batch(torch.tensor([1]), CatalogueNegatives()))
 
 
@@ -103,12 +101,12 @@ def test_training_supplies_the_similarities(negatives):
     fields = {"epochs": 2, "batch_size": 64, "lr": 0.05, "settings": {"backbone": {"dim": 8}}}
     learned = []
     for loss in ("soft-infonce", "ssm"):
-        trained = Trainer(resolve(loss=loss, negatives=negatives, **fields), LOG)
+        run = resolve(loss=loss, negatives=negatives, **fields)
         if loss == "soft-infonce" and negatives == "full":
-            with pytest.raises(UsageError, match="soft-infonce weighs negatives by their similarity"):
-                trained.fit()
+            with pytest.raises(UsageError, match="'soft-infonce' weighs negatives by their similarity"):
+                Trainer(run, LOG)
             return
-        found = trained.fit()
+        found = Trainer(run, LOG).fit()
         assert all(math.isfinite(r.loss) for r in found.records)
         learned.append(found.ranker.item)
     assert not np.array_equal(*learned)

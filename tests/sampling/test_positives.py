@@ -105,7 +105,7 @@ def test_a_step_is_the_formula() -> None:
     """The loss of the first step from the first vectors, which are read before the step moves them."""
     run = resolve(backbone="mf:8", loss=MeanOfPositives, negatives="uniform:5", batch_size=32, l2=0.0, epochs=1)
     trainer = Trainer(run, PARTS.train)
-    user, item = (x.clone() for x in trainer._vectors())
+    user, item = (x.clone() for x in trainer.vectors())
     batch = next(trainer.batches(1))
     value, _ = trainer.step(batch, 1, 1)
     ids = torch.cat([batch.item[:, None], batch.negatives.more, batch.negatives.negatives.ids], 1)

@@ -196,7 +196,8 @@ def test_mixgcf_refuses_other_poolings():
 
 def test_loop_refuses_distances():
     users, items = tables()
-    with pytest.raises(UsageError, match="cosine and dot scores"):
+    assert not LoOp(2).shape(8, 30).distances
+    with pytest.raises(AssertionError, match="cosine and dot scores"):
         batch_scores(users[USER], items, ITEM, drawn(LoOp(2)), "neg_sq_dist", "torch")
 
 

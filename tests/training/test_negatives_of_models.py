@@ -75,7 +75,7 @@ def test_more_positives_and_layers_go_together() -> None:
 
 def test_logq_is_refused_where_the_model_decides() -> None:
     with pytest.raises(UsageError, match="do not know"):
-        Trainer(run_of("dns:4", logq=True), PARTS.train).fit()
+        Trainer(run_of("dns:4", logq=True), PARTS.train)
 
 
 def test_logq_of_a_mixture_is_passed_on() -> None:

@@ -50,7 +50,7 @@ def test_logq_reaches_the_loss_or_is_refused() -> None:
     corrected, _ = Objective(SL(1.0), logq=True)(POS[:2], NEG[:2], batch(2, logq=logq), E)
     assert float(corrected) == pytest.approx(float(SL(1.0)(POS[:2], NEG[:2], logq=logq).mean()))
     assert float(corrected) != pytest.approx(float(SL(1.0)(POS[:2], NEG[:2]).mean()))
-    with pytest.raises(UsageError, match="do not know"):
+    with pytest.raises(UsageError, match="have no logq, and shape"):
         Objective(SL(1.0), logq=True)(POS[:2], NEG[:2], batch(2), E)
     with pytest.raises(UsageError, match="BPR has no form"):
         Objective(BPR(), logq=True)

@@ -61,7 +61,7 @@ def test_a_graph_step_at_the_rows_needed_has_the_gradients_of_the_whole(fields, 
     trainer = Trainer(resolve(**{**SMALL, **fields}), PARTS.train)
     monkeypatch.setattr(trainer.step.optimizer, "step", lambda *decay: None)
     batch = next(trainer.batches(1))
-    assert (trainer.step._rows_needed(batch) is not None) == restricted
+    assert (trainer.step.forward.rows_needed(batch) is not None) == restricted
     found = []
     for _ in range(2):
         trainer.backbone.zero_grad()
@@ -112,7 +112,7 @@ def test_a_dropout_of_the_unit_vector_leaves_the_others_longer(negatives) -> Non
     trainer = Trainer(resolve(**{**SMALL, **fields}), PARTS.train)
     batch, model = next(trainer.batches(1)), trainer.backbone
     unit = torch.nn.functional.normalize(model.user[batch.user])
-    kept = unit * trainer.step._dropout_mask(batch.row, unit, 1)
+    kept = unit * trainer.step.forward.dropout_mask(batch.row, unit, 1)
     items = torch.nn.functional.normalize(model.item)
     scores = kept @ items.T
     pos = scores[torch.arange(len(kept)), batch.item]
@@ -133,7 +133,7 @@ def test_many_shared_negatives_are_streamed_with_the_same_gradients(monkeypatch)
         monkeypatch.setattr(layouts, "SHARED_WORTH", worth)
         trainer = Trainer(resolve(**{**SMALL, "loss": "sl", "negatives": "shared:50", "kernel": "auto"}), PARTS.train)
         batch = next(trainer.batches(1))
-        assert trainer.step._streamed(batch) == (worth == 0)
+        assert trainer.step.forward.streamed(batch) == (worth == 0)
         value, _ = trainer.step(batch, 1, 1)
         found.append((value, trainer.ranker().item))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)

@@ -106,6 +106,7 @@ class Adversary(LossState):
     """
 
     supplies = frozenset({"log_weight"})
+    asks_items = "weighs items by its adversary"
 
     def __init__(self, loss: AdvInfoNCE, train: TrainingLog, seed: int = 0):
         self.loss, self.lr = loss, loss.adversary_lr
@@ -126,7 +127,7 @@ class Adversary(LossState):
         return range(first, first + every * number, every)
 
     def side(self, batch: Batch) -> dict[str, Tensor]:
-        items = column_items(batch, "adv-infonce", "weighs items by its adversary")
+        items = column_items(batch)
         with torch.set_grad_enabled(self.learns):
             user, item = F.embedding(batch.user, self.user), F.embedding(items, self.item)
             logits = user @ item.T if item.ndim == 2 else torch.bmm(item, user[:, :, None])[:, :, 0]

@@ -238,6 +238,7 @@ class ItemPriors(LossState):
         self.rarity = torch.from_numpy(np.log(np.maximum(1 - popularity, 1e-12)).astype(np.float32))
         taken = {"log_rarity": loss.pos_rarity, "log_weight": loss.neg_popularity}
         self.supplies = frozenset(name for name, power in taken.items() if power)
+        self.asks_items = "with neg_popularity weighs negatives by their popularity" if loss.neg_popularity else None
 
     def side(self, batch: Batch) -> dict[str, Tensor]:
         found, device = {}, batch.user.device
@@ -248,7 +249,7 @@ class ItemPriors(LossState):
             items = torch.cat([batch.item[:, None], more], 1)
             found["log_rarity"] = self.loss.pos_rarity * self.rarity.to(device)[items]
         if "log_weight" in self.supplies:
-            taken = column_items(batch, "varbpr", "with neg_popularity weighs negatives by their popularity")
+            taken = column_items(batch)
             log_weight = self.loss.neg_popularity * self.popularity.to(device)[taken]
             found["log_weight"] = log_weight.expand(len(batch.item), -1)
         return found

@@ -103,8 +103,7 @@ class SoftInfoNCE(ScoreLoss):
         return weight.masked_fill((n < 2)[:, None], 1.0)
 
 
-def _columns(batch: Batch) -> Tensor:
-    return column_items(batch, "soft-infonce", "weighs negatives by their similarity to the pair's item")
+ASKS = "weighs negatives by their similarity to the pair's item"
 
 
 class ItemSimilarity(LossState):
@@ -118,6 +117,7 @@ class ItemSimilarity(LossState):
     """
 
     supplies = frozenset({"similarity"})
+    asks_items = ASKS
 
     def __init__(self, loss: SoftInfoNCE, train: TrainingLog):
         ids, values = nearest(train, loss.neighbours)
@@ -126,7 +126,7 @@ class ItemSimilarity(LossState):
     def side(self, batch: Batch) -> dict[str, Tensor]:
         if self._ids.device != batch.item.device:
             self._ids, self._values = self._ids.to(batch.item.device), self._values.to(batch.item.device)
-        other = _columns(batch)
+        other = column_items(batch)
         other = other.expand(len(batch.item), -1).contiguous() if other.ndim == 1 else other.contiguous()
         near = self._ids.index_select(0, batch.item)
         at = torch.searchsorted(near, other).clamp(max=near.shape[1] - 1)
@@ -173,6 +173,7 @@ class VectorSimilarity(LossState):
     """
 
     supplies = frozenset({"similarity"})
+    asks_items = ASKS
 
     def __init__(self, path: str, train: TrainingLog):
         try:
@@ -192,7 +193,7 @@ class VectorSimilarity(LossState):
     def side(self, batch: Batch) -> dict[str, Tensor]:
         if self._unit.device != batch.item.device:
             self._unit = self._unit.to(batch.item.device)
-        other, own = _columns(batch), self._unit.index_select(0, batch.item)
+        other, own = column_items(batch), self._unit.index_select(0, batch.item)
         if other.ndim == 1:
             return {"similarity": own @ self._unit.index_select(0, other).T}
         vectors = self._unit.index_select(0, other.reshape(-1)).view(*other.shape, -1)

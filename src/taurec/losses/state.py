@@ -62,10 +62,14 @@ class LossState:
 
     Attributes:
         supplies: names of the side inputs that :meth:`side` returns.
+        asks_items: what it does with the item of each negative, as words that follow the name of the loss: ``weighs
+            negatives by their popularity``. The trainer then refuses negatives whose items are not known. None if it
+            does not ask for them.
         lr: learning rate of the parameters; None takes that of the run. Either follows the run's schedule.
     """
 
     supplies: frozenset[str] = frozenset()
+    asks_items: str | None = None
     lr: float | None = None
 
     def parameters(self) -> Mapping[str, nn.Parameter]:
@@ -99,19 +103,16 @@ class LossState:
         """Restore what :meth:`state` returned."""
 
 
-def column_items(batch: Batch, loss: str, why: str) -> Tensor:
-    """[B, N], or [N] for all rows, the item of each negative of a batch.
+def column_items(batch: Batch) -> Tensor:
+    """[B, N], or [N] for all rows, the item of each negative of a batch, for a state that ``asks_items``.
 
-    Args:
-        loss: the name of the loss that asks.
-        why: what it does with them, for the message.
-    Raises: UsageError for negatives that are the whole catalogue or vectors.
+    Raises: UsageError for negatives that do not know them.
     """
     items = batch.negatives.items(batch.item)
     if items is None:
         raise UsageError(
-            f"{loss} {why}, and these negatives are the whole catalogue, vectors, or chosen in the step; use drawn "
-            f"items, such as --negatives uniform:256 or in-batch"
+            f"the items of {type(batch.negatives).__name__} are not known; a loss's state that reads them declares "
+            f"asks_items, and a sampler declares items=True in its shape() only if its negatives give them"
         )
     return items
 

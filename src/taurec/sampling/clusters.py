@@ -92,7 +92,7 @@ class ESANS(Sampler):
         return BoundESANS(self, Known(train), seed)
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
-        return PerRowNegatives.shape(batch_size, self.n, n_items)
+        return PerRowNegatives.shape(batch_size, self.n, n_items, logq=True)
 
 
 class BoundESANS(BoundSampler):

@@ -85,7 +85,9 @@ class MixedLayers(Layout):
     ) -> tuple[Tensor, Tensor]:
         b, n, c = self.ids.shape
         widths = [layer.shape[1] for layer in self.layers]
-        users = torch.split(user, widths, 1) if self.pooling == "concat" else [user[:, : widths[0]]] * len(widths)
+        # Without the columns that a distance adds: a layer's candidates are compared by inner products.
+        concat = self.pooling == "concat"
+        users = torch.split(user[:, : sum(widths)], widths, 1) if concat else [user[:, : widths[0]]] * len(widths)
         mixed = []
         for number, (of_user, layer) in enumerate(zip(users, self.layers, strict=True)):
             with torch.no_grad():  # the positive's part is the same for all candidates of a layer
@@ -94,7 +96,7 @@ class MixedLayers(Layout):
             candidate = F.embedding(self.ids.gather(2, hardest)[:, :, 0], layer)
             share = self.share[:, :, number, None].to(layer.dtype)
             mixed.append(share * F.embedding(positive, layer)[:, None] + (1 - share) * candidate)
-        points = torch.cat(mixed, 2) if self.pooling == "concat" else torch.stack(mixed).mean(0)
+        points = torch.cat(mixed, 2) if concat else torch.stack(mixed).mean(0)
         if self.change is not None:
             points = self.change(points.reshape(b * n, -1)).view(b, n, -1)
         return positive_scores(user, item, positive), torch.bmm(points, user[:, :, None])[:, :, 0]
@@ -119,7 +121,8 @@ class MixGCF(Sampler):
         itself, and the gradient reaches the chosen items and the positive. No state, no ``logq``.
     Cost: n * pool products in each layer, and (layers + 2) arrays [B, n, D]; a step computes all final vectors and
         layers, as for ``full`` negatives.
-    Raises: UsageError if n or pool is below 1; in training if final vectors are neither mean nor concatenation.
+    Raises: UsageError if n or pool is below 1; by the trainer, before the first step, if final vectors are neither mean
+        nor concatenation.
     Source: Huang et al., KDD 2021, and their code, which has n 1 and pool 64 as default. Differs from it in: candidates
         are drawn by counter; L2 of the modes that count drawn items counts all candidates; their loss is
         log(1 + sum_n exp(neg_n - pos)), which is ``ssm`` with temperature 1 on dot scores.
@@ -150,7 +153,7 @@ class MixGCF(Sampler):
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
         cells = batch_size * self.n
-        return StepShape(self.n, None, cells * self.pool, vectors=8 * cells)
+        return StepShape(self.n, None, cells * self.pool, vectors=8 * cells, layers=True)
 
 
 class BoundMixGCF(BoundSampler):

@@ -104,8 +104,8 @@ class PerRowNegatives(Layout):
     ids: Tensor
 
     @classmethod
-    def shape(cls, batch_size: int, n: int, n_items: int) -> StepShape:
-        return StepShape(n, batch_size * (n + 1), batch_size * (n + 1), gathered=True)
+    def shape(cls, batch_size: int, n: int, n_items: int, logq: bool = False) -> StepShape:
+        return StepShape(n, batch_size * (n + 1), batch_size * (n + 1), gathered=True, items=True, logq=logq)
 
     def drawn(self) -> Tensor:
         return self.ids.reshape(-1)
@@ -139,8 +139,8 @@ class SharedNegatives(Layout):
     ids: Tensor
 
     @classmethod
-    def shape(cls, batch_size: int, n: int, n_items: int) -> StepShape:
-        return StepShape(n, batch_size + n, batch_size * n)
+    def shape(cls, batch_size: int, n: int, n_items: int, logq: bool = False) -> StepShape:
+        return StepShape(n, batch_size + n, batch_size * n, items=True, logq=logq)
 
     def drawn(self) -> Tensor:
         return self.ids
@@ -163,8 +163,8 @@ class InBatchNegatives(Layout):
     """The items of the batch's rows, N = B."""
 
     @classmethod
-    def shape(cls, batch_size: int, n_items: int) -> StepShape:
-        return StepShape(batch_size, batch_size, batch_size * batch_size)
+    def shape(cls, batch_size: int, n_items: int, logq: bool = False) -> StepShape:
+        return StepShape(batch_size, batch_size, batch_size * batch_size, items=True, logq=logq)
 
     def narrow(self, item: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
         # The other items are not looked at, and the table may be large.

@@ -93,7 +93,7 @@ class CrossBatch(Sampler):
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
         columns = batch_size + self.size
-        return StepShape(columns, batch_size, batch_size * columns)
+        return StepShape(columns, batch_size, batch_size * columns, items=True, logq=True)
 
 
 class BoundCrossBatch(BoundSampler):

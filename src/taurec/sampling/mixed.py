@@ -88,7 +88,8 @@ class Mixed(Sampler):
         return BoundMixed(Known(train), seed, self.n, self.mask)
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
-        return StepShape(batch_size + self.n, batch_size + self.n, batch_size * (batch_size + self.n))
+        columns = batch_size + self.n
+        return StepShape(columns, columns, batch_size * columns, items=True, logq=True)
 
 
 class BoundMixed(BoundSampler):

@@ -73,7 +73,7 @@ class Noisy(Sampler):
         return TwoClasses(_ordinary(Known(train), seed, self.n), train, share, words, train)
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
-        return PerRowNegatives.shape(batch_size, self.n, n_items)
+        return PerRowNegatives.shape(batch_size, self.n, n_items, logq=True)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class NoisyHeldOut(Sampler):
         return TwoClasses(_ordinary(Known(train), seed, self.n), parts.held, share, words, parts.train)
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
-        return PerRowNegatives.shape(batch_size, self.n, n_items)
+        return PerRowNegatives.shape(batch_size, self.n, n_items, logq=True)
 
 
 @dataclass(frozen=True, eq=False)

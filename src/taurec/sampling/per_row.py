@@ -68,7 +68,7 @@ class Uniform(Sampler):
         return BoundPerRow(known, by_popularity(known, 0.0), seed, self.n, self.exclude)
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
-        return PerRowNegatives.shape(batch_size, self.n, n_items)
+        return PerRowNegatives.shape(batch_size, self.n, n_items, logq=True)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Popularity(Sampler):
         return BoundPerRow(known, by_popularity(known, self.alpha), seed, self.n, self.exclude)
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
-        return PerRowNegatives.shape(batch_size, self.n, n_items)
+        return PerRowNegatives.shape(batch_size, self.n, n_items, logq=True)
 
 
 @dataclass(frozen=True, eq=False)

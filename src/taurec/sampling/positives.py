@@ -47,9 +47,8 @@ class AddPositives:
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
         own, more = self.sampler.shape(batch_size, n_items), batch_size * self.m
-        return StepShape(
-            own.columns, None if own.rows is None else own.rows + more, own.held + more, vectors=own.vectors
-        )
+        rows = None if own.rows is None else own.rows + more
+        return replace(own, rows=rows, held=own.held + more, gathered=False)
 
 
 class BoundAddPositives(BoundSampler):

@@ -86,7 +86,7 @@ class Provided(Sampler):
         return BoundProvided(self, Known(train), given, seed, digest)
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
-        return PerRowNegatives.shape(batch_size, self.n, n_items)
+        return PerRowNegatives.shape(batch_size, self.n, n_items, logq=True)
 
     def timed_as(self) -> Uniform:
         return Uniform(self.n, self.exclude)

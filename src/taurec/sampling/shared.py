@@ -79,7 +79,7 @@ class Shared(Sampler):
         return BoundShared(known, by_popularity(known, self.alpha), seed, self.n, self.exclude)
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
-        return SharedNegatives.shape(batch_size, self.n, n_items)
+        return SharedNegatives.shape(batch_size, self.n, n_items, logq=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +132,7 @@ class InBatch(Sampler):
         return BoundInBatch(Known(train), self.mask)
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
-        return InBatchNegatives.shape(batch_size, n_items)
+        return InBatchNegatives.shape(batch_size, n_items, logq=True)
 
 
 class BoundInBatch(BoundSampler):

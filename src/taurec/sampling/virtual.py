@@ -97,8 +97,7 @@ class ClosestNegatives(VirtualNegatives):
     def scores(
         self, user: Tensor, item: Tensor, positive: Tensor, kernel: str, d_item: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        if self.change is not None and self.change.added:
-            raise UsageError("loop is defined on cosine and dot scores; use --train-score cosine or dot")
+        assert self.change is None or not self.change.added, "closest points are defined on cosine and dot scores"
         one, two = user[:, None], F.embedding(positive, item)[:, None]
         ends = F.embedding(self.ids[:, :, 0], item), F.embedding(self.ids[:, :, 1], item)
         with torch.no_grad():
@@ -185,7 +184,7 @@ class LoOp(Sampler):
         closest distance, as weights along the lines count as constants. Ends are a function of (seed, epoch, row).
         No state, no ``logq``.
     Cost: as ``interpolated``, and the closed form: about 10 scalar products of [B, n] pairs of vectors.
-    Raises: UsageError if n is below 1; in training for scores that are neither cosines nor dot products.
+    Raises: UsageError if n is below 1; by the trainer for scores that are neither cosines nor dot products.
     Source: Vasudeva et al., ICCV 2021, arXiv 2108.09335, and their code, whose pairs are images of one class and of
         another. Differs from it in: the pair is a user and an item; n pairs of uniform items instead of all pairs of a
         batch and their minimum; scores, and the losses of this library, instead of distances; the minimum over arcs is
@@ -213,7 +212,7 @@ class LoOp(Sampler):
         return BoundEnds(train, seed, self.n, 2, self.exclude, anchor=self.anchor)
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
-        return VirtualNegatives.shape(batch_size, self.n, 2)
+        return replace(VirtualNegatives.shape(batch_size, self.n, 2), distances=False)
 
 
 class BoundEnds(BoundSampler):

@@ -142,6 +142,11 @@ def _shapes(sampler: NegativeSampler) -> None:
         needed = got.rows_needed(item, 1 << 30)
         read = None if needed is None else len(needed)
         require(read == shape.rows, f"a step reads {read} item rows, shape() says {shape.rows}")
+        for what, known, declared in (
+            ("items", got.items(item) is not None, shape.items),
+            ("logq", got.logq is not None, shape.logq),
+        ):
+            require(known == declared, f"its negatives {'have' if known else 'lack'} {what}, shape() says {declared}")
         if got.absent is not None:
             require(got.absent.shape == (11, n), f"absent must be (11, {n}), got {tuple(got.absent.shape)}")
             require(got.absent.dtype == torch.bool, f"absent must be bool, got {got.absent.dtype}")

@@ -18,6 +18,7 @@ from taurec.types import Batch, Embeddings
 
 SUPPLIED = frozenset({"group", "more"})
 """Side inputs that the trainer supplies; others come from the loss's own state."""
+FIND_OUT = "taurec.testing.check_sampler shows how the two differ"
 NONE: Mapping[str, Tensor] = MappingProxyType({})
 
 
@@ -85,10 +86,7 @@ class Objective:
         """
         assert isinstance(self.loss, ScoreLoss)
         if not neg.shape[1]:
-            raise UsageError(
-                f"loss {type(self.loss).__name__} compares each pair with negatives, and this run draws none; "
-                f"choose some, such as --negatives uniform:256"
-            )
+            raise UsageError(f"a batch has no negatives, and shape() of their sampler declares some; {FIND_OUT}")
         values = self.loss(pos, neg, **self._side(batch), **side)
         # The maximum takes one pass; NaN and inf make the loss NaN, which stops the run.
         present = neg.detach().amax(1) > -torch.inf
@@ -163,9 +161,6 @@ class Objective:
         side = {"group": batch.user} if "group" in self.loss.needs else {}
         if self.logq:
             if batch.negatives.logq is None:
-                raise UsageError(
-                    "logq corrects for the probability of each negative, which these negatives do not know; "
-                    "leave logq off, or use negatives that know it, such as popularity"
-                )
+                raise UsageError(f"the negatives of a batch have no logq, and shape() declares it; {FIND_OUT}")
             side["logq"] = batch.negatives.logq
         return side

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import math
+from typing import NoReturn
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from taurec import draw
 from taurec.backbones import Backbone
 from taurec.data.interactions import Interactions
-from taurec.errors import NonFiniteError, UsageError
+from taurec.errors import NonFiniteError
 from taurec.kernels import select
-from taurec.losses import LOSSES, EmbeddingLoss
-from taurec.losses.protocol import Scores
+from taurec.losses import LOSSES
 from taurec.run import Run
 from taurec.sampling import BoundSampler
-from taurec.scoring import batch_scores, catalogue_scores, pair_vectors
 from taurec.training.adam import Adam
 from taurec.training.clipping import clip, shorten
-from taurec.training.objective import NONE, Objective
+from taurec.training.combination import check_combination
+from taurec.training.forward import ForwardPass
+from taurec.training.objective import Objective
 from taurec.training.penalty import RowCounts, count
 from taurec.training.plain import PlainTables, StepInput, by_counts, decays, strength
-from taurec.types import Batch, Embeddings, Negatives, StepShape
+from taurec.types import Batch, Embeddings, StepShape
 
 
 class Step:
@@ -39,6 +37,7 @@ class Step:
     Attributes:
         objective: the loss with its L2 term.
         loss_state: what the loss remembers; None for most.
+        forward: gives the objective of a batch.
         loss_adam: trains the parameters of that state; None if it has none.
         optimizer: Adam; :meth:`use_lr` sets its learning rate.
         tables: updates the tables of a backbone without layers; None before the first step.
@@ -48,14 +47,15 @@ class Step:
     def __init__(
         self, run: Run, train: Interactions, backbone: Backbone, shape: StepShape, sampler: BoundSampler | None = None
     ):
-        self.run, self.backbone, self._n_items = run, backbone, train.n_items
+        self.run, self.backbone = run, backbone
         self._shape, self._sampler = shape, sampler
         loss = LOSSES.build(run.loss.name, given=run.loss.settings)
         self.loss_state = loss.state(train, run.seed)
         supplied = frozenset[str]() if self.loss_state is None else self.loss_state.supplies
         weighted = train.weight is not None
         self.objective = Objective(loss, run.logq, run.l2, run.l2_mode, run.l2_on, supplied, weighted)
-        _check_scores(run, loss.scores, backbone.biased)
+        check_combination(run, loss, self.loss_state, backbone, shape)
+        self.forward = ForwardPass(run, train.n_items, backbone, self.objective, self.loss_state)
         decay = run.l2 if run.l2_mode == "adam" else 0.0
         self.optimizer = Adam(backbone.named_parameters(), run.lr, decay, run.kernel)
         self.loss_parameters = {} if self.loss_state is None else dict(self.loss_state.parameters())
@@ -75,48 +75,15 @@ class Step:
         """
         run = self.run
         self.backbone.begin_step(epoch, number)
-        embeddings = self._embed(batch)
-        taken = self._step_input(embeddings, batch)
-        embeddings, local = taken.embeddings, taken.batch
-        user_at, item_at, negatives = _positions(embeddings, local)
-        negatives = negatives.with_layers(embeddings)
+        taken = self._step_input(self.forward.embed(batch), batch)
         if not self.kernels:
             self.kernels = self._selected_kernels(taken, batch)
-        user = F.embedding(user_at, embeddings.user)
-        keep = self._dropout_mask(batch.row, user, epoch) if run.user_dropout else None
-        if keep is not None and run.user_dropout_on == "raw":
-            user, keep = user * keep, None
-        given, reduce = (user, embeddings.item, item_at, negatives), self.objective.reduce
-        side = NONE if self.loss_state is None else self.loss_state.side(batch)
-        pos: Tensor | None = None
-        neg: Tensor | None = None
-        if isinstance(self.objective.loss, EmbeddingLoss):
-            vectors = pair_vectors(user, embeddings.item, item_at, run.train_score, keep, run.kernel)
-            scalar, left_out = self.objective.of_vectors(*vectors, local, embeddings, taken.counted, side)
-        elif reduce is not None and self._streamed(batch):
-            pos, reduced, n = catalogue_scores(*given, reduce, run.train_score, run.kernel, keep)
-            scalar, left_out = self.objective.combine(pos, reduced, n, local, embeddings, taken.counted, side)
-        else:
-            pos, neg = batch_scores(*given, run.train_score, run.kernel, taken.d_item, keep)
-            if more := self.objective.more_positives:
-                side = {**side, "more": neg[:, :more]}
-                neg = neg[:, more:]
-            scalar, left_out = self.objective(pos, neg, local, embeddings, taken.counted, side)
-        scored = None
-        if self._sampler is not None:  # now, as tables that are updated in place hold other vectors after the step
-            with torch.no_grad():
-                scored = pair_vectors(user, embeddings.item, item_at, run.train_score, None, run.kernel)
-        scalar = self._with_own_term(scalar, local, embeddings)
-        value = float(scalar.detach())
-        if not math.isfinite(value):
-            self._stop_non_finite("the loss", value, epoch, number)
-        scalar.backward()  # type: ignore[no-untyped-call]
-        gradients = {name: p.grad for name, p in self.backbone.named_parameters() if p.grad is not None}
-        gradients |= {} if self.tables is None else self.tables.gradients()
-        of_loss = {f"the loss's {k}": p.grad for k, p in self.loss_parameters.items() if p.grad is not None}
-        for name, gradient in (gradients | of_loss).items():
-            if not math.isfinite(float(gradient.sum())):
-                self._stop_non_finite(f"the gradient of {name}", value, epoch, number)
+        done = self.forward(taken, batch, epoch)
+        # now, as tables that are updated in place hold other vectors after the step
+        scored = self.forward.pairs(done) if self.observes else None
+        value = self.finite_value(done.value, epoch, number)
+        done.value.backward()  # type: ignore[no-untyped-call]
+        gradients = self.finite_gradients(value, epoch, number)
         if run.clip_norm:
             clip(run.clip_norm, gradients.values(), None if self.tables is None else self.tables.unit)
         self.optimizer.step(*self._decay(taken))
@@ -127,11 +94,27 @@ class Step:
         if self.loss_adam is not None:
             self.loss_adam.steps = self.optimizer.steps - 1  # restored with the optimizer of the backbone
             self.loss_adam.step()
+        self.observe(batch, done.pos, done.neg, scored)
+        return value, int(done.left_out)
+
+    @property
+    def observes(self) -> bool:
+        """Whether the sampler observes steps."""
+        return self._sampler is not None
+
+    def observe(
+        self, batch: Batch, pos: Tensor | None, neg: Tensor | None, scored: tuple[Tensor, Tensor] | None
+    ) -> None:
+        """Tell the state of the loss and the sampler of a step that was made.
+
+        Args:
+            pos, neg: the scores, None where they were not held.
+            scored: the vectors of the pairs, if the sampler :attr:`observes`.
+        """
         if self.loss_state is not None:
             self.loss_state.observe(batch, *(None if s is None else s.detach() for s in (pos, neg)))
         if self._sampler is not None and scored is not None:
             self._sampler.observe(batch, *scored)
-        return value, int(left_out)
 
     def use_lr(self, lr: float) -> None:
         """Set the learning rate of the next steps."""
@@ -181,78 +164,45 @@ class Step:
         Raises: UsageError if the kernel named by the run cannot serve a part.
         """
         kernel, e = self.run.kernel, taken.embeddings
-        if self._streamed(batch):
+        if self.forward.streamed(batch):
             scores = select("catalogue", e.user, e.item, kernel=kernel).name
         else:
             scores = batch.negatives.scored_by(e.user, e.item, kernel, len(batch.user), taken.d_item)
         by_rows = self.tables is not None and self.tables.updates != ("whole", "whole")
         tables = "numba" if by_rows else select("adam", *[e.ego_user.detach()] * 4, kernel=kernel).name
-        return {"scores": scores, "tables": tables, **self.backbone.kernels(self._rows_needed(batch) is not None)}
+        return {
+            "scores": scores,
+            "tables": tables,
+            **self.backbone.kernels(self.forward.rows_needed(batch) is not None),
+        }
 
-    def _with_own_term(self, scalar: Tensor, batch: Batch, embeddings: Embeddings) -> Tensor:
-        """The objective plus the backbone's own term, where it has one."""
-        own = self.backbone.own_term(batch, embeddings)
-        if own is None:
-            return scalar
-        if self.backbone.plain:
-            raise UsageError(
-                f"backbone {self.run.backbone.name!r} is plain and adds a term to the loss; the trainer moves "
-                f"the tables of a plain backbone by the loss alone, so declare plain = False"
-            )
-        return scalar + own
+    def finite_value(self, value: Tensor, epoch: int, number: int) -> float:
+        """The objective as a number.
 
-    def _streamed(self, batch: Batch) -> bool:
-        """Whether the scores of the negatives are reduced in tiles, so that they are never held in full."""
-        return (
-            self.objective.reduce is not None
-            and self.run.kernel != "torch"
-            and batch.negatives.streams(len(batch.user))
-        )
+        Raises: NonFiniteError if it is not finite.
+        """
+        found = float(value.detach())
+        if not math.isfinite(found):
+            self._stop_non_finite("the loss", found, epoch, number)
+        return found
 
-    def _embed(self, batch: Batch) -> Embeddings:
-        if self.backbone.pairwise:
-            return self.backbone.embed_pairs(batch.user, batch.item)
-        return self.backbone.embed(self._rows_needed(batch))
+    def finite_gradients(self, value: float, epoch: int, number: int) -> dict[str, Tensor]:
+        """The gradients of the backbone that autograd computed, by name.
 
-    def _rows_needed(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
-        """The users and items whose final vectors a step reads, see :func:`_positions`; None for all."""
-        run = self.run
-        if run.l2 > 0 and run.l2_mode != "adam" and run.l2_on != "ego":
-            return None
-        items = batch.negatives.rows_needed(batch.item, self._n_items)
-        return None if items is None else (batch.user, items)
+        Raises: NonFiniteError if one of them, or one of the loss's own parameters, is not finite.
+        """
+        gradients = {name: p.grad for name, p in self.backbone.named_parameters() if p.grad is not None}
+        gradients |= {} if self.tables is None else self.tables.gradients()
+        of_loss = {f"the loss's {k}": p.grad for k, p in self.loss_parameters.items() if p.grad is not None}
+        for name, gradient in (gradients | of_loss).items():
+            if not math.isfinite(float(gradient.sum())):
+                self._stop_non_finite(f"the gradient of {name}", value, epoch, number)
+        return gradients
 
-    def _dropout_mask(self, row: Tensor, like: Tensor, epoch: int) -> Tensor:
-        kept = draw.uniform(draw.key(self.run.seed, "user dropout", epoch), row.numpy(), like.shape[1])
-        keep = 1.0 - self.run.user_dropout
-        mask = torch.from_numpy(kept < keep).to(like) / keep
-        if self.backbone.biased:
-            mask[:, -1] = 1.0
-        return mask
-
-    def _stop_non_finite(self, what: str, value: float, epoch: int, step: int) -> None:
+    def _stop_non_finite(self, what: str, value: float, epoch: int, step: int) -> NoReturn:
         taus = ", ".join(f"{k}={v}" for k, v in self.run.loss.settings.items() if "tau" in k)
         raise NonFiniteError(
             f"epoch {epoch}, step {step}: {what} is not finite (loss {value}, {taus or 'no temperature'}, "
             f"lr {self.run.lr}, {self.run.train_score} scores). Training stopped in that step; "
             f"try a smaller lr, a larger temperature, or cosine scores"
         )
-
-
-def _positions(embeddings: Embeddings, batch: Batch) -> tuple[Tensor, Tensor, Negatives]:
-    """The positions of a batch's users, items and negatives among the vectors that a backbone yields."""
-    user, item = embeddings.of_pairs(batch)
-    drawn = None if embeddings.at is None else embeddings.at[1][len(batch.item) :]
-    return user, item, batch.negatives if drawn is None else batch.negatives.at(drawn)
-
-
-def _check_scores(run: Run, wanted: Scores, biased: bool) -> None:
-    """Refuse scores for which the backbone or the loss is not defined."""
-    given = f"got train_score={run.train_score!r} and rank_score={run.rank_score!r}"
-    if biased and not run.train_score == run.rank_score == "dot":
-        raise UsageError(
-            f"{run.backbone.name} with biases adds them to cosines itself, so its scores are dot products; "
-            f"{given}, use train_score='dot' and rank_score='dot'"
-        )
-    if wanted == "cosine" and run.train_score != "cosine" and not biased:
-        raise UsageError(f"loss {run.loss.name!r} is defined on cosine scores; {given}, use train_score='cosine'")

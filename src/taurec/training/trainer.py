@@ -21,6 +21,7 @@ from taurec.run import Run
 from taurec.sampling import ORDERS, mean_group_size
 from taurec.scoring import score_vectors
 from taurec.training import checkpoint
+from taurec.training.combination import check_layers
 from taurec.training.device import pick_device, use_threads
 from taurec.training.forecast import SCORING_MB, Sizes, check_memory
 from taurec.training.interrupt import StopRequest, stop_on_signal
@@ -41,6 +42,7 @@ class Trainer:
         valid: pairs that choose the epoch; None trains all epochs and keeps the last.
         on_progress: called after each step and each epoch.
         on_note: called with each remark, such as the size of the groups before the first step.
+    Raises: UsageError if loss, scores, backbone and negatives do not go together, before the first step.
     """
 
     def __init__(
@@ -71,16 +73,21 @@ class Trainer:
         if self.device.type == "cuda" and run.kernel != "torch" and kernels.available()["triton"] == "ok":
             self.negatives = self.negatives.on(self.device)
         if "vectors" in sampler.needs:
-            self.negatives.look(self._vectors)
+            self.negatives.look(self.vectors)
         self.order = ORDERS.build(run.order.name, given=run.order.settings).bind(train, run.batch_size, run.seed)
         observed = self.negatives if "steps" in sampler.needs else None
-        self.step = Step(run, train, self.backbone, sampler.shape(run.batch_size, train.n_items), observed)
+        shape = sampler.shape(run.batch_size, train.n_items)
+        self.step = Step(run, train, self.backbone, shape, observed)
         self.notes: list[str] = []
         self._waits = 0
         self._on_progress = on_progress or (lambda progress: None)
         self._on_note = on_note or (lambda note: None)
         self._user, self._item = torch.from_numpy(train.user_of), torch.from_numpy(train.indices.copy())
         self._weight = None if train.weight is None else torch.from_numpy(train.weight.copy())
+        if shape.layers:
+            first = torch.zeros(1, dtype=torch.int64)
+            drawn = self.negatives.draw(self._user[first], self._item[first], first, epoch=1)
+            check_layers(self.backbone, drawn.to(self.device))
 
     def fit(self, resume: Path | None = None, every: float = 20.0, seconds: float | None = None) -> Trained:
         """Train until the last epoch, until validation no longer improves, or until a signal asks to stop.
@@ -162,7 +169,7 @@ class Trainer:
                 user, item = user.clone(), item.clone()  # the tables themselves, which training updates
         return RANKERS[self.run.rank_score](user.cpu().numpy(), item.cpu().numpy())
 
-    def _vectors(self) -> tuple[Tensor, Tensor]:
+    def vectors(self) -> tuple[Tensor, Tensor]:
         """All vectors whose dot products are the training scores, without dropout and without gradient."""
         self.step.settle()
         training = self.backbone.training
@@ -195,7 +202,7 @@ class Trainer:
     def _epoch(self, epoch: int, stop: StopRequest, best: EpochRecord | None) -> EpochRecord | None:
         started = time.perf_counter()
         if self.step.loss_state is not None:
-            self.step.loss_state.begin_epoch(epoch, self._vectors)
+            self.step.loss_state.begin_epoch(epoch, self.vectors)
         self.backbone.train()
         steps = self.order.steps(epoch)
         total = seconds = 0.0
