@@ -1,10 +1,14 @@
 """Baselines: models without gradient training, which every comparison includes."""
 
+from taurec.baselines.dan import DAN
 from taurec.baselines.ease import EASE
+from taurec.baselines.ease_normalised import NormalisedEASE
+from taurec.baselines.edlae import EDLAE
 from taurec.baselines.ials import IALS
 from taurec.baselines.knn import ItemKNN
 from taurec.baselines.popularity import Popularity
 from taurec.baselines.protocol import Baseline, FitCost, fitted, pack, unpack
+from taurec.baselines.rlae import RDLAE, RLAE
 from taurec.registry import Registry
 
 BASELINES: Registry[Baseline] = Registry(
@@ -14,10 +18,31 @@ BASELINES: Registry[Baseline] = Registry(
         "itemknn": ItemKNN,
         "ease": EASE,
         "ials": IALS,
+        "ease-normalised": NormalisedEASE,
+        "dan": DAN,
+        "edlae": EDLAE,
+        "rlae": RLAE,
+        "rdlae": RDLAE,
     },
     runtime=frozenset({"seed"}),
     group="taurec.baselines",
     members=frozenset({"GRID", "fit", "fit_cost", "block", "from_history", "fold_in", "state", "from_state"}),
 )
 
-__all__ = ["BASELINES", "EASE", "IALS", "Baseline", "FitCost", "ItemKNN", "Popularity", "fitted", "pack", "unpack"]
+__all__ = [
+    "BASELINES",
+    "DAN",
+    "EASE",
+    "EDLAE",
+    "IALS",
+    "RDLAE",
+    "RLAE",
+    "Baseline",
+    "FitCost",
+    "ItemKNN",
+    "NormalisedEASE",
+    "Popularity",
+    "fitted",
+    "pack",
+    "unpack",
+]
