@@ -9,6 +9,7 @@ from taurec.baselines.knn import ItemKNN
 from taurec.baselines.popularity import Popularity
 from taurec.baselines.protocol import Baseline, FitCost, fitted, pack, unpack
 from taurec.baselines.rlae import RDLAE, RLAE
+from taurec.baselines.slim_local import LocalSLIM
 from taurec.registry import Registry
 
 BASELINES: Registry[Baseline] = Registry(
@@ -23,6 +24,7 @@ BASELINES: Registry[Baseline] = Registry(
         "edlae": EDLAE,
         "rlae": RLAE,
         "rdlae": RDLAE,
+        "slim-local": LocalSLIM,
     },
     runtime=frozenset({"seed"}),
     group="taurec.baselines",
@@ -40,6 +42,7 @@ __all__ = [
     "Baseline",
     "FitCost",
     "ItemKNN",
+    "LocalSLIM",
     "NormalisedEASE",
     "Popularity",
     "fitted",

@@ -51,9 +51,7 @@ class DAN(ItemToItem):
     )
     SETTINGS = ("l2", "alpha", "beta", "drop", "xi")
 
-    def __init__(
-        self, l2: float = 20.0, alpha: float = 0.2, beta: float = 0.3, drop: float = 0.4, xi: float = 0.0
-    ):
+    def __init__(self, l2: float = 20.0, alpha: float = 0.2, beta: float = 0.3, drop: float = 0.4, xi: float = 0.0):
         check_ridge("DAN", l2, drop)
         check_bound("DAN", xi)
         if not (np.isfinite(alpha) and np.isfinite(beta)):

@@ -52,7 +52,9 @@ class NormalisedEASE(ItemToItem):
         if not 0.0 < l2 < np.inf:
             raise UsageError(f"NormalisedEASE needs l2 above 0, got {l2}")
         if not all(np.isfinite([rows, columns, output])):
-            raise UsageError(f"NormalisedEASE needs finite exponents, got rows={rows}, columns={columns}, output={output}")
+            raise UsageError(
+                f"NormalisedEASE needs finite exponents, got rows={rows}, columns={columns}, output={output}"
+            )
         self.l2, self.rows, self.columns, self.output = l2, rows, columns, output
 
     def solve(self, train: Interactions) -> Float:
