@@ -22,18 +22,18 @@ def random_log(users: int = 300, items: int = 70, pairs: int = 2500, seed: int =
 
 def test_golden_values() -> None:
     """Of two neighbours at the same cosine, k=1 keeps the one with the lower number; items 0 and 2 never meet."""
-    two = LocalSLIM(k=2, l2=2).fit(T5).weights().toarray()
+    two = LocalSLIM(k=2, l2=2, rows=0).fit(T5).weights().toarray()
     np.testing.assert_allclose(
         two, [[0, 1 / 3, 0, 1 / 6], [0.4, 0, 0.4, 0], [0, 1 / 3, 0, 1 / 6], [0.25, 0, 0.25, 0]], atol=1e-7
     )
-    one = LocalSLIM(k=1, l2=2).fit(T5).weights().toarray()
+    one = LocalSLIM(k=1, l2=2, rows=0).fit(T5).weights().toarray()
     np.testing.assert_allclose(one, [[0, 0.4, 0, 0.4 * 0.5], [0.4, 0, 0.4, 0], [0, 0, 0, 0], [0, 0, 0, 0]], atol=1e-7)
 
 
 @pytest.mark.parametrize("log", [T5, random_log()], ids=["T5", "random"])
 def test_all_items_as_neighbours_are_ease(log) -> None:
     for k in (log.n_items - 1, 10**6):
-        w = LocalSLIM(k=k, l2=2.0, never_met=True).fit(log).weights().toarray()
+        w = LocalSLIM(k=k, l2=2.0, rows=0.0, fill=True).fit(log).weights().toarray()
         np.testing.assert_allclose(w, EASE(2.0).fit(log).weights(), rtol=2e-5, atol=1e-7)
 
 
@@ -54,9 +54,9 @@ def test_each_column_is_a_ridge_regression_on_its_nearest_items() -> None:
         np.testing.assert_allclose(w[:, j], expected, rtol=2e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("never_met", [False, True])
+@pytest.mark.parametrize("fill", [False, True])
 @pytest.mark.parametrize("k", [1, 6, 40])
-def test_the_compiled_loop_is_held_to_the_reference(k, never_met) -> None:
+def test_the_compiled_loop_is_held_to_the_reference(k, fill) -> None:
     """Also for items without users, with fewer than k neighbours, and with many equal cosines."""
     rng = np.random.default_rng(1)
     x = rng.random((60, 41)) < np.linspace(0.0, 0.3, 41)
@@ -64,7 +64,7 @@ def test_the_compiled_loop_is_held_to_the_reference(k, never_met) -> None:
     turned = csr_array(seen.T.tocsr())
     rows, columns = ((m.indptr.astype(np.int64), m.indices.astype(np.int64)) for m in (seen, turned))
     for weight in (np.ones(60), rng.random(60) + 0.1):
-        given = (np.arange(41), rows, columns, weight, k, 0.8, never_met)
+        given = (np.arange(41), rows, columns, weight, weight @ x, k, 0.8, fill)
         near, found = solve_neighbours(*given, kernel="numba")
         expected_near, expected = solve_neighbours(*given, kernel="torch")
         np.testing.assert_array_equal(near, expected_near)

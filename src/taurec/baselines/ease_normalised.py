@@ -35,20 +35,20 @@ class NormalisedEASE(ItemToItem):
     ``item_vectors`` are the columns of the log, so similar items are those with the same users.
 
     >>> log = Interactions.from_pairs([0, 0, 1], [0, 1, 1])
-    >>> NormalisedEASE(l2=1.0, rows=0.0, columns=0.5, output=0.5).fit(log).weights()  # EDLAE with drop 0.5 and l2 0
+    >>> model = NormalisedEASE(l2=1.0, rows=0.0, columns=0.5, output=0.5)  # EDLAE with drop 0.5 and l2 0
+    >>> model.fit(log).weights().round(3)
     array([[0.  , 0.5 ],
            [0.25, 0.  ]], dtype=float32)
     """
 
     GRID: ClassVar[tuple[dict[str, Any], ...]] = tuple(
-        {"l2": l2, "rows": rows, "columns": columns, "output": output}
-        for l2 in (0.5, 2.0)
-        for rows in (0.5,)
-        for columns, output in ((0.25, 0.25), (0.25, 0.1), (0.5, 0.25))
+        {"l2": l2, "rows": 0.5, "columns": 0.25, "output": output}
+        for l2 in (1.0, 2.0, 4.0, 10.0)
+        for output in (0.25, 0.15, 0.05)
     )
     SETTINGS = ("l2", "rows", "columns", "output")
 
-    def __init__(self, l2: float = 1.0, rows: float = 0.5, columns: float = 0.25, output: float = 0.1):
+    def __init__(self, l2: float = 2.0, rows: float = 0.5, columns: float = 0.25, output: float = 0.15):
         if not 0.0 < l2 < np.inf:
             raise UsageError(f"NormalisedEASE needs l2 above 0, got {l2}")
         if not all(np.isfinite([rows, columns, output])):

@@ -43,7 +43,7 @@ class RLAE(ItemToItem):
     """
 
     GRID: ClassVar[tuple[dict[str, Any], ...]] = tuple(
-        {"l2": l2, "xi": xi} for l2 in (5.0, 20.0, 100.0, 500.0) for xi in (0.2, 0.5, 0.8)
+        {"l2": l2, "xi": xi} for l2 in (5.0, 20.0, 100.0, 250.0, 500.0, 1000.0) for xi in (0.2, 0.5)
     )
     SETTINGS = ("l2", "xi")
 
@@ -80,7 +80,7 @@ class RDLAE(ItemToItem):
     """
 
     GRID: ClassVar[tuple[dict[str, Any], ...]] = tuple(
-        {"l2": l2, "drop": drop, "xi": xi} for l2 in (5.0, 50.0, 500.0) for drop in (0.2, 0.6) for xi in (0.2, 0.5)
+        {"l2": l2, "drop": drop, "xi": xi} for l2 in (20.0, 100.0, 300.0) for drop in (0.2, 0.5) for xi in (0.1, 0.3)
     )
     SETTINGS = ("l2", "drop", "xi")
 

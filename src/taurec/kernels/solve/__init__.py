@@ -50,9 +50,10 @@ def solve_neighbours(
     by_user: tuple[Index, Index],
     by_item: tuple[Index, Index],
     weight: Double,
+    diagonal: Double,
     k: int,
     l2: float,
-    never_met: bool = False,
+    fill: bool = False,
     kernel: str = "auto",
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Solve the ridge regression of each item j on its k nearest items N: ``(G_NN + l2 I)^-1 G_Nj``.
@@ -66,25 +67,23 @@ def solve_neighbours(
         by_user: indptr and indices of X [U, I], CSR, int64, sorted.
         by_item: those of its transpose.
         weight: [U] float64, above 0.
+        diagonal: [I] of G: the sum of the weights of each item's users.
         k: neighbours of an item, at least 1.
         l2: ridge, above 0.
-        never_met: fill up to k with items that share no user with j, lowest number first.
+        fill: fill up to k with items that share no user with j, lowest number first.
         kernel: ``auto``, ``numba`` or ``torch``.
     Returns: the neighbours [n, k] in ascending order, -1 where there are fewer, and their weights [n, k].
     Raises: UsageError if the named kernel cannot serve the call.
 
     >>> x = np.array([0, 2, 3]), np.array([0, 1, 1])  # users {0, 1} and {1}
     >>> by_item = np.array([0, 1, 3]), np.array([0, 0, 1])
-    >>> near, found = solve_neighbours(np.array([1]), x, by_item, np.ones(2), k=1, l2=1.0)
+    >>> near, found = solve_neighbours(np.array([1]), x, by_item, np.ones(2), np.array([1.0, 2.0]), k=1, l2=1.0)
     >>> near.tolist(), found.tolist()
     ([[0]], [[0.5]])
     """
-    users_of, of = by_item
-    length = np.diff(users_of)
-    diagonal = np.bincount(np.repeat(np.arange(len(length)), length), weight[of], minlength=len(length))
     near, solved = np.full((len(items), k), -1, dtype=np.int32), np.zeros((len(items), k), dtype=np.float32)
     chosen = select("solve", weight, kernel=kernel).kernel
-    chosen.solve_near(items, by_user, by_item, weight, diagonal, l2, never_met, near, solved)
+    chosen.solve_near(items, by_user, by_item, weight, diagonal, l2, fill, near, solved)
     return near, solved
 
 

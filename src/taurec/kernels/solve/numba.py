@@ -26,14 +26,14 @@ def solve(indptr: Index, indices: Index, factors: Double, spread: Double, axes: 
     return out
 
 
-def solve_near(items, by_user, by_item, weight, diagonal, l2, never_met, near, out):
-    """See :func:`taurec.kernels.solve.solve_neighbours`; ``diagonal`` is that of G, ``near`` and ``out`` are written."""
-    loop, given = compiled("solve", "solve_items"), (*by_user, *by_item, weight, diagonal, l2, never_met)
+def solve_near(items, by_user, by_item, weight, diagonal, l2, fill, near, out):
+    """See :func:`taurec.kernels.solve.solve_neighbours`; ``diagonal`` is of G, ``near`` and ``out`` are written."""
+    loop, given = compiled("solve", "solve_items"), (*by_user, *by_item, weight, diagonal, l2, fill)
     spans = [slice(a, a + ITEMS) for a in range(0, len(items), ITEMS)]
     pool.run(lambda s: loop(items[spans[s]], *given, near[spans[s]], out[spans[s]]), len(spans))
 
 
-def solve_items(items, indptr, indices, users_of, of, weight, diagonal, l2, never_met, near, out):
+def solve_items(items, indptr, indices, users_of, of, weight, diagonal, l2, fill, near, out):
     """Solve the regressions of ``items`` on their nearest ones, one after another.
 
     Args:
@@ -56,7 +56,7 @@ def solve_items(items, indptr, indices, users_of, of, weight, diagonal, l2, neve
                     n_met += 1
                 common[i] += w
         n = _nearest(met[:n_met], common, diagonal, j, k, chosen)
-        if never_met:
+        if fill:
             for i in range(len(diagonal)):
                 if n == k:
                     break

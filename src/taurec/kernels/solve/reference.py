@@ -27,11 +27,11 @@ def solve_near(
     weight: Double,
     diagonal: Double,
     l2: float,
-    never_met: bool,
+    fill: bool,
     near: NDArray[np.int32],
     out: NDArray[np.float32],
 ) -> None:
-    """See :func:`taurec.kernels.solve.solve_neighbours`; ``diagonal`` is that of G, ``near`` and ``out`` are written."""
+    """See :func:`taurec.kernels.solve.solve_neighbours`; ``diagonal`` is of G, ``near`` and ``out`` are written."""
     n_users, n_items, k = len(weight), len(diagonal), near.shape[1]
     x = csr_array((np.repeat(weight, np.diff(by_user[0])), by_user[1], by_user[0]), shape=(n_users, n_items))
     columns = csr_array((np.ones(len(by_item[1])), by_item[1], by_item[0]), shape=(n_items, n_users))
@@ -40,7 +40,7 @@ def solve_near(
         others = np.flatnonzero((common > 0) & (np.arange(n_items) != j))
         close = common[others] * common[others] / diagonal[others]
         chosen = np.sort(others[np.lexsort((others, -close))][:k])
-        if never_met:
+        if fill:
             rest = np.flatnonzero((common == 0) & (np.arange(n_items) != j))
             chosen = np.sort(np.concatenate([chosen, rest[: k - len(chosen)]]))
         n = len(chosen)
