@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array
 
-from taurec.baselines import EASE, LocalSLIM, memory
+from taurec.baselines import EASE, LocalSLIM, memory, slim_local
 from taurec.data.interactions import Interactions
 from taurec.errors import ResourceError, UsageError
 from taurec.kernels.solve import solve_neighbours
@@ -96,6 +98,21 @@ def test_memory_grows_with_the_items_alone() -> None:
     model = LocalSLIM(k=50)
     assert model.fit_cost(large).bytes / model.fit_cost(small).bytes == pytest.approx(100, rel=0.01)
     assert model.fit_cost(large).bytes >= 24 * 100_000 * 50
+
+
+def test_time_is_that_of_some_regressions_for_all_items_and_of_the_scores(monkeypatch) -> None:
+    log = random_log(items=500)
+    solved: list[int] = []
+
+    def solver(self, train):
+        return lambda items: solved.append(len(items))
+
+    monkeypatch.setattr(LocalSLIM, "_solver", solver)
+    monkeypatch.setattr(slim_local, "_FORECAST_ITEMS", 50)
+    monkeypatch.setattr(slim_local.time, "perf_counter", itertools.count(step=2).__next__)
+    scores = slim_local._SECONDS_OF_SUM * (len(log) * 20 + log.n_users * log.n_items)
+    assert LocalSLIM(k=20).fit_cost(log).seconds == pytest.approx(2 * log.n_items / 50 + scores)
+    assert set(solved) == {50}
 
 
 def test_what_does_not_fit_is_refused_with_the_figure(monkeypatch) -> None:

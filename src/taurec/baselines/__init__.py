@@ -1,4 +1,4 @@
-"""Baselines: models without gradient training, which every comparison includes."""
+"""Baselines: models without gradient training; every comparison includes popularity, item-kNN, EASE and iALS."""
 
 from taurec.baselines.dan import DAN
 from taurec.baselines.ease import EASE
