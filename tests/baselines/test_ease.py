@@ -7,7 +7,7 @@ from scipy.linalg import lapack
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_info
 
-from taurec.baselines import EASE, ease, memory
+from taurec.baselines import EASE, closed_form, memory
 from taurec.data.interactions import Interactions
 from taurec.errors import ResourceError, UsageError
 
@@ -47,7 +47,7 @@ def test_users_and_items_give_the_same_weights(l2) -> None:
     x = np.random.default_rng(1).random((530, 600)) < np.linspace(0.01, 0.3, 600)
     seen = csr_array(x.astype(np.float32))
     by_item = csr_array(seen.T.tocsr())
-    over_users, over_items = ease._over_users(seen, by_item, l2), ease._over_items(by_item, seen, l2)
+    over_users, over_items = closed_form._over_users(seen, by_item, l2), closed_form._over_items(by_item, seen, l2)
     np.testing.assert_allclose(over_users, over_items, rtol=1e-5, atol=1e-7)
 
 

@@ -8,7 +8,16 @@ from taurec.baselines import BASELINES
 from taurec.testing.baselines import BASELINE_LAWS, BaselineCase
 from taurec.testing.laws import Exceptions, Law, NotApplicable
 
-SMALL = {"ials": {"dim": 8}, "ease": {"l2": 5.0}, "rg2": {"dim": 8}}
+SMALL = {
+    "ials": {"dim": 8},
+    "ease": {"l2": 5.0},
+    "edlae": {"l2": 5.0},
+    "rlae": {"l2": 5.0},
+    "rdlae": {"l2": 5.0},
+    "dan": {"l2": 1.0},
+    "rg2": {"dim": 8},
+    "slim-local": {"k": 40, "l2": 5.0},
+}
 POPULARITY = "it gives every user the same scores"
 INITIAL = "the initial vector of a user depends on the user's number"
 EXCEPTIONS: dict[str, Exceptions] = {

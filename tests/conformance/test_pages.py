@@ -18,7 +18,7 @@ FIELDS = {"epochs": 1, "batch_size": 256, "negatives": "uniform:8", "kernel": "t
 
 @pytest.fixture(scope="module")
 def found():
-    return compare(LOG, [f"{name}:sl" for name in BACKBONES], tune="none", fields=FIELDS)
+    return compare(LOG, [*BASELINES, *(f"{name}:sl" for name in BACKBONES)], tune="none", fields=FIELDS)
 
 
 @pytest.mark.parametrize("label", [*BASELINES, *(f"{name}:sl" for name in BACKBONES)])

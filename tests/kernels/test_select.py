@@ -56,6 +56,9 @@ def cases(n: int, dtype: torch.dtype = torch.float32, index: torch.dtype = torch
     ranker = EmbeddingRanker(float32, float32)
     factors, eye = np.random.default_rng(0).random((4, 2)).astype("f8" if dtype == torch.float32 else "f4"), np.eye(2)
     system = np.array([0, 2, 4]), np.array([0, 1, 2, 3]), factors, np.ones(2), eye, np.ones(2)
+    two = (np.array([0, 1, 3]), np.array([0, 0, 1])), (np.array([0, 2, 3]), np.array([0, 1, 1]))  # users {0} and {0, 1}
+    weight, diagonal = np.ones(2, dtype=factors.dtype), np.array([2.0, 1.0])
+    near = np.arange(2), *two, weight, diagonal, 1, 1.0
 
     def halves(kernel: str) -> object:
         return hop_half.mean_at_rows_half(csr, user, item[n // 2 :], 2, rows, room, kernel=kernel)
@@ -91,6 +94,7 @@ def cases(n: int, dtype: torch.dtype = torch.float32, index: torch.dtype = torch
             (n * n, n),
         ),
         Case("solve", ("solve",), lambda k: solve.solve_rows(*system, kernel=k), (factors,)),
+        Case("solve", ("solve_near",), lambda k: solve.solve_neighbours(*near, kernel=k), (weight,)),
     ]
 
 

@@ -11,7 +11,7 @@ unit_rows  rows scaled to length 1, with the chain rule
 adam       one step of Adam over a table
 topk       the exact K best items of each user
 draws      uniform ids of negatives, and which ids are among a user's known items
-solve      the least-squares systems of iALS
+solve      the least-squares systems of iALS and slim-local
 ========== =====================================================================================
 
 Each operation is a package. Its ``__init__.py`` has the public functions and their contract, ``reference.py`` the

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from taurec.baselines import EASE, Popularity, ease
+from taurec.baselines import EASE, Popularity, closed_form
 from taurec.data.interactions import Interactions
 from taurec.data.split import split
 from taurec.run import Run
@@ -24,11 +24,11 @@ def full_log(users: int, items: int) -> Interactions:
 @pytest.mark.parametrize(("users", "items"), [(40, 90), (90, 40)])
 def test_ease_grows_with_the_third_power_of_the_shorter_side(users, items, monkeypatch) -> None:
     parts = split(full_log(users, items), "ratio", valid=0.1, test=0.1)
-    monkeypatch.setattr(ease, "_FORECAST_ITEMS", 10)
-    monkeypatch.setattr(ease.time, "perf_counter", itertools.count().__next__)
-    sums = ease._SECONDS_OF_SUM * len(parts.train) * (users + items)
+    monkeypatch.setattr(closed_form, "_FORECAST_ITEMS", 10)
+    monkeypatch.setattr(closed_form.time, "perf_counter", itertools.count().__next__)
+    sums = closed_form._SECONDS_OF_SUM * len(parts.train) * (users + items)
     assert forecast(RUN, parts) == pytest.approx(4**3 + sums)
-    monkeypatch.setattr(ease, "_FORECAST_ITEMS", 40)
+    monkeypatch.setattr(closed_form, "_FORECAST_ITEMS", 40)
     assert 0 < forecast(RUN, parts) < 0.01
 
 

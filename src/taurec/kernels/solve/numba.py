@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""The least-squares systems of alternating least squares by a compiled loop over rows."""
+"""The systems of alternating least squares and of slim-local by compiled loops over rows."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from taurec.kernels.compile import compiled
 Index, Double = NDArray[np.int64], NDArray[np.float64]
 #: Rows of one task.
 CHUNK = 512
+#: Items of one task of :func:`solve_near`, whose systems are larger.
+ITEMS = 64
 
 
 def solve(
@@ -31,6 +33,116 @@ def solve(
     chunks = [np.arange(a, min(a + CHUNK, len(out))) for a in range(0, len(out), CHUNK)]
     pool.run(lambda c: loop(chunks[c], *given), len(chunks))
     return out
+
+
+def solve_near(items, by_user, by_item, weight, diagonal, l2, fill, near, out):
+    """See :func:`taurec.kernels.solve.solve_neighbours`; ``diagonal`` is of G, ``near`` and ``out`` are written."""
+    loop, given = compiled("solve", "solve_items"), (*by_user, *by_item, weight, diagonal, l2, fill)
+    spans = [slice(a, a + ITEMS) for a in range(0, len(items), ITEMS)]
+    pool.run(lambda s: loop(items[spans[s]], *given, near[spans[s]], out[spans[s]]), len(spans))
+
+
+def solve_items(items, indptr, indices, users_of, of, weight, diagonal, l2, fill, near, out):
+    """Solve the regressions of ``items`` on their nearest ones, one after another.
+
+    Args:
+        items: [n]; indptr, indices: items of each user; users_of, of: users of each item, both CSR.
+        weight: [U]; diagonal: [I] of G; near, out: [n, k], written; ``near`` is -1 before.
+    """
+    k = near.shape[1]
+    common, met = np.zeros(len(diagonal)), np.empty(len(diagonal), np.int64)
+    place, seen = np.zeros(len(weight), np.int64), np.empty(len(weight), np.int64)
+    a, x, held = np.empty((k + 1, k + 1)), np.empty(k + 1), np.empty(1 << 10, np.int64)
+    chosen = np.empty(k + 1, np.int64)
+    for row in range(len(items)):
+        j = items[row]
+        n_met = 0
+        for u in of[users_of[j] : users_of[j + 1]]:
+            w = weight[u]
+            for i in indices[indptr[u] : indptr[u + 1]]:
+                if common[i] == 0.0:
+                    met[n_met] = i
+                    n_met += 1
+                common[i] += w
+        n = _nearest(met[:n_met], common, diagonal, j, k, chosen)
+        if fill:
+            for i in range(len(diagonal)):
+                if n == k:
+                    break
+                if i != j and common[i] == 0.0:
+                    chosen[n] = i
+                    n += 1
+        for i in met[:n_met]:
+            common[i] = 0.0
+        chosen[:n].sort()
+        chosen[n] = j
+        total = 0
+        for p in range(n + 1):
+            total += users_of[chosen[p] + 1] - users_of[chosen[p]]
+        if total > len(held):
+            held = np.empty(2 * total, np.int64)
+        _gram(a, chosen[: n + 1], users_of, of, weight, place, seen, held)
+        for p in range(n):
+            a[p, p] = diagonal[chosen[p]] + l2
+            x[p] = a[p, n]
+        _solve(a, x, n)
+        for p in range(n):
+            near[row, p] = chosen[p]
+            out[row, p] = x[p]
+
+
+@njit(inline="always")
+def _nearest(met, common, diagonal, j, k, chosen):
+    """Write the at most k items of ``met`` nearest to j to ``chosen``, in any order; returns their number."""
+    close, n = np.empty(len(met)), 0
+    for at in range(len(met)):
+        i = met[at]
+        close[at] = -1.0 if i == j else common[i] * common[i] / diagonal[i]
+    edge = -0.5  # below every other item, above j
+    if len(met) - 1 > k:
+        edge = np.partition(close, len(met) - k)[len(met) - k]
+    for at in range(len(met)):
+        if close[at] > edge:
+            chosen[n] = met[at]
+            n += 1
+    level = met[close == edge]
+    level.sort()
+    for i in level[: k - n]:
+        chosen[n] = i
+        n += 1
+    return n
+
+
+@njit(inline="always")
+def _gram(a, chosen, users_of, of, weight, place, seen, held):
+    """Write G over ``chosen`` to the upper triangle of a, without its diagonal.
+
+    ``held`` receives the positions in ``chosen`` of each user's items, one user after another; ``place`` [U] is 0
+    before and after.
+    """
+    n, n_seen = len(chosen), 0
+    a[:n, :n] = 0.0
+    for p in range(n):
+        for u in of[users_of[chosen[p]] : users_of[chosen[p] + 1]]:
+            if place[u] == 0:
+                seen[n_seen] = u
+                n_seen += 1
+            place[u] += 1
+    start = 0
+    for u in seen[:n_seen]:
+        start, place[u] = start + place[u], start
+    for p in range(n):
+        for u in of[users_of[chosen[p]] : users_of[chosen[p] + 1]]:
+            held[place[u]] = p
+            place[u] += 1
+    start = 0
+    for u in seen[:n_seen]:
+        w, end = weight[u], place[u]
+        for at in range(start, end):
+            line = a[held[at]]
+            for q in held[at + 1 : end]:
+                line[q] += w
+        start, place[u] = end, 0
 
 
 def solve_rows(rows, indptr, indices, factors, spread, axes, ridge, times, shift, out):
@@ -177,4 +289,8 @@ def _divide(row, x, p, size):
 
 
 _F2, _F1, _I1 = types.float64[:, ::1], types.float64[::1], types.int64[::1]
-SIGNATURES = {solve_rows: types.void(_I1, _I1, _I1, _F2, _F1, _F2, _F1, _F1, _F1, _F2)}
+_NEAR, _OUT = types.int32[:, ::1], types.float32[:, ::1]
+SIGNATURES = {
+    solve_rows: types.void(_I1, _I1, _I1, _F2, _F1, _F2, _F1, _F1, _F1, _F2),
+    solve_items: types.void(_I1, _I1, _I1, _I1, _I1, _F1, _F1, types.float64, types.boolean, _NEAR, _OUT),
+}
