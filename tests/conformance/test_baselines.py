@@ -6,9 +6,9 @@ import pytest
 
 from taurec.baselines import BASELINES
 from taurec.testing.baselines import BASELINE_LAWS, BaselineCase
-from taurec.testing.laws import Exceptions, Law
+from taurec.testing.laws import Exceptions, Law, NotApplicable
 
-SMALL = {"ials": {"dim": 8}, "ease": {"l2": 5.0}}
+SMALL = {"ials": {"dim": 8}, "ease": {"l2": 5.0}, "svd-ae": {"k": 3}}
 POPULARITY = "it gives every user the same scores"
 EXCEPTIONS: dict[str, Exceptions] = {
     "popularity": [
@@ -23,4 +23,7 @@ EXCEPTIONS: dict[str, Exceptions] = {
 @pytest.mark.parametrize("law", list(BASELINE_LAWS), ids=str)
 def test_law(name: str, law: Law[BaselineCase]) -> None:
     case = BaselineCase(BASELINES[name], SMALL.get(name, {}))  # type: ignore[arg-type]
-    BASELINE_LAWS.check_one(law, case, EXCEPTIONS.get(name, ()))
+    try:
+        BASELINE_LAWS.check_one(law, case, EXCEPTIONS.get(name, ()))
+    except NotApplicable as reason:
+        pytest.skip(str(reason))
