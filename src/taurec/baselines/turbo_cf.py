@@ -45,7 +45,7 @@ class TurboCF(Baseline):
 
     GRID: ClassVar[tuple[dict[str, Any], ...]] = tuple(
         {"a": a, "s": s} for a in (0.4, 0.5, 0.6) for s in (0.7, 1.0, 1.4)
-    )[1:]
+    )
 
     def __init__(self, a: float = 0.6, s: float = 0.7, order: Order = 1):
         if not (0.0 <= a <= 1.0 and 0.0 < s < np.inf):
