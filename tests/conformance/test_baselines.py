@@ -16,6 +16,7 @@ SMALL = {
     "rdlae": {"l2": 5.0},
     "dan": {"l2": 1.0},
     "rg2": {"dim": 8},
+    "svd-ae": {"k": 3},
     "slim-local": {"k": 40, "l2": 5.0},
 }
 POPULARITY = "it gives every user the same scores"

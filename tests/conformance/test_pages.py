@@ -23,5 +23,8 @@ def found():
 
 @pytest.mark.parametrize("label", [*BASELINES, *(f"{name}:sl" for name in BACKBONES)])
 def test_a_page_shows_it(found, label: str) -> None:
+    """With the panel in which it is tried out, or, without a formula for it, with its row alone."""
     html = render(result_page(replace(found, chosen=found.models[label])))
-    assert f'"label": "{label}"' in html
+    has_form = found.models[label].ranker.fold_in() is not None
+    assert (f'"label": "{label}"' in html) == has_form
+    assert label in html

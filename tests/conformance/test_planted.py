@@ -79,8 +79,9 @@ def test_every_source_of_negatives_in_every_order(negatives: str, order: str) ->
 
 @pytest.mark.parametrize("model", [m for m in BASELINES if m not in NO_TASTE])
 def test_every_baseline(model: str) -> None:
-    fields = {"itemknn": {"k": 10}, "ials": {"dim": 8}, "ease-normalised": {}, "dan": {"l2": 1.0}}
-    baseline = BASELINES.build(model, given=fields.get(model, {"l2": 10.0}), seed=0)
+    fields = {"itemknn": {"k": 10}, "ials": {"dim": 8}, "rg2": {"dim": 8}, "dan": {"l2": 1.0}, "svd-ae": {"k": 8}}
+    fields |= {name: {"l2": 10.0} for name in ("ease", "edlae", "rlae", "rdlae", "slim-local")}
+    baseline = BASELINES.build(model, given=fields.get(model), seed=0)
     assert found_first(baseline.fit(WORLD.log)) >= 0.9
 
 

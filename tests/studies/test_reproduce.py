@@ -123,6 +123,19 @@ def test_a_baseline_takes_the_setting_that_validation_prefers(tmp_path) -> None:
     assert (record["chosen_on"], record["published"], record["difference_percent"]) == ("validation", None, None)
 
 
+def test_the_settings_of_a_source_are_fitted_once(tmp_path, monkeypatch) -> None:
+    recipe = Recipe("planted", {"model": "ease"}, claim="a baseline", settings={"model": {"l2": 7.0}})
+    fitted, whole = [], EASE.fit
+    monkeypatch.setattr(EASE, "fit", lambda self, train: (fitted.append(self.l2), whole(self, train))[1])
+    parts = parts_of(recipe, "paper")
+    found = reproduce("row", recipe, "paper", 0, tmp_path, parts=parts)
+    assert (fitted, found["settings"], found["tried"]) == ([7.0], {"l2": 7.0}, 0)
+    expected = evaluate_ranker(whole(EASE(7.0), parts.train), parts.test, parts.train, ["ndcg@20"]).means()
+    assert found["ndcg@20"] == expected["ndcg@20"]
+    assert json.loads(merge(tmp_path, "row", recipe, "paper", parts, found).read_text())["chosen_on"] == "source"
+    assert forecast(recipe, parts, "paper").epochs == 1
+
+
 def test_the_grid_of_a_baseline_goes_on_where_it_was_cut_off(tmp_path, monkeypatch) -> None:
     recipe, fitted = Recipe("planted", {"model": "ease"}, claim="a baseline"), []
     whole = EASE.fit

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 from scipy.sparse import csr_array, diags_array
-from threadpoolctl import threadpool_limits
 
 from taurec.baselines.protocol import FitCost
+from taurec.baselines.threads import blas_of_run
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.ranker import Float
@@ -108,13 +108,6 @@ def _seconds_of_fit(n: int) -> float:
     return took
 
 
-def _threads() -> int:
-    """The number of threads of torch; LAPACK's own pool would take every core, whatever the run's ``threads``."""
-    import torch
-
-    return torch.get_num_threads()
-
-
 def _inverse(rows: csr_array, columns: csr_array, l2: float) -> Double:
     """(R R^T + l2 I)^-1 [n, n] of ``rows`` R [n, m], ``columns`` being R^T; the lower triangle is left undefined.
 
@@ -125,7 +118,7 @@ def _inverse(rows: csr_array, columns: csr_array, l2: float) -> Double:
     for start in range(0, n, _BLOCK_ROWS):
         p[start : start + _BLOCK_ROWS] = (rows[start : start + _BLOCK_ROWS] @ columns).toarray()
     p[np.diag_indices(n)] += l2
-    with threadpool_limits(_threads(), user_api="blas"):
+    with blas_of_run():
         # The lower triangle of the column-major view p.T is the upper triangle of p.
         _, fault = lapack.dpotrf(p.T, lower=1, overwrite_a=1, clean=0)
         if not fault:

@@ -39,7 +39,7 @@ class EASE(ItemToItem):
     """
 
     GRID: ClassVar[tuple[dict[str, Any], ...]] = tuple(
-        {"l2": l2} for l2 in (5.0, 10.0, 20.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0)
+        {"l2": l2} for l2 in (10.0, 20.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0)
     )
     SETTINGS = ("l2",)
 

@@ -99,7 +99,7 @@ def _nearest(train: Interactions, k: int, shrink: float) -> csr_array:
     reach = np.minimum(by_item @ train.user_counts, n)
     rows: list[NDArray[np.int64]] = []
     values: list[Float] = []
-    for start, stop in _blocks(reach):
+    for start, stop in blocks_of_rows(reach):
         common = csr_array(by_item[start:stop] @ by_user)
         for i in range(start, stop):
             at = slice(common.indptr[i - start], common.indptr[i - start + 1])
@@ -107,13 +107,8 @@ def _nearest(train: Interactions, k: int, shrink: float) -> csr_array:
             other = j != i
             j, both = j[other], both[other]
             s = both / (length[i] * length[j] + shrink)
-            if len(j) > k:
-                edge = np.partition(s, -k)[-k]
-                above = np.flatnonzero(s > edge)
-                level = np.flatnonzero(s == edge)
-                level = level[np.argsort(tie[j[level]])][: k - len(above)]
-                keep = np.concatenate([above, level])
-                j, s = j[keep], s[keep]
+            keep = strongest(s, tie[j], k)
+            j, s = j[keep], s[keep]
             order = np.argsort(j)
             rows.append(j[order].astype(np.int64))
             values.append(s[order].astype(np.float32))
@@ -122,7 +117,20 @@ def _nearest(train: Interactions, k: int, shrink: float) -> csr_array:
     return csr_array((np.concatenate([*values, np.empty(0, dtype=np.float32)]), indices, indptr), shape=(n, n))
 
 
-def _blocks(reach: NDArray[np.float64]) -> list[tuple[int, int]]:
+def strongest(values: NDArray[np.float64], tie: NDArray[np.uint64], k: int) -> NDArray[np.int64]:
+    """Positions of the k largest values, all of them if they are fewer; of equal ones those with the lowest ``tie``.
+
+    >>> strongest(np.array([1.0, 3.0, 1.0]), np.array([5, 0, 2], dtype=np.uint64), 2).tolist()
+    [1, 2]
+    """
+    if len(values) <= k:
+        return np.arange(len(values))
+    edge = np.partition(values, -k)[-k]
+    above, level = np.flatnonzero(values > edge), np.flatnonzero(values == edge)
+    return np.concatenate([above, level[np.argsort(tie[level])][: k - len(above)]])
+
+
+def blocks_of_rows(reach: NDArray[np.float64]) -> list[tuple[int, int]]:
     """Runs of rows whose products hold about ``_BLOCK_ENTRIES`` entries."""
     group = (np.cumsum(reach) // _BLOCK_ENTRIES).astype(np.int64)
     edges = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), len(reach)]

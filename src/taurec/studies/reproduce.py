@@ -64,7 +64,7 @@ def forecast(recipe: Recipe, parts: Split, protocol: str | Protocol, threads: in
     run = recipe.run(protocol, seed=0, threads=threads)
     use_threads(threads)
     if run.model is not None:
-        return Forecast(*forecast_baseline(run, parts), unit="fit")
+        return Forecast(*forecast_baseline(recipe, run, parts), unit="fit")
     found = cost(run, Sizes.of(parts.train, parts.valid))
     epochs = min(recipe.usual_epochs, run.epochs) * max(len(recipe.points()), 1)
     return Forecast(found.epoch + found.validation / run.eval_every, epochs)
@@ -127,6 +127,13 @@ def read_record(path: Path, row: str) -> dict[str, Any] | None:
     return dict(found)
 
 
+def _chosen_on(recipe: Recipe, protocol: Protocol) -> str:
+    """What chose the epoch, or the settings of a baseline: the ``test`` part, ``validation``, or the ``source``."""
+    if recipe.given():
+        return "source"
+    return "test" if protocol.chosen_on_test and "model" not in recipe.fields else "validation"
+
+
 def merge(
     folder: Path, row: str, recipe: Recipe, protocol: str | Protocol, parts: Split, result: Mapping[str, Any]
 ) -> Path:
@@ -150,7 +157,7 @@ def merge(
     content = {
         "row": row,
         "protocol": protocol.name,
-        "chosen_on": "test" if protocol.chosen_on_test and "model" not in recipe.fields else "validation",
+        "chosen_on": _chosen_on(recipe, protocol),
         "command": f"taurec reproduce {row} --protocol {protocol.name}" + seeds_option,
         "data": {"name": recipe.data, "sha256": hashed},
         "published": None if published is None else {**published.values(), "source": published.source},

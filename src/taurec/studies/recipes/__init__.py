@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from taurec.studies.recipes import adap_tau, baselines, bpr, bsl, mml, ours, psl, simplex, talos
+from taurec.studies.recipes import adap_tau, baselines, bpr, bsl, filters, mml, ours, psl, simplex, talos
 from taurec.studies.recipes.recipe import Published, Recipe
 
-_MODULES = (bsl, adap_tau, simplex, bpr, mml, psl, talos, ours, baselines)
+_MODULES = (bsl, adap_tau, simplex, bpr, mml, psl, talos, ours, baselines, filters)
 
 
 def _rows() -> dict[str, Callable[[], Recipe]]:

@@ -1,4 +1,7 @@
-"""A baseline's row: every point of its grid on validation, then one fit. What was tried is kept as it is found."""
+"""A baseline's row: every point of its grid on validation, then one fit; or one fit with the settings of its source.
+
+What was tried on validation is kept as it is found.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +23,22 @@ from taurec.studies.search.baselines import forecast as seconds_of_a_fit
 from taurec.training.device import use_threads
 
 
-def grid_of(run: Run) -> tuple[dict[str, Any], ...]:
-    """The settings from which validation chooses."""
+def grid_of(recipe: Recipe, run: Run) -> tuple[dict[str, Any], ...]:
+    """The settings from which validation chooses; none for a row whose source gives them."""
     assert run.model is not None
-    return tuple(dict(point) for point in baseline_grid(run.model.name))
+    return () if recipe.given() else tuple(dict(point) for point in baseline_grid(run.model.name))
 
 
-def forecast_baseline(run: Run, parts: Split) -> tuple[float, int]:
+def forecast_baseline(recipe: Recipe, run: Run, parts: Split) -> tuple[float, int]:
     """Seconds of a fit with its evaluation, from a fit to a part of the log, and how many fits a row takes."""
-    return seconds_of_a_fit(run, parts), len(grid_of(run)) + 1
+    return seconds_of_a_fit(run, parts), len(grid_of(recipe, run)) + 1
 
 
 def fit_baseline(
     recipe: Recipe, protocol: Protocol, run: Run, parts: Split, choosing: Split, tried: Path,
     on_note: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """A baseline at the setting that is best on validation, on the test part.
+    """A baseline on the test part, at the setting of its source or the one that is best on validation.
 
     Args:
         parts: of the protocol; the chosen setting is fitted to their training part.
@@ -47,7 +50,7 @@ def fit_baseline(
     """
     assert run.model is not None
     use_threads(run.threads)
-    name, metric, grid = run.model.name, recipe.select, grid_of(run)
+    name, metric, grid = run.model.name, recipe.select, grid_of(recipe, run)
     head = {"baseline": name, "metric": metric, "seed": run.seed, "data": data_hash(choosing)}
     journal, values, seconds = Journal(tried, head, on_note), list[float](), 0.0
     for number, point in enumerate(grid, start=1):
@@ -63,7 +66,7 @@ def fit_baseline(
             said = ", ".join(f"{k} {v:g}" for k, v in point.items())
             on_note(f"{name}, {said}: {metric} {entry[metric]:.4f} on validation, {number} of {len(grid)}")
     started = time.perf_counter()
-    chosen = grid[max(range(len(grid)), key=values.__getitem__)]
+    chosen = grid[max(range(len(grid)), key=values.__getitem__)] if grid else recipe.given()
     ranker = BASELINES.build(name, given=chosen, seed=run.seed).fit(parts.train)
     found = protocol.evaluate(ranker, parts)
     seconds = round(seconds + time.perf_counter() - started, 1)

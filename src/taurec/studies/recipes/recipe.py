@@ -78,6 +78,10 @@ class Recipe:
         given |= protocol_of(protocol).run_fields()
         return resolve(**given, settings=nested or None, **more)
 
+    def given(self) -> dict[str, Any]:
+        """The settings of a baseline that its source gives; none where validation chooses them."""
+        return dict(self.settings.get("model", {}))
+
     def points(self) -> list[dict[str, Any]]:
         """The values from which validation chooses, each as a point; none for a row whose settings are given."""
         return [{key: value} for key, values in self.grid.items() for value in values]
