@@ -20,10 +20,11 @@ from taurec.training.trainer import Trainer
 
 LOG = planted(n_users=12, n_items=16, n_groups=2, seed=5).log
 SMALL = {"n": 4, "pool": 3, "size": 8, "warmup": 0, "coarse": 2, "fine": 2}
-NO_ITEMS = {"full", "dns", "pool-softmax", "genni", "loop", "interpolated", "mixgcf"}
+NO_ITEMS = {"full", "dns", "pool-softmax", "genni", "loop", "interpolated", "mixgcf", "hnlmrec"}
 """Negatives whose items are not known, or only in the step; their probabilities are not known either."""
 ASK_ITEMS = {"soft-infonce", "adv-infonce"}
-DISTANCES = {"cml", "mcl"}
+NO_MEAN = {"simgcl", "xsimgcl"}
+"""Backbones whose final vectors are neither the mean of all their layers nor a concatenation of them."""
 KINDS = ["sl", "bsl", "bpr", "warp", "simce", "mscl", "varbpr", "talos", "directau", "mawu", "adv-infonce", "cml"]
 """One loss of each kind: streamed, grouped, pairwise, in the order drawn, of the hardest, with further positives, with
 priors, with thresholds, of vectors, of vectors with parameters, with an adversary, of distances."""
@@ -60,7 +61,7 @@ def one_step(made: Trainer) -> float:
     return made.step(batch, 1, 1)[0]
 
 
-def refused(loss: str, negatives: str, train_score: str) -> str | None:
+def refused(loss: str, negatives: str, train_score: str, backbone: str) -> str | None:
     """What the message must say where a combination makes no sense; None where it must train."""
     if issubclass(LOSSES[loss], EmbeddingLoss):
         return None if negatives == "none" else r"uses no negatives, got .*; leave negatives out"
@@ -70,11 +71,13 @@ def refused(loss: str, negatives: str, train_score: str) -> str | None:
         return r"defined on cosine and dot scores.*; got train_score='neg_sq_dist'.*use --train-score"
     if loss in ASK_ITEMS and negatives in NO_ITEMS:
         return r"weighs .*, and negatives .* do not say which items they are.*; use drawn items"
+    if negatives == "mixgcf" and backbone in NO_MEAN:
+        return r"mixgcf is defined where final vectors are the mean of the layers .*; use other negatives"
     return None
 
 
 def check(loss: str, negatives: str, given: str, step: bool = True, **fields: Any) -> None:
-    why = refused(loss, negatives, resolve(loss=loss).train_score)
+    why = refused(loss, negatives, resolve(loss=loss).train_score, fields.get("backbone", "mf"))
     if why is None:
         made = trainer(loss, negatives, given, **fields)
         assert not step or math.isfinite(one_step(made)), f"{loss} with {negatives}"

@@ -136,7 +136,7 @@ class Semantic(Texts, Sampler):
         return BoundSemantic(self, Known(train), seed, vectors, limit, pools)
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
-        return PerRowNegatives.shape(batch_size, self.n, n_items)
+        return PerRowNegatives.shape(batch_size, self.n, n_items, logq=True)
 
     def timed_as(self) -> Uniform:
         return Uniform(self.n, self.exclude)
