@@ -47,6 +47,8 @@ from taurec.studies.compare.candidates import evenly
 SETS = ("ml-100k", "debian", "gowalla")
 LIMIT = 30.0
 SEEDS, TRIES = 3, 3
+RESAMPLES = 10_000
+"""So many that the least p-value, times the number of lines, is below .05."""
 FIELDS: dict[str, Any] = {"batch_size": 1024, "epochs": 60, "patience": 4, "metric": "ndcg@20"}
 ON_GRAPH = ("sl", "bpr", "bsl", "mml", "ssm", "sl-at-k", "psl-relu", "talos", "infonce-plus", "hardness-ssm", "mscl")
 GRAPH: dict[str, Any] = {"backbone": "lightgcn", "settings": {"backbone": {"layers": 2}}}
@@ -184,7 +186,8 @@ def against(found: list[dict[str, Any]], users: Mapping[str, np.ndarray], refere
     others = [line for line in found if line["line"] in users and line["line"] != reference]
     if not reference:
         return
-    paired = [compare_paired(judged(users[r["line"]]), judged(users[reference]), "ndcg@20") for r in others]
+    base = judged(users[reference])
+    paired = [compare_paired(judged(users[r["line"]]), base, "ndcg@20", resamples=RESAMPLES) for r in others]
     corrected = holm([p.p_value for p in paired])
     for line, one, p in zip(others, paired, corrected, strict=True):
         bounds = [round(b, 5) for b in (one.difference.low, one.difference.high) if b is not None]

@@ -55,7 +55,7 @@ class GBCE(StreamedLoss):
     @classmethod
     def preset(cls) -> Mapping[str, Any]:
         # Its value is small, divided by 1 + N: an L2 term as strong as that of BCE would outweigh it.
-        return {**DOT, "negatives": "uniform:256", "lr": 1e-2, "l2": 0.0}
+        return {**DOT, "negatives": "uniform:256", "lr": 3e-2, "l2": 0.0}
 
     @classmethod
     def grid(cls) -> dict[str, list[Any]]:

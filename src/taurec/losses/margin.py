@@ -52,7 +52,7 @@ class CCL(StreamedLoss):
 
     @classmethod
     def grid(cls) -> dict[str, list[Any]]:
-        return {"loss.margin": [0.2, 0.4, 0.6, 0.8]}
+        return {"loss.neg_weight": [5.0, 20.0, 80.0], "loss.margin": [0.6, 0.8]}
 
     @property
     def reduce(self) -> RowReduce:

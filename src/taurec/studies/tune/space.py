@@ -75,9 +75,9 @@ def search_space(preset: Run, given: Mapping[str, Any]) -> dict[str, Range | Cat
         given: what the user gave, as for :func:`taurec.training.presets.resolve`; it is not varied.
 
     >>> from taurec.training.presets import resolve
-    >>> space = search_space(resolve(loss="ccl"), {"negatives": "uniform:256"})
+    >>> space = search_space(resolve(loss="sl"), {"negatives": "uniform:256"})
     >>> {name: str(domain) for name, domain in space.items()}
-    {'lr': '0.001 to 0.1, logarithmic', 'loss.margin': '0.1 to 1.6'}
+    {'lr': '0.001 to 0.1, logarithmic', 'loss.tau': '0.025 to 0.4, logarithmic'}
     """
     from taurec.backbones import backbone_class
     from taurec.losses import loss_class
