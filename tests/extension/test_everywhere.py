@@ -97,5 +97,5 @@ def found(log):
 def test_it_is_compared_and_has_a_page(label: str, found) -> None:
     assert 0 <= found.row(label).metrics[f"{first_is_hit.__module__}:first_is_hit@5"].mean <= 1
     html = render(result_page(replace(found, chosen=found.models[label])))
-    assert f"{label}, so that is the one to use" in html
+    assert f"Use {label}: it is the best on validation" in html
     assert f'"label": "{label}"' in html or label == "Recent"

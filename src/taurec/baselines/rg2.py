@@ -94,7 +94,7 @@ class RG2(Baseline):
         return self._solved(histories, item, item.T @ item, item.sum(0), counts / (2 * n_items), ridge)
 
     def item_step(self, by_item: csr_array, user: Double, counts: NDArray[np.int64]) -> Double:
-        """[I, dim] the exact vectors of items with these users [I, U], given the users, who have so many items."""
+        """[I, dim] the exact vectors of items with these users [I, U], given the users and their numbers of items."""
         share = counts / (2 * by_item.shape[0])
         total = (share[:, None] * user).sum(0)
         ridge = np.full(by_item.shape[0], self.l2 * (share.sum() + self.alpha * len(user)))
