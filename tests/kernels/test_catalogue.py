@@ -251,7 +251,7 @@ def test_a_training_step_is_that_of_the_scores_held_whole(loss, negatives, monke
     for kernel in ("torch", "auto"):
         trainer = Trainer(resolve(**fields, kernel=kernel, negatives=chosen), LOG)
         called = []
-        monkeypatch.setattr("taurec.training.step.batch_scores", lambda *a, _c=called: _c.append(a) or BATCH(*a))
+        monkeypatch.setattr("taurec.training.forward.batch_scores", lambda *a, _c=called: _c.append(a) or BATCH(*a))
         monkeypatch.setattr(trainer.step.optimizer, "step", lambda *decay: None)
         monkeypatch.setattr(
             trainer.step, "_step_input", StepInput
