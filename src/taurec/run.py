@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
 
 from taurec.errors import ArtefactError, UsageError, did_you_mean
 
@@ -48,6 +56,12 @@ class Choice(BaseModel):
     name: str
     settings: dict[str, Any] = {}
     version: str | None = None
+
+    @field_validator("settings")
+    @classmethod
+    def _tuples(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """Sequences as tuples, so that a choice read from JSON equals the one that was written."""
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
 
     @model_serializer(mode="wrap")
     def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

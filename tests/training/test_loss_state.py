@@ -95,7 +95,7 @@ def test_dropout_is_off_where_the_vectors_are_looked_at() -> None:
     run = resolve(loss="adap-tau", backbone="lightgcn", **SMALL, settings=settings)
     t = Trainer(run, PARTS.train)
     t.backbone.train()
-    user, item = t._vectors()
+    user, item = t.vectors()
     e = t.backbone.eval().embed()
     assert torch.allclose(user, F.normalize(e.user, dim=1))
     assert torch.allclose(item, F.normalize(e.item, dim=1))
@@ -111,7 +111,7 @@ def test_tables_whose_rows_come_late() -> None:
     for number, batch in enumerate(batches, start=1):
         t.step(batch, 1, number)
     assert all(torch.equal(a, b.user) for a, b in zip(asked, batches, strict=True))
-    user, item = t._vectors()
+    user, item = t.vectors()
     t.step.settle()
     assert torch.allclose(user, F.normalize(t.backbone.user, dim=1))
     assert torch.allclose(item, F.normalize(t.backbone.item, dim=1))
