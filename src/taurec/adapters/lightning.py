@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,6 +22,24 @@ from taurec.types import Batch
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule
+
+
+class Epochs:
+    """The batches of the present epoch, each time that it is iterated over.
+
+    Args:
+        parts: gives the batches of an epoch.
+        epoch: tells the present epoch; the first is 1.
+    """
+
+    def __init__(self, parts: Trainer, epoch: Callable[[], int]):
+        self.parts, self.epoch = parts, epoch
+
+    def __len__(self) -> int:
+        return self.parts.order.steps(self.epoch())
+
+    def __iter__(self) -> Iterator[Batch]:
+        yield from self.parts.batches(self.epoch())
 
 
 def lightning_module(run: Run, train: Interactions, valid: Interactions | None = None) -> LightningModule:
@@ -129,7 +147,7 @@ def lightning_module(run: Run, train: Interactions, valid: Interactions | None =
             return torch.optim.Adam(groups, lr=run.lr)
 
         def train_dataloader(self) -> Epochs:
-            return Epochs(self)
+            return Epochs(self.parts, lambda: self.current_epoch + 1)
 
         def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
             weight = None if batch.weight is None else batch.weight.to(device)
@@ -154,17 +172,5 @@ def lightning_module(run: Run, train: Interactions, valid: Interactions | None =
             self.parts.negatives.load_state(kept["negatives"])
             if state is not None:
                 state.load_state(kept["loss"])
-
-    class Epochs:
-        """The batches of the present epoch of a module, each time that it is iterated over."""
-
-        def __init__(self, module: TauRecModule):
-            self.module = module
-
-        def __len__(self) -> int:
-            return self.module.parts.order.steps(self.module.current_epoch + 1)
-
-        def __iter__(self) -> Iterator[Batch]:
-            yield from self.module.parts.batches(self.module.current_epoch + 1)
 
     return TauRecModule()
