@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
         ("make_temperature", "temperature"),
         ("make_audit", "audit"),
         ("make_noise", "noise"),
+        ("make_family", "family"),
     ],
 )
 def test_the_page_is_what_its_script_makes_of_the_records(script: str, page: str, tmp_path: Path, monkeypatch) -> None:
