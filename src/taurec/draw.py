@@ -126,6 +126,17 @@ def below(words: U64, n: int | NDArray[np.int64]) -> NDArray[np.int64]:
     return words.view(np.int64)
 
 
+def heads(words: U64, share: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """[B, n] whether each word is among the first ``share`` [B] of its row, by its low 32 bits.
+
+    :func:`below` uses the high bits of the same word, so a coin and a choice need one word.
+
+    >>> heads(np.array([[1, 2**31, 2**32 - 1]], dtype=np.uint64), np.array([0.5])).tolist()
+    [[True, False, False]]
+    """
+    return (words & np.uint64(0xFFFFFFFF)) < np.rint(share * 2.0**32)[:, None].astype(np.uint64)
+
+
 def integers(stream: int, rows: ArrayLike, n: int, columns: int | None = None, start: int = 0) -> NDArray[np.int64]:
     """Integers uniform over 0..n-1, one for each word of :func:`bits` by :func:`below`."""
     if not 0 < n < 1 << 32:

@@ -60,7 +60,7 @@ def test_the_definition_for_any_cut_into_blocks(entries, monkeypatch) -> None:
 def test_ties_at_the_last_place_are_broken_by_hash() -> None:
     """Forty items with the same single user: each keeps the 5 of 39 equal ones with the lowest draws."""
     log = Interactions.from_pairs(np.zeros(40, dtype=int), np.arange(40))
-    kept = ItemKNN(k=5).fit(log)._neighbours.toarray() > 0
+    kept = ItemKNN(k=5).fit(log).weights().toarray() > 0
     order = np.argsort(draw.bits(draw.key(0, "itemknn ties"), np.arange(40)))
     for i in range(40):
         assert set(np.flatnonzero(kept[:, i])) == set(order[order != i][:5])

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
-import json
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from taurec.baselines.from_log import FromLog
 from taurec.baselines.graph import ItemGraph, bytes_of_leading, leading, seconds_of_leading
 from taurec.baselines.memory import require
-from taurec.baselines.protocol import Baseline, FitCost, State, fitted, pack, unpack
+from taurec.baselines.protocol import FitCost, State, fitted
 from taurec.baselines.threads import blas_of_run
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
@@ -25,7 +23,7 @@ _SECONDS_OF_PRODUCT = 1e-9
 """Of a multiplication and addition in a product with R."""
 
 
-class GraphFilter(Baseline):
+class GraphFilter(FromLog):
     """A linear map of a history over the graph of items: ``scores = x F`` with a fixed F.
 
     F is never made: a subclass applies it by products with R (:class:`taurec.baselines.graph.ItemGraph`) and with the k
@@ -39,7 +37,6 @@ class GraphFilter(Baseline):
         if k < 0:
             raise UsageError(f"{type(self).__name__} needs k of at least 0, got {k}")
         self.k = k
-        self._seen: csr_array | None = None
         self._graph: ItemGraph | None = None
         self._vectors: Float | None = None
 
@@ -67,8 +64,8 @@ class GraphFilter(Baseline):
         advice = "use a smaller k, or keep fewer items (k-core)"
         require(self._bytes(train), f"{type(self).__name__} with k={self.k}", advice)
         self._seen = train.csr()
-        self._graph = ItemGraph.of(self._seen)
-        self._vectors, _ = leading(self._seen, self.rank())
+        self._graph = ItemGraph.of(self.seen())
+        self._vectors, _ = leading(self.seen(), self.rank())
         return self
 
     def fit_cost(self, train: Interactions) -> FitCost:
@@ -79,17 +76,6 @@ class GraphFilter(Baseline):
 
     def _bytes(self, train: Interactions) -> int:
         return 40 * len(train) + bytes_of_leading(train.n_users, train.n_items, self.rank()) + 8 * train.n_items
-
-    @property
-    def n_users(self) -> int:
-        return int(fitted(self._seen, self).shape[0])
-
-    @property
-    def n_items(self) -> int:
-        return int(fitted(self._seen, self).shape[1])
-
-    def block(self, users: NDArray[np.int64]) -> Float:
-        return self.from_history(fitted(self._seen, self)[users])
 
     def from_history(self, histories: csr_array) -> Float:
         graph = fitted(self._graph, self)
@@ -102,20 +88,14 @@ class GraphFilter(Baseline):
                 scores[start : start + _AT_ONCE] = self.filtered(graph, signal)[:, : some.shape[0]].T
         return scores
 
-    def item_vectors(self) -> csr_array:
-        return csr_array(fitted(self._seen, self).T.tocsr())
-
     def state(self) -> State:
-        settings = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
-        text = np.frombuffer(json.dumps(settings).encode(), dtype=np.uint8)
-        return {**pack(fitted(self._seen, self), "seen"), "vectors": fitted(self._vectors, self), "settings": text}
+        return {**self.log_and_settings(), "vectors": fitted(self._vectors, self)}
 
     @classmethod
     def from_state(cls, state: State) -> Self:
-        given: dict[str, Any] = json.loads(state["settings"].tobytes())
-        model = cls(**{name: given[name] for name in inspect.signature(cls).parameters})
-        model._seen, model._vectors = unpack(state, "seen"), state["vectors"]
-        if model._vectors.shape[0] != model._seen.shape[1]:
+        model = cls.built(state)
+        model._vectors = state["vectors"]
+        if model._vectors.shape[0] != model.n_items:
             raise ValueError("the eigenvectors are of another catalogue")
-        model._graph = ItemGraph.of(model._seen)
+        model._graph = ItemGraph.of(model.seen())
         return model

@@ -8,18 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from taurec import draw
-from taurec.baselines.protocol import Baseline, State, fitted
-from taurec.data.interactions import Interactions
+from taurec.baselines.factors import Double, Factors, solved
+from taurec.baselines.protocol import State, fitted
 from taurec.errors import UsageError
 from taurec.foldin import RidgeFactors
-from taurec.kernels.solve import solve_rows
-from taurec.ranker import Float
-
-Double = NDArray[np.float64]
 
 
-class IALS(Baseline):
+class IALS(Factors):
     """Least squares on observed pairs, and weakly on all pairs, solved by alternating exact steps.
 
         L = sum_{(u,i) seen} (<w_u, h_i> - 1)^2 + alpha * sum_{all u,i} <w_u, h_i>^2
@@ -43,6 +38,7 @@ class IALS(Baseline):
         RecSys 2022, arXiv 2110.14037, eq. 2-5. Differs from their code in: the order of the half-steps.
     ``item_vectors`` are the item factors.
 
+    >>> from taurec.data.interactions import Interactions
     >>> log = Interactions.from_pairs([0, 0, 1], [0, 1, 1])
     >>> IALS(dim=2).fit(log).block(np.array([0])).shape
     (1, 2)
@@ -67,48 +63,17 @@ class IALS(Baseline):
             raise UsageError(f"IALS needs alpha >= 0, l2 > 0, nu >= 0; got alpha={alpha}, l2={l2}, nu={nu}")
         self.dim, self.alpha, self.l2, self.nu = dim, alpha, l2, nu
         self.iterations, self.seed = iterations, seed
-        self._user: Double | None = None
-        self._item: Double | None = None
 
-    def fit(self, train: Interactions) -> IALS:
-        by_user = train.csr()
-        by_item = csr_array(by_user.T.tocsr())
-        start = draw.normal(draw.key(self.seed, "ials:user"), np.arange(train.n_users), self.dim)
-        user = start * (0.1 / np.sqrt(self.dim))
-        for _ in range(self.iterations):
-            item = self.half_step(by_item, user)
-            user = self.half_step(by_user, item)
-        self._user, self._item = user, item
-        return self
+    def user_step(self, histories: csr_array, item: Double) -> Double:
+        return self.half_step(histories, item)
+
+    def item_step(self, by_item: csr_array, user: Double, counts: NDArray[np.int64]) -> Double:
+        return self.half_step(by_item, user)
 
     def half_step(self, rows: csr_array, other: Double) -> Double:
         """[r, dim] float64: the exact solution for each row of a binary [r, n] matrix, given the n others."""
         ridge = self.l2 * (np.diff(rows.indptr) + self.alpha * rows.shape[1]) ** self.nu
-        spread, axes = np.linalg.eigh(self.alpha * _gram(other))
-        spread, along = np.maximum(spread, 0.0), np.ascontiguousarray(other @ axes)
-        indptr, indices = rows.indptr.astype(np.int64), rows.indices.astype(np.int64)
-        return solve_rows(indptr, indices, along, spread, np.ascontiguousarray(axes.T), ridge)
-
-    @property
-    def n_users(self) -> int:
-        return len(fitted(self._user, self))
-
-    @property
-    def n_items(self) -> int:
-        return len(fitted(self._item, self))
-
-    def block(self, users: NDArray[np.int64]) -> Float:
-        return self._scores(fitted(self._user, self)[users])
-
-    def from_history(self, histories: csr_array) -> Float:
-        return self._scores(self.half_step(histories, fitted(self._item, self)))
-
-    def _scores(self, user: Double) -> Float:
-        scores: Float = user.astype(np.float32) @ fitted(self._item, self).astype(np.float32).T
-        return scores
-
-    def item_vectors(self) -> Float:
-        return fitted(self._item, self).astype(np.float32)
+        return solved(rows, other, self.alpha * (other.T @ other), ridge)
 
     def fold_in(self) -> RidgeFactors:
         item = fitted(self._item, self)
@@ -117,19 +82,9 @@ class IALS(Baseline):
 
     def state(self) -> State:
         settings = np.array([self.alpha, self.l2, self.nu, self.iterations, self.seed], dtype=np.float64)
-        return {"user": fitted(self._user, self), "item": fitted(self._item, self), "settings": settings}
+        return {**self.factors(), "settings": settings}
 
     @classmethod
     def from_state(cls, state: State) -> IALS:
         alpha, l2, nu, iterations, seed = state["settings"].tolist()
-        if state["user"].shape[1:] != state["item"].shape[1:]:
-            raise ValueError("user and item factors differ in width")
-        model = cls(state["user"].shape[1], alpha, l2, nu, int(iterations), int(seed))
-        model._user, model._item = state["user"].astype(np.float64), state["item"].astype(np.float64)
-        return model
-
-
-def _gram(factors: Double) -> Double:
-    """H^T H."""
-    result: Double = factors.T @ factors
-    return result
+        return cls(state["user"].shape[1], alpha, l2, nu, int(iterations), int(seed)).with_factors(state)

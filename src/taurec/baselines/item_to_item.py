@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from taurec.baselines import closed_form
+from taurec.baselines.from_log import FromLog
 from taurec.baselines.memory import require
-from taurec.baselines.protocol import Baseline, FitCost, State, fitted, pack, unpack
+from taurec.baselines.protocol import FitCost, State, fitted, pack, unpack
 from taurec.data.interactions import Interactions
 from taurec.foldin import ItemWeights
 from taurec.ranker import Float
@@ -18,7 +18,7 @@ from taurec.ranker import Float
 ADVICE = "use slim-local, ials or itemknn, or keep fewer items (k-core)"
 
 
-class ItemToItem(Baseline):
+class ItemToItem(FromLog):
     """Scores X W of the users x items matrix X, with W [I, I] in closed form.
 
     A subclass names its settings, numbers that it keeps in attributes, and computes W of a log.
@@ -27,7 +27,6 @@ class ItemToItem(Baseline):
     SETTINGS: ClassVar[tuple[str, ...]] = ()
     """Names of the settings, each saved as an array of one number."""
 
-    _seen: csr_array | None = None
     _weights: Float | None = None
 
     def solve(self, train: Interactions) -> Float:
@@ -48,30 +47,16 @@ class ItemToItem(Baseline):
         """W [I, I]: column j is what the items of a history add to the score of item j."""
         return fitted(self._weights, self)
 
-    @property
-    def n_users(self) -> int:
-        return int(fitted(self._seen, self).shape[0])
-
-    @property
-    def n_items(self) -> int:
-        return int(fitted(self._seen, self).shape[1])
-
-    def block(self, users: NDArray[np.int64]) -> Float:
-        return self.from_history(fitted(self._seen, self)[users])
-
     def from_history(self, histories: csr_array) -> Float:
         scores: Float = histories.astype(np.float32) @ self.weights()
         return scores
-
-    def item_vectors(self) -> csr_array:
-        return csr_array(fitted(self._seen, self).T.tocsr())
 
     def fold_in(self) -> ItemWeights:
         return ItemWeights(self.weights(), self.n_items)
 
     def state(self) -> State:
         settings = {name: np.array([vars(self)[name]]) for name in self.SETTINGS}
-        return {**pack(fitted(self._seen, self), "seen"), "weights": self.weights(), **settings}
+        return {**pack(self.seen(), "seen"), "weights": self.weights(), **settings}
 
     @classmethod
     def from_state(cls, state: State) -> Self:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from taurec import draw
-from taurec.baselines.protocol import Baseline, State, fitted, pack, unpack
+from taurec.baselines.from_log import SparseWeights
+from taurec.baselines.protocol import State, pack, unpack
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.foldin import ItemWeights
@@ -19,7 +20,7 @@ from taurec.ranker import Float
 _BLOCK_ENTRIES = 1 << 22
 
 
-class ItemKNN(Baseline):
+class ItemKNN(SparseWeights):
     """Scores an item by its similarity to the items of the history.
 
         s_ij = |U_i and U_j| / (sqrt(|U_i| |U_j|) + shrink)         U_i: the users of item i
@@ -47,44 +48,24 @@ class ItemKNN(Baseline):
         if k < 1 or not 0.0 <= shrink < np.inf:
             raise UsageError(f"ItemKNN needs k >= 1 and shrink >= 0, got k={k}, shrink={shrink}")
         self.k, self.shrink = k, shrink
-        self._seen: csr_array | None = None
-        self._neighbours: csr_array | None = None
 
     def fit(self, train: Interactions) -> ItemKNN:
         self._seen = train.csr()
-        self._neighbours = csr_array(_nearest(train, self.k, self.shrink).T.tocsr())
+        self._weights = csr_array(_nearest(train, self.k, self.shrink).T.tocsr())
         return self
 
-    @property
-    def n_users(self) -> int:
-        return int(fitted(self._seen, self).shape[0])
-
-    @property
-    def n_items(self) -> int:
-        return int(fitted(self._seen, self).shape[1])
-
-    def block(self, users: NDArray[np.int64]) -> Float:
-        return self.from_history(fitted(self._seen, self)[users])
-
-    def from_history(self, histories: csr_array) -> Float:
-        scores: Float = (histories.astype(np.float32) @ fitted(self._neighbours, self)).toarray()
-        return scores
-
-    def item_vectors(self) -> csr_array:
-        return csr_array(fitted(self._seen, self).T.tocsr())
-
     def fold_in(self) -> ItemWeights:
-        return ItemWeights(fitted(self._neighbours, self), min(self.k, self.n_items))
+        return ItemWeights(self.weights(), min(self.k, self.n_items))
 
     def state(self) -> State:
-        neighbours = pack(fitted(self._neighbours, self), "neighbours")
-        return {**pack(fitted(self._seen, self), "seen"), **neighbours, "settings": np.array([self.k, self.shrink])}
+        neighbours = pack(self.weights(), "neighbours")
+        return {**pack(self.seen(), "seen"), **neighbours, "settings": np.array([self.k, self.shrink])}
 
     @classmethod
     def from_state(cls, state: State) -> ItemKNN:
         k, shrink = state["settings"].tolist()
         model = cls(int(k), shrink)
-        model._seen, model._neighbours = unpack(state, "seen"), unpack(state, "neighbours")
+        model._seen, model._weights = unpack(state, "seen"), unpack(state, "neighbours")
         return model
 
 

@@ -8,17 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from taurec import draw
-from taurec.baselines.protocol import Baseline, State, fitted
-from taurec.data.interactions import Interactions
+from taurec.baselines.factors import Double, Factors, solved
+from taurec.baselines.protocol import State
 from taurec.errors import UsageError
-from taurec.kernels.solve import solve_rows
-from taurec.ranker import Float
-
-Double = NDArray[np.float64]
 
 
-class RG2(Baseline):
+class RG2(Factors):
     """Matrix factorisation by a quadratic in place of the softmax loss over all items: no negatives, no learning rate.
 
         L_u = - sum_{i in I_u} f_ui + (|I_u| / 2I) sum_{all j} (f_uj + 1)^2 + alpha sum_{i in I_u} (f_ui - 1)^2
@@ -48,6 +43,7 @@ class RG2(Baseline):
         in: the sign of the item step, see ``released``; small starting vectors in place of N(0, 1).
     ``item_vectors`` are the item factors.
 
+    >>> from taurec.data.interactions import Interactions
     >>> log = Interactions.from_pairs([0, 0, 1], [0, 1, 1])
     >>> RG2(dim=2).fit(log).block(np.array([0])).shape
     (1, 2)
@@ -72,78 +68,33 @@ class RG2(Baseline):
             raise UsageError(f"RG2 needs alpha > 0 and l2 > 0, got alpha={alpha}, l2={l2}")
         self.dim, self.alpha, self.l2 = dim, alpha, l2
         self.iterations, self.released, self.seed = iterations, released, seed
-        self._user: Double | None = None
-        self._item: Double | None = None
-
-    def fit(self, train: Interactions) -> RG2:
-        by_user = train.csr()
-        by_item = csr_array(by_user.T.tocsr())
-        counts = np.diff(by_user.indptr)
-        start = draw.normal(draw.key(self.seed, "rg2:user"), np.arange(train.n_users), self.dim)
-        user = start * (0.1 / np.sqrt(self.dim))
-        for _ in range(self.iterations):
-            item = self.item_step(by_item, user, counts)
-            user = self.user_step(by_user, item)
-        self._user, self._item = user, item
-        return self
 
     def user_step(self, histories: csr_array, item: Double) -> Double:
-        """[r, dim] the exact vectors of users with these histories [r, I], given the items [I, dim]."""
         n_items, counts = histories.shape[1], np.diff(histories.indptr)
         ridge = self.l2 * (counts / 2 + self.alpha * n_items + 1)
-        return self._solved(histories, item, item.T @ item, item.sum(0), counts / (2 * n_items), ridge)
+        return self._step(histories, item, item.T @ item, item.sum(0), counts / (2 * n_items), ridge)
 
     def item_step(self, by_item: csr_array, user: Double, counts: NDArray[np.int64]) -> Double:
-        """[I, dim] the exact vectors of items with these users [I, U], given the users and their numbers of items."""
         share = counts / (2 * by_item.shape[0])
         total = (share[:, None] * user).sum(0)
         ridge = np.full(by_item.shape[0], self.l2 * (share.sum() + self.alpha * len(user)))
         one = np.ones(by_item.shape[0])
         sign = -1.0 if self.released else 1.0
-        return self._solved(by_item, user, (share[:, None] * user).T @ user, sign * total, one, ridge)
+        return self._step(by_item, user, (share[:, None] * user).T @ user, sign * total, one, ridge)
 
-    def _solved(
+    def _step(
         self, rows: csr_array, other: Double, base: Double, total: Double, times: Double, ridge: Double
     ) -> Double:
         """(times base + alpha sum h h^T + ridge)^-1 ((1/2 + alpha) sum h - times total), by the system over alpha."""
-        spread, axes = np.linalg.eigh(base)
-        spread, along = np.maximum(spread, 0.0), np.ascontiguousarray(other @ axes)
         gain = (0.5 + self.alpha) / self.alpha
-        indptr, indices = rows.indptr.astype(np.int64), rows.indices.astype(np.int64)
-        shift, along_rows = (total @ axes) / -gain, np.ascontiguousarray(axes.T)
-        given = indptr, indices, along, spread, along_rows, ridge / self.alpha, times / self.alpha, shift
-        return gain * solve_rows(*given)
-
-    @property
-    def n_users(self) -> int:
-        return len(fitted(self._user, self))
-
-    @property
-    def n_items(self) -> int:
-        return len(fitted(self._item, self))
-
-    def block(self, users: NDArray[np.int64]) -> Float:
-        return self._scores(fitted(self._user, self)[users])
-
-    def from_history(self, histories: csr_array) -> Float:
-        return self._scores(self.user_step(histories, fitted(self._item, self)))
-
-    def _scores(self, user: Double) -> Float:
-        scores: Float = user.astype(np.float32) @ fitted(self._item, self).astype(np.float32).T
-        return scores
-
-    def item_vectors(self) -> Float:
-        return fitted(self._item, self).astype(np.float32)
+        return gain * solved(rows, other, base, ridge / self.alpha, times / self.alpha, -total / gain)
 
     def state(self) -> State:
         settings = np.array([self.alpha, self.l2, self.iterations, self.released, self.seed], dtype=np.float64)
-        return {"user": fitted(self._user, self), "item": fitted(self._item, self), "settings": settings}
+        return {**self.factors(), "settings": settings}
 
     @classmethod
     def from_state(cls, state: State) -> RG2:
         alpha, l2, iterations, released, seed = state["settings"].tolist()
-        if state["user"].shape[1:] != state["item"].shape[1:]:
-            raise ValueError("user and item factors differ in width")
         model = cls(state["user"].shape[1], alpha, l2, int(iterations), bool(released), int(seed))
-        model._user, model._item = state["user"].astype(np.float64), state["item"].astype(np.float64)
-        return model
+        return model.with_factors(state)

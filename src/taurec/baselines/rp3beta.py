@@ -9,16 +9,15 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from taurec import draw
+from taurec.baselines.from_log import SparseWeights
 from taurec.baselines.graph import item_counts, normalised, powers
 from taurec.baselines.knn import blocks_of_rows, strongest
-from taurec.baselines.protocol import Baseline, State, fitted, pack, unpack
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.foldin import ItemWeights
-from taurec.ranker import Float
 
 
-class RP3Beta(Baseline):
+class RP3Beta(SparseWeights):
     """Scores an item by the probability that a walk from the user ends there, divided by a power of its popularity.
 
         W_ij = d_j^-beta sum over users u of i and j of (1 / d_i)^alpha (1 / n_u)^alpha,   W_ii = 0
@@ -51,53 +50,18 @@ class RP3Beta(Baseline):
         if k < 1 or not (0.0 < alpha < np.inf and 0.0 <= beta < np.inf):
             raise UsageError(f"RP3Beta needs alpha > 0, beta >= 0, k >= 1; got {alpha=}, {beta=}, {k=}")
         self.alpha, self.beta, self.k, self.normalise = alpha, beta, k, normalise
-        self._seen: csr_array | None = None
-        self._weights: csr_array | None = None
 
     def fit(self, train: Interactions) -> RP3Beta:
         self._seen = train.csr()
-        weights = _walked(self._seen, self.alpha, self.beta, self.k)
+        weights = _walked(self.seen(), self.alpha, self.beta, self.k)
         if self.normalise:
             sums = np.asarray(weights.sum(axis=1)).ravel()
             weights.data /= np.repeat(np.where(sums > 0, sums, 1.0), np.diff(weights.indptr))
         self._weights = _columns_cut(weights, self.k).astype(np.float32)
         return self
 
-    def weights(self) -> csr_array:
-        """W [I, I]: row i holds what item i of a history adds to the scores."""
-        return fitted(self._weights, self)
-
-    @property
-    def n_users(self) -> int:
-        return int(fitted(self._seen, self).shape[0])
-
-    @property
-    def n_items(self) -> int:
-        return int(fitted(self._seen, self).shape[1])
-
-    def block(self, users: NDArray[np.int64]) -> Float:
-        return self.from_history(fitted(self._seen, self)[users])
-
-    def from_history(self, histories: csr_array) -> Float:
-        scores: Float = (histories.astype(np.float32) @ self.weights()).toarray()
-        return scores
-
-    def item_vectors(self) -> csr_array:
-        return csr_array(fitted(self._seen, self).T.tocsr())
-
     def fold_in(self) -> ItemWeights:
         return ItemWeights(self.weights(), min(self.k, self.n_items))
-
-    def state(self) -> State:
-        settings = np.array([self.alpha, self.beta, self.k, self.normalise], dtype=np.float64)
-        return {**pack(fitted(self._seen, self), "seen"), **pack(self.weights(), "weights"), "settings": settings}
-
-    @classmethod
-    def from_state(cls, state: State) -> RP3Beta:
-        alpha, beta, k, normalise = state["settings"].tolist()
-        model = cls(alpha, beta, int(k), bool(normalise))
-        model._seen, model._weights = unpack(state, "seen"), unpack(state, "weights")
-        return model
 
 
 def _walked(seen: csr_array, alpha: float, beta: float, k: int) -> csr_array:

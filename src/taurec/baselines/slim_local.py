@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from taurec.baselines.from_log import SparseWeights
 from taurec.baselines.memory import require
-from taurec.baselines.protocol import Baseline, FitCost, State, fitted, pack, unpack
+from taurec.baselines.protocol import FitCost
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.foldin import ItemWeights
@@ -26,7 +27,7 @@ _SECONDS_OF_SUM = 4e-9
 """Of the scores, for each number that is added or written."""
 
 
-class LocalSLIM(Baseline):
+class LocalSLIM(SparseWeights):
     """Ridge regression of each item on the k items nearest to it.
 
         G = X^T N^-rows X,   N_j the k items i with the largest cosine G_ij / sqrt(G_ii G_jj)
@@ -63,8 +64,6 @@ class LocalSLIM(Baseline):
         if not (0.0 < l2 < np.inf and np.isfinite(rows)):
             raise UsageError(f"LocalSLIM needs l2 above 0 and a finite rows, got l2={l2}, rows={rows}")
         self.k, self.l2, self.rows, self.fill = k, l2, rows, fill
-        self._seen: csr_array | None = None
-        self._weights: csr_array | None = None
 
     def fit(self, train: Interactions) -> LocalSLIM:
         what = f"LocalSLIM on {train.n_items:,} items with k={self.k}"
@@ -110,38 +109,5 @@ class LocalSLIM(Baseline):
         sums = len(train) * self._most(train) + train.n_users * train.n_items
         return FitCost(seconds + _SECONDS_OF_SUM * sums, self._bytes(train))
 
-    def weights(self) -> csr_array:
-        """B [I, I], sparse: column j has the weights of the items nearest to j."""
-        return fitted(self._weights, self)
-
-    @property
-    def n_users(self) -> int:
-        return int(fitted(self._seen, self).shape[0])
-
-    @property
-    def n_items(self) -> int:
-        return int(fitted(self._seen, self).shape[1])
-
-    def block(self, users: NDArray[np.int64]) -> Float:
-        return self.from_history(fitted(self._seen, self)[users])
-
-    def from_history(self, histories: csr_array) -> Float:
-        scores: Float = (histories.astype(np.float32) @ self.weights()).toarray()
-        return scores
-
-    def item_vectors(self) -> csr_array:
-        return csr_array(fitted(self._seen, self).T.tocsr())
-
     def fold_in(self) -> ItemWeights:
         return ItemWeights(self.weights(), min(self.k, self.n_items))
-
-    def state(self) -> State:
-        settings = np.array([self.k, self.l2, self.rows, self.fill], dtype=np.float64)
-        return {**pack(fitted(self._seen, self), "seen"), **pack(self.weights(), "weights"), "settings": settings}
-
-    @classmethod
-    def from_state(cls, state: State) -> LocalSLIM:
-        k, l2, rows, fill = state["settings"].tolist()
-        model = cls(int(k), l2, rows, bool(fill))
-        model._seen, model._weights = unpack(state, "seen"), unpack(state, "weights")
-        return model

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from taurec.baselines.from_log import FromLog
 from taurec.baselines.graph import bytes_of_leading, leading, normalised, powers, seconds_of_leading
 from taurec.baselines.memory import require
-from taurec.baselines.protocol import Baseline, FitCost, State, fitted, pack, unpack
+from taurec.baselines.protocol import FitCost, State, fitted
 from taurec.baselines.threads import blas_of_run
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.ranker import Float
 
 
-class SVDAE(Baseline):
+class SVDAE(FromLog):
     """Linear autoencoder by a truncated singular value decomposition, without a ridge.
 
         R = N^-1/2 X D^-1/2 ~ U s V^T,   B = V s^-1 U^T X,   scores of user u = (R B)_u = (U U^T X)_u
@@ -44,7 +44,6 @@ class SVDAE(Baseline):
         if k < 1:
             raise UsageError(f"SVDAE needs k of at least 1, got {k}")
         self.k = k
-        self._seen: csr_array | None = None
         self._read: Float | None = None
         self._write: Float | None = None
 
@@ -63,17 +62,6 @@ class SVDAE(Baseline):
         vectors = seconds_of_leading(train.n_users, train.n_items, len(train), self.k)
         return FitCost(vectors + 1e-10 * train.n_users * train.n_items * self.k, _bytes(train, self.k))
 
-    @property
-    def n_users(self) -> int:
-        return int(fitted(self._seen, self).shape[0])
-
-    @property
-    def n_items(self) -> int:
-        return int(fitted(self._seen, self).shape[1])
-
-    def block(self, users: NDArray[np.int64]) -> Float:
-        return self.from_history(fitted(self._seen, self)[users])
-
     def from_history(self, histories: csr_array) -> Float:
         lengths = powers(np.diff(histories.indptr).astype(np.float64), -0.5)[:, None].astype(np.float32)
         with blas_of_run():
@@ -81,19 +69,15 @@ class SVDAE(Baseline):
             scores: Float = codes @ fitted(self._write, self).T
         return scores
 
-    def item_vectors(self) -> csr_array:
-        return csr_array(fitted(self._seen, self).T.tocsr())
-
     def state(self) -> State:
-        arrays = {"read": fitted(self._read, self), "write": fitted(self._write, self), "k": np.array([self.k])}
-        return {**pack(fitted(self._seen, self), "seen"), **arrays}
+        return {**self.log_and_settings(), "read": fitted(self._read, self), "write": fitted(self._write, self)}
 
     @classmethod
     def from_state(cls, state: State) -> SVDAE:
         if state["read"].shape != state["write"].shape:
             raise ValueError("the two arrays of items differ in shape")
-        model = cls(int(state["k"][0]))
-        model._seen, model._read, model._write = unpack(state, "seen"), state["read"], state["write"]
+        model = cls.built(state)
+        model._read, model._write = state["read"], state["write"]
         return model
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from taurec.baselines.from_log import SparseWeights
 from taurec.baselines.graph import normalised
 from taurec.baselines.memory import require
-from taurec.baselines.protocol import Baseline, FitCost, State, fitted, pack, unpack
+from taurec.baselines.protocol import FitCost
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.foldin import ItemWeights
@@ -19,7 +19,7 @@ from taurec.ranker import Float
 Order = Literal[1, 2, 3]
 
 
-class TurboCF(Baseline):
+class TurboCF(SparseWeights):
     """Polynomial low-pass filter of the items' co-occurrences, which need no eigenvectors.
 
         Q = N^-a X D^(a - 1),   P_ij = ((Q^T Q)_ij)^s,   scores = x F
@@ -53,14 +53,12 @@ class TurboCF(Baseline):
         if order not in (1, 2, 3):
             raise UsageError(f"TurboCF has the orders 1, 2 and 3, got {order}")
         self.a, self.s, self.order = a, s, order
-        self._seen: csr_array | None = None
-        self._weights: csr_array | None = None
 
     def fit(self, train: Interactions) -> TurboCF:
         advice = "use gf-cf or chebycf, which make no matrix of items, or keep fewer items (k-core)"
         require(_bytes(train), f"TurboCF on {train.n_items:,} items", advice)
         self._seen = train.csr()
-        q = normalised(self._seen, self.a, 1.0 - self.a).astype(np.float32)
+        q = normalised(self.seen(), self.a, 1.0 - self.a).astype(np.float32)
         gram = csr_array(q.T.tocsr() @ q)
         np.power(gram.data, np.float32(self.s), out=gram.data)
         gram.sort_indices()
@@ -75,24 +73,9 @@ class TurboCF(Baseline):
         later = (self.order - 1) * train.n_users * entries
         return FitCost(1e-8 * pairs + 2e-9 * first + 1e-9 * later, _bytes(train))
 
-    def weights(self) -> csr_array:
-        """P [I, I]."""
-        return fitted(self._weights, self)
-
-    @property
-    def n_users(self) -> int:
-        return int(fitted(self._seen, self).shape[0])
-
-    @property
-    def n_items(self) -> int:
-        return int(fitted(self._seen, self).shape[1])
-
-    def block(self, users: NDArray[np.int64]) -> Float:
-        return self.from_history(fitted(self._seen, self)[users])
-
     def from_history(self, histories: csr_array) -> Float:
         p = self.weights()
-        once: Float = (histories.astype(np.float32) @ p).toarray()
+        once = super().from_history(histories)
         if self.order == 1:
             return once
         twice: Float = _times(once, p)
@@ -100,23 +83,9 @@ class TurboCF(Baseline):
             return 2 * once - twice
         return once + np.float32(0.01) * (10 * twice - _times(twice, p) - 29 * once)
 
-    def item_vectors(self) -> csr_array:
-        return csr_array(fitted(self._seen, self).T.tocsr())
-
     def fold_in(self) -> ItemWeights | None:
         """P itself for order 1; a page has no form for products of it."""
         return ItemWeights(self.weights(), self.n_items) if self.order == 1 else None
-
-    def state(self) -> State:
-        settings = np.array([self.a, self.s, self.order], dtype=np.float64)
-        return {**pack(fitted(self._seen, self), "seen"), **pack(self.weights(), "weights"), "settings": settings}
-
-    @classmethod
-    def from_state(cls, state: State) -> TurboCF:
-        a, s, order = state["settings"].tolist()
-        model = cls(a, s, {1: 1, 2: 2, 3: 3}[int(order)])  # type: ignore[arg-type]
-        model._seen, model._weights = unpack(state, "seen"), unpack(state, "weights")
-        return model
 
 
 def _times(signal: Float, p: csr_array) -> Float:

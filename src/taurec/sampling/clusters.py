@@ -25,7 +25,6 @@ from taurec.types import StepShape
 
 ROUNDS = 8
 """Rounds of Lloyd's algorithm."""
-_LOW = np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ class BoundESANS(BoundSampler):
         none = n_hard + n_easy == 0
         share = np.where(n_hard == 0, 0.0, np.where(n_easy == 0, 1.0, self.how.hard))
         words = draw.bits(draw.key(self.seed, "esans", epoch), rows, self.how.n)
-        hard = (words & _LOW) < np.rint(share * 2.0**32)[:, None].astype(np.uint64)
+        hard = draw.heads(words, share)
         many = np.where(hard, n_hard[:, None], n_easy[:, None])
         rank = draw.below(words, np.maximum(many, 1))
         # Ranks count the places of a class in the order of clusters, in which what is left out is one span.

@@ -26,8 +26,6 @@ from taurec.sampling.proposal import by_popularity
 from taurec.sampling.protocol import BaseDistribution, BoundSampler, Sampler
 from taurec.types import StepShape
 
-_LOW = np.uint64(0xFFFFFFFF)
-
 
 @dataclass(frozen=True)
 class Noisy(Sampler):
@@ -146,7 +144,7 @@ class TwoClasses(BoundSampler):
         users, ids, logq = user.numpy(), plain.ids.numpy(), plain.logq.numpy()
         words = draw.bits(draw.key(self.ordinary.seed, "false-negatives", epoch), row.numpy(), self.ordinary.n)
         share = self.share[users]
-        b, c = np.nonzero((words & _LOW) < np.rint(share * 2.0**32)[:, None].astype(np.uint64))
+        b, c = np.nonzero(draw.heads(words, share))
         counts = self.false.user_counts[users]
         ids[b, c] = self.false.indices[self.false.indptr[users[b]] + draw.below(words[b, c], counts[b])]
         with np.errstate(divide="ignore"):

@@ -20,6 +20,20 @@ OWN_LEFT_OUT = ", the user's own training items left out"
 _TILE = 1 << 15  # words worked on at a time: the buffers stay in the second-level cache
 
 
+def log_of_two_parts(inside: NDArray[np.bool_], count: Index, left: Index, share: Real) -> NDArray[np.float32]:
+    """log( share [inside] / count + (1 - share) / left ) for the draws of B rows.
+
+    A draw is with probability ``share`` [B] uniform over the ``count`` [B] items of a set, else uniform over ``left``
+    [B] items; ``inside`` [B, n] says whether it is one of the set.
+
+    >>> log_q = log_of_two_parts(np.array([[True, False]]), np.array([2]), np.array([4]), np.array([0.5]))
+    >>> np.exp(log_q).round(3)
+    array([[0.375, 0.125]], dtype=float32)
+    """
+    total = inside * (share / np.maximum(count, 1))[:, None] + ((1 - share) / np.maximum(left, 1))[:, None]
+    return np.log(np.maximum(total, np.finfo(np.float32).tiny)).astype(np.float32)
+
+
 class Proposal(Protocol):
     """A distribution q over items; one word makes one draw.
 

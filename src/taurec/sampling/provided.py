@@ -20,11 +20,9 @@ from taurec.errors import ArtefactError, DataError, UsageError
 from taurec.sampling.known import Known
 from taurec.sampling.layouts import PerRowNegatives
 from taurec.sampling.per_row import BoundPerRow, Uniform, check_n
-from taurec.sampling.proposal import by_popularity
+from taurec.sampling.proposal import by_popularity, log_of_two_parts
 from taurec.sampling.protocol import BaseDistribution, BoundSampler, Sampler
 from taurec.types import StepShape
-
-_LOW = np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True)
@@ -113,14 +111,13 @@ class BoundProvided(BoundSampler):
         plain, users = self._uniform.draw(user, item, row, epoch), user.numpy()
         ids, share, counts = plain.ids.numpy(), self._share[users], self.given.user_counts[users]
         words = draw.bits(draw.key(self.seed, "provided", epoch), row.numpy(), self.how.n)
-        b, c = np.nonzero((words & _LOW) < np.rint(share * 2.0**32)[:, None].astype(np.uint64))
+        b, c = np.nonzero(draw.heads(words, share))
         ids[b, c] = self.given.indices[self.given.indptr[users[b]] + draw.below(words[b, c], counts[b])]
-        own = self._own.among(users, ids) * (share / np.maximum(counts, 1))[:, None]
         none = (share == 0) & (self._left[users] == 0)
-        total = own + ((1 - share) / np.maximum(self._left[users], 1))[:, None]
-        log_q = np.where(none[:, None], 0.0, np.log(np.maximum(total, np.finfo(np.float32).tiny)))
+        log_q = log_of_two_parts(self._own.among(users, ids), counts, self._left[users], share)
+        log_q[none] = 0.0
         absent = torch.from_numpy(none)[:, None].expand(-1, self.how.n) if none.any() else None
-        return PerRowNegatives(ids=plain.ids, absent=absent, logq=torch.from_numpy(log_q.astype(np.float32)))
+        return PerRowNegatives(ids=plain.ids, absent=absent, logq=torch.from_numpy(log_q))
 
     def base_distribution(self) -> BaseDistribution:
         words = f"the user's items in the file with probability {self.how.share:g}, else all items alike"

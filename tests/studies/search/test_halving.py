@@ -11,7 +11,7 @@ from taurec.studies.search.halving import halve, sizes
 
 
 class World:
-    """Candidates that learn towards their worth; an epoch of each takes so many seconds."""
+    """Candidates whose values rise to a limit; ``seconds`` is the time of an epoch of each."""
 
     def __init__(self, worth, epoch, end=math.inf):
         self.worth, self.epoch, self.end = worth, epoch, end

@@ -17,14 +17,13 @@ from taurec.errors import ArtefactError, UsageError
 from taurec.sampling.known import Known
 from taurec.sampling.layouts import PerRowNegatives
 from taurec.sampling.per_row import BoundPerRow, Uniform, check_n
-from taurec.sampling.proposal import by_popularity
+from taurec.sampling.proposal import by_popularity, log_of_two_parts
 from taurec.sampling.protocol import BaseDistribution, BoundSampler, Sampler
 from taurec.sampling.semantic.near import NearHistory, NearPositive, Pools, threshold
 from taurec.sampling.semantic.vectors import TextVectors, catalogue_texts, text_vectors
 from taurec.types import StepShape
 
 Near = Literal["positive", "history"]
-_LOW = np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,13 +160,12 @@ class BoundSemantic(BoundSampler):
         ids = plain.ids.numpy()
         pool, may, count, share = self._pools_of(users, item.numpy())
         words = draw.bits(draw.key(self.seed, "semantic", epoch), row.numpy(), self.how.n)
-        chosen = (words & _LOW) < np.rint(share * 2.0**32)[:, None].astype(np.uint64)
+        chosen = draw.heads(words, share)
         ids[chosen] = _picked(pool, may, count, words)[chosen]
-        left, none = self._left[users], self._left[users] == 0
-        near = _inside(ids, pool, may, self.known.train.n_items) * (share / np.maximum(count, 1))[:, None]
-        total = near + ((1 - share) / np.maximum(left, 1))[:, None]
-        log_q = np.where(none[:, None], 0.0, np.log(np.maximum(total, np.finfo(np.float32).tiny)))
-        return PerRowNegatives(ids=plain.ids, absent=plain.absent, logq=torch.from_numpy(log_q.astype(np.float32)))
+        left = self._left[users]
+        log_q = log_of_two_parts(_inside(ids, pool, may, self.known.train.n_items), count, left, share)
+        log_q[left == 0] = 0.0
+        return PerRowNegatives(ids=plain.ids, absent=plain.absent, logq=torch.from_numpy(log_q))
 
     def draw_near(self, user: Tensor, item: Tensor, row: Tensor, epoch: int) -> Tensor:
         """[B, n] near items alone, whatever ``share`` is; -1 in a row that has none."""

@@ -41,7 +41,7 @@ class TextVectors:
 
 
 def catalogue_texts(train: Interactions, path: str, item: str = "", columns: Sequence[str] = ()) -> tuple[str, ...]:
-    """The text of each item of a log: from a file, or its id if there is no file.
+    """The texts of the items of a log: those of a file, or the item ids if no file is given.
 
     An item that the file does not have gets an empty text.
 
