@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from taurec import LOSSES
 from taurec.adapters import SentenceTransformerLoss
+from taurec.data import debian
 from taurec.errors import UsageError
 from taurec.losses import BSL, SSM, DirectAU, HardnessSSM, ScoreLoss, SoftInfoNCE
 
@@ -150,39 +153,77 @@ def test_it_is_the_loss_of_sentence_transformers(columns: int) -> None:
             torch.testing.assert_close(*slopes, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("loss", ["sl:0.1", "soft-infonce"])
-def test_a_two_tower_model_of_package_names_learns(loss: str, tmp_path: Path) -> None:
-    """Pairs of a question and the name of a package; afterwards each question finds its own package."""
+def two_towers(words: list[str]) -> Any:
+    """A small encoder of texts whose words and parts of words between signs are these."""
     host = pytest.importorskip("sentence_transformers")
-    from datasets import Dataset
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
+    from tokenizers.pre_tokenizers import Punctuation, Sequence, Whitespace
 
-    questions = [f"a {role} for {topic}" for topic in TOPICS for role in ROLES]
-    packages = [f"lib{topic} {role}s" for topic in TOPICS for role in ROLES]
-    words = sorted({word for text in questions + packages for word in text.split()})
     tokenizer = Tokenizer(WordLevel({word: n for n, word in enumerate(["[UNK]", *words])}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.pre_tokenizer = Sequence([Whitespace(), Punctuation("removed")])
     torch.manual_seed(0)
-    model = host.SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=32)], device="cpu")
+    return host.SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=32)], device="cpu")
 
-    def found() -> float:
-        one, two = (model.encode(texts, convert_to_tensor=True) for texts in (questions, packages))
-        return float(((unit(one) @ unit(two).T).argmax(1) == torch.arange(len(one))).float().mean())
 
-    before = found()
+def train(
+    model: Any, loss: nn.Module, folder: Path, anchors: list[str], positives: list[str], steps: int, batch: int = 32
+) -> None:
+    """Steps of SentenceTransformerTrainer."""
+    import sentence_transformers as host
+    from datasets import Dataset
+
     arguments = host.SentenceTransformerTrainingArguments(
-        output_dir=str(tmp_path), max_steps=60, per_device_train_batch_size=32, learning_rate=0.05, use_cpu=True,
+        output_dir=str(folder), max_steps=steps, per_device_train_batch_size=batch, learning_rate=0.05, use_cpu=True,
         report_to="none", save_strategy="no", logging_strategy="no", disable_tqdm=True, seed=0,
     )  # fmt: skip
-    trainer = host.SentenceTransformerTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=Dataset.from_dict({"anchor": questions, "positive": packages}),
-        loss=SentenceTransformerLoss(model, loss, mask="diagonal"),
-    )
-    trainer.train()
+    pairs = Dataset.from_dict({"anchor": anchors, "positive": positives})
+    host.SentenceTransformerTrainer(model=model, args=arguments, train_dataset=pairs, loss=loss).train()
+
+
+def similarities(model: Any, anchors: list[str], texts: list[str]) -> torch.Tensor:
+    one, two = (model.encode(given, convert_to_tensor=True) for given in (anchors, texts))
+    return unit(one) @ unit(two).T
+
+
+@pytest.mark.parametrize("loss", ["sl:0.1", "soft-infonce"])
+def test_a_two_tower_model_of_package_names_learns(loss: str, tmp_path: Path) -> None:
+    """Pairs of a question and the name of a package; afterwards each question finds its own package."""
+    questions = [f"a {role} for {topic}" for topic in TOPICS for role in ROLES]
+    packages = [f"lib{topic} {role}s" for topic in TOPICS for role in ROLES]
+    model = two_towers(sorted({word for text in questions + packages for word in text.split()}))
+
+    def found() -> float:
+        first = similarities(model, questions, packages).argmax(1)
+        return float((first == torch.arange(len(questions))).float().mean())
+
+    before = found()
+    train(model, SentenceTransformerLoss(model, loss, mask="diagonal"), tmp_path, questions, packages, steps=60)
     assert before < 0.1
     assert found() > 0.9
+
+
+def test_names_of_debian_packages_find_what_they_need(tmp_path: Path) -> None:
+    """Pairs of the built-in log, a source package and one that it needs, by their names; some are held out.
+
+    What nearly every package needs is left out: a batch repeats it, so it is its own negative.
+    """
+    log = debian.load()
+    needed_by = np.bincount(log.indices, minlength=log.n_items)[log.indices]
+    kept = np.random.default_rng(0).permutation(np.flatnonzero((needed_by >= 5) & (needed_by <= 100)))
+    sources, needs = (np.array(v.decode(at[kept])) for v, at in ((log.users, log.user_of), (log.items, log.indices)))
+    asked, learned = slice(500), slice(500, None)
+    names = np.concatenate([sources[learned], needs[learned]])
+    model = two_towers(sorted({word for name in names for word in re.split(r"[^a-z0-9]+", name)}))
+    candidates, own = np.unique(needs, return_inverse=True)
+
+    def rank() -> float:
+        """Share of the candidates before the one that is needed, the mean over the pairs held out."""
+        scores = similarities(model, sources[asked].tolist(), candidates.tolist())
+        return float((scores > scores.gather(1, torch.from_numpy(own[asked, None]))).float().mean())
+
+    before = rank()
+    loss = SentenceTransformerLoss(model, "sl:0.1", mask="diagonal")
+    train(model, loss, tmp_path, sources[learned].tolist(), needs[learned].tolist(), steps=100, batch=256)
+    assert rank() < 0.8 * before
