@@ -13,6 +13,7 @@ import pytest
 
 import taurec
 from taurec import scoring
+from taurec.baselines.models import MODELS
 from taurec.recommender import Recommender
 from taurec.studies.protocols import PROTOCOLS
 from taurec.training.adam import Adam
@@ -22,11 +23,13 @@ from taurec.training.step import Step
 from taurec.training.trainer import Trainer
 
 PACKAGE = Path(taurec.__file__).parent
-REGISTRIES = (taurec.LOSSES, taurec.BACKBONES, taurec.BASELINES, taurec.NEGATIVES, taurec.ORDERS)
+REGISTRIES = (taurec.LOSSES, taurec.BACKBONES, MODELS, taurec.NEGATIVES, taurec.ORDERS)
 NAMES = frozenset(name for registry in (*REGISTRIES, PROTOCOLS) for name in registry)
-HOMES = {f"{part}/__init__.py" for part in ("losses", "backbones", "baselines", "sampling")} | {"studies/protocols.py"}
+HOMES = {f"{part}/__init__.py" for part in ("losses", "backbones", "baselines", "sampling")}
+HOMES |= {"studies/protocols.py", "baselines/models.py"}
 
 NAMES_ALLOWED = {
+    ("__init__.py", "blend"): "the public function that blends two fitted models",
     ("backbones/init.py", "uniform"): "a distribution of initial values",
     ("data/split.py", "none"): "a way to split: no split",
     ("kernels/reductions.py", "hinge"): "a function phi of the description of reductions",

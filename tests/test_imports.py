@@ -15,11 +15,12 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "taurec"
 
 LAYERS: list[set[str]] = [
     {"errors", "types", "plugins", "registry", "run", "draw", "foldin", "ranker", "provenance", "_version"},
-    {"data", "losses", "kernels", "evaluation.metrics", "evaluation.significance"},
+    {"data", "losses", "kernels", "evaluation.metrics", "evaluation.significance", "evaluation.scores"},
     {"sampling", "backbones", "baselines", "evaluation"},
     {"scoring"},
     {"training"},
     {"saved", "tracking", "recommendations", "adapters"},
+    {"fitting"},
     {"recommender"},
     {"testing"},
     {"studies"},

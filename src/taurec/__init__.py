@@ -19,6 +19,7 @@ Stability = Literal["stable", "provisional", "experimental"]
 PUBLIC: dict[str, tuple[str, Stability]] = {
     "Recommender": ("taurec.recommender:Recommender", "stable"),
     "Recommendations": ("taurec.recommender:Recommendations", "stable"),
+    "blend": ("taurec.recommender:blend", "experimental"),
     "Run": ("taurec.run:Run", "stable"),
     "Interactions": ("taurec.data.interactions:Interactions", "stable"),
     "Split": ("taurec.data.split:Split", "stable"),
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from taurec.ranker import Ranker as Ranker
     from taurec.recommender import Recommendations as Recommendations
     from taurec.recommender import Recommender as Recommender
+    from taurec.recommender import blend as blend
     from taurec.run import Run as Run
     from taurec.sampling import NEGATIVES as NEGATIVES
     from taurec.sampling import ORDERS as ORDERS

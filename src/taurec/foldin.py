@@ -132,4 +132,54 @@ class ConstantScores:
         return self.score.astype(np.float64)
 
 
-FoldIn = MeanOfItems | RidgeFactors | ItemWeights | ConstantScores
+@dataclass(frozen=True, eq=False)
+class Blended:
+    """The weighted sum of two formulas, each standardised over the items outside the history.
+
+        score_i = (1 - weight) z(a_i) + weight z(b_i),   z(s) = (s - mean) / sd, or 0 where sd is 0
+
+    With weight 0 or 1 the scores are those of one formula as they are.
+
+    Args:
+        first, second: the formulas of a and b.
+        weight: of the second.
+        labels: names of both.
+
+    >>> twice = Blended(ConstantScores(np.array([5, 1, 3])), ConstantScores(np.array([0, 4, 0])), 0.75, ("a", "b"))
+    >>> twice.scores([0]).tolist()
+    [0.0, 0.5, -0.5]
+    """
+
+    first: FoldIn
+    second: FoldIn
+    weight: float
+    labels: tuple[str, str]
+
+    def restricted(self, items: Index) -> Blended:
+        """The formula over some items, in this order; mean and sd are then over those of them outside the history."""
+        return Blended(self.first.restricted(items), self.second.restricted(items), self.weight, self.labels)
+
+    def scores(self, history: Sequence[int]) -> Double:
+        """[I] float64 scores for somebody who has these items."""
+        if self.weight in (0, 1):
+            return (self.second if self.weight else self.first).scores(history)
+        first, second = self.contributions(history)
+        return first + second
+
+    def contributions(self, history: Sequence[int]) -> tuple[Double, Double]:
+        """[I] twice: what each formula adds to the scores, standardised at any weight."""
+        return (
+            (1 - self.weight) * _standardised(self.first.scores(history), history),
+            self.weight * _standardised(self.second.scores(history), history),
+        )
+
+
+def _standardised(scores: Double, history: Sequence[int]) -> Double:
+    over = np.delete(scores, np.asarray(history, dtype=np.int64))
+    if not len(over) or over.min() == over.max():
+        return np.zeros_like(scores)
+    found: Double = (scores - over.mean()) / over.std()
+    return found
+
+
+FoldIn = MeanOfItems | RidgeFactors | ItemWeights | ConstantScores | Blended

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taurec.backbones import Backbone
-from taurec.baselines import BASELINES, Baseline
+from taurec.baselines import Baseline
+from taurec.baselines.blend import Blend
 from taurec.data.interactions import Interactions
 from taurec.data.source import split_source
 from taurec.data.split import Split, data_hash
@@ -19,27 +20,26 @@ from taurec.data.vocabulary import Vocabulary
 from taurec.errors import DataError, UsageError, did_you_mean
 from taurec.evaluation.metrics import DEFAULT_METRICS, Metric
 from taurec.evaluation.ranking import Evaluation, evaluate_ranker
+from taurec.fitting import Fitted, fit_run, joined
 from taurec.ranker import EmbeddingRanker, HistoryRanker, Ranker, ScoresRanker, cosines
 from taurec.recommendations import Recommendations, as_list, encode, histories_of, recommend
-from taurec.run import Choice, Run
+from taurec.run import SHARED_BY_PARTS, Run
 from taurec.saved import SavedModel, read_folder, write_folder
-from taurec.tracking import Tracker, follow
-from taurec.training.auto_temperature import find_temperature
-from taurec.training.device import use_threads
-from taurec.training.presets import auto_settings, check_parts, resolve
+from taurec.tracking import Tracker
+from taurec.training.presets import check_parts, resolve
 from taurec.training.records import EpochRecord, Progress
-from taurec.training.trainer import Trainer
 
-__all__ = ["Recommendations", "Recommender"]
+__all__ = ["Recommendations", "Recommender", "blend"]
 
 
 class Recommender:
     """A model: fit it to a log, evaluate it, recommend with it, save it.
 
     Args:
-        backbone, loss: names as in ``taurec list``; or ``model`` for a baseline such as ``"ease"``. Where a name is
-            accepted, so are ``"module:Class"``, a class, and an object with its settings: ``loss=MyLoss(tau=0.2)``;
-            the same holds for ``negatives`` and ``order``. A backbone is given by its class.
+        backbone, loss: names as in ``taurec list``; or ``model`` for a baseline such as ``"ease"``, or for a blend of
+            two, ``"blend:ease+mf:sl"``, whose trained halves get the other fields. Where a name is accepted, so are
+            ``"module:Class"``, a class, and an object with its settings: ``loss=MyLoss(tau=0.2)``; the same holds for
+            ``negatives`` and ``order``. A backbone is given by its class.
         settings: single values by part, ``{"loss": {"tau_neg": 0.1}}``; ``"auto"`` for a temperature has ``fit``
             find it on validation, see :mod:`taurec.training.auto_temperature`.
         run: all settings at once, such as those of a saved ``run.json``, instead of the others.
@@ -79,7 +79,7 @@ class Recommender:
         if run is not None and given:
             raise UsageError(f"run has every setting already, so {', '.join(given)} cannot be given with it")
         if model is not None and (backbone is not None or loss is not None):
-            raise UsageError(f"model={model!r} is a baseline without backbone and loss; give one or the other")
+            raise UsageError(f"model={model!r} has no backbone and no loss to give beside it; give one or the other")
         self.run: Run = resolve(**given) if run is None else run
         self.records: list[EpochRecord] = []
         self.best: EpochRecord | None = None
@@ -114,7 +114,7 @@ class Recommender:
         """Fit to a log.
 
         Ctrl-C and SIGTERM end a training at its next step, with the best epoch so far; ``stopped_by`` is then the
-        signal, and 0 otherwise. A loop over fits must check it.
+        signal, and 0 otherwise. A loop over fits must check it. While a half of a blend is trained, they end the fit.
 
         Args:
             data: a named set, a path, a frame, a scipy matrix, :class:`Interactions`, or a
@@ -140,63 +140,14 @@ class Recommender:
             )
         self._split, self._all = parts, None
         self.run = self.run.but(source=source, data_hash=found, split=parts.how)
-        started = time.perf_counter()
-        valid = parts.valid if len(parts.valid) else None
-        if self.run.model is not None:
-            self._fit_baseline(self.run.model, parts.train, valid, on_note, trackers)
-        else:
-            self._train(parts.train, valid, on_progress, on_note, resume, seconds, trackers)
-            self.fit_seconds = time.perf_counter() - started
-        self.metrics = {"valid": dict(self.best.metrics)} if self.best and self.best.metrics else {}
+        self._take(fit_run(self.run, parts, on_progress, on_note, resume, seconds, trackers))
         return self
 
-    def _fit_baseline(
-        self,
-        model: Choice,
-        train: Interactions,
-        valid: Interactions | None,
-        on_note: Callable[[str], None] | None,
-        trackers: Sequence[Tracker],
-    ) -> None:
-        if not len(train):
-            raise UsageError("no training pairs: 0 interactions are left for training")
-        started = time.perf_counter()
-        use_threads(self.run.threads)
-        ranker: Ranker = BASELINES.build(model.name, given=model.settings, seed=self.run.seed).fit(train)
-        self._ranker = ranker
-        self.fit_seconds = time.perf_counter() - started
-        values = {}
-        if valid is not None:
-            values = evaluate_ranker(ranker, valid, train, [self.run.metric]).means()
-        with follow(trackers, self.run, on_note=on_note) as following:
-            following.summary |= {**values, "fit_seconds": self.fit_seconds}
-        self.best = EpochRecord(1, 0.0, self.fit_seconds, metrics=values)
-        self.records = [self.best]
-
-    def _train(
-        self,
-        train: Interactions,
-        valid: Interactions | None,
-        on_progress: Callable[[Progress], None] | None,
-        on_note: Callable[[str], None] | None,
-        resume: Path | None,
-        seconds: float | None,
-        trackers: Sequence[Tracker],
-    ) -> None:
-        started = time.perf_counter()
-        self.notes, stopped = [], 0
-        if auto_settings(self.run.loss):
-            temperature = find_temperature(self.run, train, valid, on_progress, on_note)
-            self.run, stopped = temperature.run, temperature.stopped_by
-            self.notes.append(temperature.note)
-            seconds = None if seconds is None else max(seconds - (time.perf_counter() - started), 0.0)
-        with follow(trackers, self.run, on_progress, on_note, resume) as following:
-            trainer = Trainer(self.run, train, valid, following.hook, on_note)
-            trained = trainer.untrained(stopped) if stopped else trainer.fit(resume, seconds=seconds)
-        self._ranker, self.records, self.best = trained.ranker, trained.records, trained.best
-        self.notes += trained.notes
-        self.stopped_by, self.kernels = trained.stopped_by, trained.kernels
-        self.finished = trained.finished
+    def _take(self, fitted: Fitted) -> None:
+        self.run, self._ranker, self.records, self.best = fitted.run, fitted.ranker, fitted.records, fitted.best
+        self.notes, self.stopped_by, self.kernels = fitted.notes, fitted.stopped_by, fitted.kernels
+        self.finished, self.fit_seconds = fitted.finished, fitted.seconds
+        self.metrics = {"valid": dict(self.best.metrics)} if self.best and self.best.metrics else {}
 
     @property
     def ranker(self) -> Ranker:
@@ -347,3 +298,49 @@ class Recommender:
             parts = self.split
             self._all = parts.train.union(parts.valid).union(parts.test)
         return self._all
+
+    def _fitted(self) -> Fitted:
+        fields = (self.records, self.best, self.notes, self.stopped_by, self.kernels, self.finished, self.fit_seconds)
+        return Fitted(self.run, self.ranker, *fields)
+
+
+def blend(first: Recommender, second: Recommender, weight: float | str = "auto") -> Recommender:
+    """The blend of two fitted models, itself fitted: ``(1 - weight) z(first) + weight z(second)``.
+
+    See :class:`taurec.baselines.blend.Blend`. The halves are not fitted again; ``fit`` of the result fits both.
+
+    Args:
+        first, second: fitted to the same parts of the same log.
+        weight: of the second, 0 to 1; ``"auto"`` chooses it on validation, by the metric of the first.
+    Raises: UsageError for models that are not fitted or fitted to other data, and for what the blend refuses.
+
+    >>> from taurec.data.planted import planted
+    >>> log = planted(n_users=60, n_items=40, seed=1).log
+    >>> both = blend(Recommender(model="ease").fit(log), Recommender(model="itemknn").fit(log), weight=0.5)
+    >>> both.run.label, len(both.recommend("0", k=3))
+    ('blend:ease+itemknn', 3)
+    """
+    hashes = [(model.ranker, model.run.data_hash)[1] for model in (first, second)]
+    if hashes[0] != hashes[1]:
+        raise UsageError(
+            f"{first.run.label} and {second.run.label} are fitted to different data (data_hash {hashes[0][:12]}... and "
+            f"{hashes[1][:12]}...); fit both to the same parts of one log"
+        )
+    shared = {name: getattr(first.run, name) for name in SHARED_BY_PARTS}
+    parts = [first.run, second.run.but(**shared)]
+    run = resolve(model=Blend, settings={"model": {"parts": parts, "weight": weight}})
+    return made_of([first, second], run)
+
+
+def made_of(models: Sequence[Recommender], run: Run) -> Recommender:
+    """The model of a run that is made of others, which are fitted already: to the same parts of one log.
+
+    Args:
+        models: fitted, in the order of ``run.parts``, which get their runs.
+    """
+    shared = {name: getattr(models[0].run, name) for name in SHARED_BY_PARTS}
+    fitted = [replace(model._fitted(), run=model.run.but(**shared)) for model in models]
+    made = Recommender(run=run.but(**shared).with_parts([one.run for one in fitted]))
+    made._split = models[0].split
+    made._take(joined(made.run, models[0].split, fitted))
+    return made

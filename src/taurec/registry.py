@@ -66,6 +66,10 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def extended(self, entries: Mapping[str, Callable[..., T]]) -> Registry[T]:
+        """A registry of the same kind with more entries."""
+        return Registry(self.kind, {**self._entries, **entries}, self._runtime, self._group, self._members)
+
     def plugins(self) -> list[Plugin]:
         """What installed packages offer; a plug-in with the name of a built-in entry is not among them."""
         return [plugin for plugin in plugins.installed(self._group) if plugin.name not in self._entries]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -38,6 +38,8 @@ OF_TRAINED_MODELS = frozenset(
 )  # fmt: skip
 """Fields of a run that have no effect on a baseline."""
 
+SHARED_BY_PARTS = frozenset({"source", "reading", "data_hash", "split", "valid", "test", "device", "threads"})
+"""Fields that the parts of a model have from its run: on what, and by what, all of them are fitted."""
 
 RENAMED: Mapping[str, str] = {}
 """Earlier spellings of fields, with the present one; a file with them is read with a warning for two minor versions."""
@@ -92,7 +94,8 @@ class Run(BaseModel):
             a named set.
         data_hash: SHA-256 over the vocabularies and the pairs of each part, filled in when the data is known.
         split, valid, test: how the log is split, and the shares of the interactions for validation and test.
-        model: a baseline; then the fields from ``backbone`` to ``kernel`` have no effect.
+        model: a baseline, or a model made of two others (``blend``), whose setting ``parts`` holds a complete run of
+            each; then the fields from ``backbone`` to ``kernel`` have no effect.
         backbone, loss, negatives, order: names with settings; ``order`` None takes user blocks for a
             loss that groups rows by user and shuffled pairs for all others.
         logq: correct scores for the probability with which each negative was proposed, where the loss
@@ -175,6 +178,8 @@ class Run(BaseModel):
     def but(self, **fields: Any) -> Run:
         """This run with other values in some fields, checked again; another split clears ``data_hash``.
 
+        The parts of its model get the same data, device and threads, and their seeds move with the seed.
+
         >>> Run.of(data_hash="0a1b").but(seed=0).data_hash, Run.of(data_hash="0a1b").but(seed=1).data_hash
         ('0a1b', '')
         """
@@ -183,12 +188,51 @@ class Run(BaseModel):
             kept["data_hash"] = ""
         if fields.get("loss", self.loss) != self.loss:
             kept["found"] = {}
+        if "model" not in fields and self.parts:
+            kept["model"] = self._made_of([part._as_part(fields, self.seed) for part in self.parts])
         return Run.of(**{**kept, **fields})
+
+    def _as_part(self, fields: Mapping[str, Any], seed: int) -> Run:
+        """This run as a part of one that gets other values; a seed moves by as much as that of the whole, ``seed``."""
+        shared = {name: value for name, value in fields.items() if name in SHARED_BY_PARTS}
+        return self.but(**shared, seed=max(self.seed + int(fields.get("seed", seed)) - seed, 0))
+
+    def with_parts(self, parts: Sequence[Run]) -> Run:
+        """The run of a model made of others, with other parts."""
+        return self.but(model=self._made_of(parts))
+
+    def _made_of(self, parts: Sequence[Run]) -> Choice:
+        assert self.model is not None
+        documents = [part.model_dump(mode="json") for part in parts]
+        return self.model.model_copy(update={"settings": {**self.model.settings, "parts": tuple(documents)}})
+
+    @property
+    def parts(self) -> tuple[Run, ...]:
+        """The runs of the models that ``model`` is made of, its setting ``parts``; empty for all others."""
+        documents = self.model.settings.get("parts", ()) if self.model else ()
+        return tuple(Run.from_document(document) for document in documents)
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is trained with a loss, or a part of it is."""
+        return self.model is None or any(part.trained for part in self.parts)
 
     @property
     def label(self) -> str:
-        """Short name for tables: ``ease`` or ``mf:bsl``."""
-        return self.model.label if self.model else f"{self.backbone.label}:{self.loss.label}"
+        """Short name for tables: ``ease``, ``mf:bsl`` or ``blend:ease+mf:bsl``."""
+        if self.model is None:
+            return f"{self.backbone.label}:{self.loss.label}"
+        parts = "+".join(part.label for part in self.parts)
+        return f"{self.model.label}:{parts}" if parts else self.model.label
+
+    @property
+    def text(self) -> str:
+        """The model with its settings: ``ease(l2=50.0)``, ``mf(dim=64):sl(tau=0.1)``, and of a blend also its parts."""
+        if self.model is None:
+            return f"{self.backbone.text}:{self.loss.text}"
+        own = Choice(name=self.model.name, settings={k: v for k, v in self.model.settings.items() if k != "parts"})
+        parts = " + ".join(part.text for part in self.parts)
+        return f"{own.text} of {parts}" if parts else own.text
 
     @classmethod
     def from_document(cls, content: Mapping[str, Any]) -> Run:

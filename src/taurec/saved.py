@@ -30,13 +30,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 import taurec
-from taurec.baselines import BASELINES, Baseline
+from taurec.baselines import Baseline
+from taurec.baselines.models import MODELS
+from taurec.baselines.protocol import Composite
 from taurec.data.interactions import Interactions
 from taurec.data.split import Split
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import ArtefactError, ResourceError, UsageError
 from taurec.plugins import load_file as import_file
-from taurec.ranker import RANKERS, Ranker
+from taurec.ranker import RANKERS, Ranker, State
 from taurec.run import Run
 from taurec.training.records import EpochRecord
 
@@ -147,7 +149,7 @@ def read_folder(folder: Path, plugins: Sequence[type[Baseline] | str] = ()) -> S
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ArtefactError(f"{folder}/model.safetensors: {name} holds values that are not finite")
     try:
-        ranker: Ranker = _ranker_class(run, plugins, folder).from_state(state)
+        ranker = _ranker(run, state, plugins, folder)
     except (KeyError, ValueError, TypeError) as error:
         raise ArtefactError(f"{folder}/model.safetensors: does not hold a {run.label}: {error}") from None
     if (ranker.n_users, ranker.n_items) != (len(users), len(items)):
@@ -207,18 +209,27 @@ def _run(content: Document, path: Path) -> Run:
         raise ArtefactError(f"{path}: not a run of this version: {error}") from None
 
 
+def _ranker(run: Run, state: State, plugins: Sequence[type[Baseline] | str], folder: Path) -> Ranker:
+    """The ranker of a state; a model made of others gets the classes of its parts."""
+    found = _ranker_class(run, plugins, folder)
+    if issubclass(found, Composite):
+        made: Ranker = found.from_parts(state, [_ranker_class(part, plugins, folder) for part in run.parts])
+        return made
+    return found.from_state(state)
+
+
 def _ranker_class(run: Run, plugins: Sequence[type[Baseline] | str], folder: Path) -> type[Ranker]:
     """The class of the ranker: two tables for a trained model, or a baseline; only ``plugins`` are imported."""
     model = run.model
     if model is None:
         return RANKERS[run.rank_score]
     if ":" not in model.name:
-        built_in: Any = BASELINES[model.name]
+        built_in: Any = MODELS[model.name]
         return cast("type[Ranker]", built_in)
     # A class in a file has another module name wherever the file is imported, so its own name decides.
-    classes: list[Any] = [BASELINES[import_file(given)] if isinstance(given, str) else given for given in plugins]
+    classes: list[Any] = [MODELS[import_file(given)] if isinstance(given, str) else given for given in plugins]
     found: Any = next((c for c in classes if c.__qualname__ == model.name.rpartition(":")[2]), None)
-    found = found or BASELINES.imported(model.name)
+    found = found or MODELS.imported(model.name)
     if found is None:
         version = f" {model.version}" if model.version else ""
         raise ArtefactError(

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from taurec.baselines import EASE, IALS, ItemKNN, Popularity
+from taurec.baselines.blend import Blend
 from taurec.data.planted import planted
 from taurec.ranker import EmbeddingRanker
 from taurec.report.page import Page, Section, write_page
 from taurec.report.people import Lists, Person
 from taurec.report.tryit import try_it
 from taurec.studies.result import Figure, Series, Table
+from taurec.training.presets import resolve
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
@@ -36,6 +38,8 @@ def sample() -> Page:
     vectors = np.random.default_rng(0).normal(size=(50, 16)).astype("f4")
     rankers = {"mf:bsl": EmbeddingRanker(np.zeros((80, 16), "f4"), vectors), EVIL[0]: Popularity().fit(WORLD)}
     rankers |= {"ials": IALS(dim=8).fit(WORLD), "ease": EASE(l2=10.0).fit(WORLD), "itemknn": ItemKNN(k=20).fit(WORLD)}
+    runs = [resolve(model=name).model_dump(mode="json") for name in ("itemknn", "popularity")]
+    rankers["blend"] = Blend(tuple(runs), weight=0.2).fit(WORLD)
     panel = try_it(rankers, WORLD, {"0": EVIL[0], "1": EVIL[1], "2": "x" * 90}, start=["5"])
     long = "a-name-without-any-place-to-break-" * 5
     line = [Series(EVIL[0], [0, 1], [0.3, 0.2], [0.2, 0.1], [0.4, 0.3])]
@@ -140,18 +144,29 @@ def test_opens_with_lists_already_there(page):
 
 
 def test_the_page_lists_what_python_lists(page):
-    """For every form of model: vectors, a constant, least squares and weights."""
-    for model in range(5):
+    """For every form of model: vectors, a constant, least squares, weights and a blend."""
+    for model in range(6):
         page.select_option(".tryit-model >> nth=0", str(model))
         assert listed(page)[0] == wanted(model, ["5"])
     for name in ("17", *EVIL):
         page.fill("#tryit-input", name)
         page.press("#tryit-input", "Enter")
-    for model in range(5):
+    for model in range(6):
         page.select_option(".tryit-model >> nth=0", str(model))
         assert listed(page)[0] == wanted(model, ["5", "17", *EVIL])
     page.click('button[aria-label="Remove 5"]')
-    assert listed(page)[0] == wanted(4, ["17", *EVIL])
+    assert listed(page)[0] == wanted(5, ["17", *EVIL])
+
+
+def test_a_blend_shows_what_each_half_adds(page):
+    page.select_option(".tryit-model >> nth=0", "5")
+    page.select_option(".tryit-model >> nth=1", "0")
+    shown = page.eval_on_selector_all("#tryit-results > div:nth-child(1) li", "all => all.map(e => e.textContent)")
+    first, second = PANEL.models[5].form.form.contributions([PANEL.items.index("5")])
+    for text, i in zip(shown, PANEL.best(5, [PANEL.items.index("5")]), strict=True):
+        values = [f"{'−' if value < 0 else '+'}{abs(value):.2f}" for value in (first[i], second[i])]
+        assert f"itemknn {values[0]}, popularity {values[1]}" in text
+    assert "itemknn" not in page.inner_text("#tryit-results > div:nth-child(2) ol")
 
 
 def test_by_keyboard_alone(page):

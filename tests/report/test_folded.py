@@ -6,10 +6,12 @@ import pytest
 from scipy.sparse import csr_array, random_array
 
 from taurec.baselines import EASE, IALS, ItemKNN, Popularity
+from taurec.baselines.blend import Blend
 from taurec.data.planted import planted
 from taurec.foldin import ItemWeights, MeanOfItems
 from taurec.ranker import EmbeddingRanker
-from taurec.report.folded import fixed_bytes, fold
+from taurec.report.folded import fixed_bytes, fold, most_entries
+from taurec.training.presets import resolve
 
 WORLD = planted(n_users=80, n_items=50, seed=3).log
 
@@ -100,6 +102,37 @@ def test_scores_are_those_of_the_ranker(ranker, n):
     error = np.abs(form.scores(history) - exact).max()
     # a linear system passes rounding on, magnified by its condition
     assert error <= (0.03 if isinstance(ranker, IALS) else 0.015) * np.abs(exact).max()
+
+
+def blend(first, second, weight):
+    runs = [resolve(model=name).model_dump(mode="json") for name in (first, second)]
+    return Blend(tuple(runs), weight).fit(WORLD)
+
+
+def test_a_blend_is_folded_as_its_halves_are():
+    """Each half rounded as alone, standardised over the items shown, and added with its weight."""
+    model, items, history = blend("ease", "ials", 0.25), np.random.default_rng(2).permutation(50)[:40], [3, 7]
+    form, alone = fold(model.fold_in(), items, 10_000), [fold(h.fold_in(), items, 10_000) for h in model.halves]
+    free = np.setdiff1d(np.arange(40), history)
+    scores = [half.scores(history) for half in alone]
+    z = [(s - s[free].mean()) / s[free].std() for s in scores]
+    np.testing.assert_allclose(form.scores(history), 0.75 * z[0] + 0.25 * z[1], rtol=1e-9)
+    assert form.plain["weight"] == 0.25
+    assert [(half["label"], half["kind"]) for half in form.plain["halves"]] == [
+        ("ease", "weights"), ("ials", "least-squares"),
+    ]  # fmt: skip
+    assert {**form.plain["halves"][0], "label": None, "kind": None} == {**alone[0].plain, "label": None, "kind": None}
+
+
+def test_halves_share_the_weights_that_may_be_kept():
+    form = blend("ease", "itemknn", 0.5).fold_in()
+    assert most_entries(form, 50) == sum(most_entries(half, 50) for half in (form.first, form.second))
+    folded = fold(form, np.arange(50), 400)
+    sizes = [len(base64.b64decode(half["gap"])) for half in folded.plain["halves"]]
+    assert sum(sizes) == folded.entries == 400
+    assert min(sizes) >= 190
+    texts = [v for half in folded.plain["halves"] for k, v in half.items() if k in ("scale", "count")]
+    assert sum(map(len, texts)) == fixed_bytes(form, 50)
 
 
 def test_what_is_written_is_what_is_counted():

@@ -10,7 +10,7 @@ from taurec.baselines.gf_cf import GFCF
 from taurec.baselines.ials import IALS
 from taurec.baselines.knn import ItemKNN
 from taurec.baselines.popularity import Popularity
-from taurec.baselines.protocol import Baseline, FitCost, fitted, pack, unpack
+from taurec.baselines.protocol import Baseline, Composite, FitCost, FittedPart, fitted, pack, unpack
 from taurec.baselines.rg2 import RG2
 from taurec.baselines.rlae import RDLAE, RLAE
 from taurec.baselines.rp3beta import RP3Beta
@@ -51,7 +51,9 @@ __all__ = [
     "IALS",
     "RG2",
     "Baseline",
+    "Composite",
     "FitCost",
+    "FittedPart",
     "ItemKNN",
     "DAN",
     "EDLAE",

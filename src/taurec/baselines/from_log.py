@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ class FromLog(Baseline):
     the same users.
     """
 
+    closed_form: ClassVar[bool] = True
     _seen: csr_array | None = None
 
     def seen(self) -> csr_array:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
-from taurec.ranker import Ranker, State
+from taurec.ranker import BlockScorer, Ranker, State
+from taurec.run import Run
 
-__all__ = ["Baseline", "FitCost", "State", "fitted", "pack", "unpack"]
+__all__ = ["Baseline", "Composite", "FitCost", "FittedPart", "State", "fitted", "pack", "unpack"]
 
 T = TypeVar("T")
 
@@ -45,6 +47,9 @@ class Baseline(Ranker, Protocol):
     GRID: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     """Settings that ``taurec compare`` tries on the validation part."""
 
+    closed_form: ClassVar[bool] = False
+    """Whether the model is computed by a formula, without iterations that end before they converge."""
+
     @abstractmethod
     def fit(self, train: Interactions) -> Baseline:
         """Fit to a log; returns itself."""
@@ -58,6 +63,55 @@ class Baseline(Ranker, Protocol):
     @abstractmethod
     def from_state(cls, state: State) -> Baseline:
         """The fitted baseline whose ``state`` this is; KeyError or ValueError where it is not."""
+        ...
+
+
+@dataclass(frozen=True)
+class FittedPart:
+    """A fitted model that another one is made of.
+
+    Attributes:
+        run: every setting, with what the fit chose.
+        ranker: the model.
+    """
+
+    run: Run
+    ranker: Ranker
+
+
+class Composite(Baseline):
+    """A model made of other models, its parts, which may be trained ones.
+
+    Its setting ``parts`` holds a complete run of each, as a document, which :attr:`taurec.run.Run.parts` reads. To
+    train a part takes more than the training pairs, such as a validation part; so whoever fits the model fits its
+    parts first, in order, and hands them to :meth:`join`. Then the attributes that are its settings hold what was
+    chosen.
+    """
+
+    parts: tuple[dict[str, Any], ...]
+
+    @abstractmethod
+    def join(
+        self, train: Interactions, parts: Sequence[FittedPart], value: Callable[[BlockScorer], float] | None = None
+    ) -> Self:
+        """Fit what is its own, given its fitted parts; returns itself.
+
+        Args:
+            train: the training pairs.
+            parts: in the order of the setting, fitted to ``train``.
+            value: the metric of a ranker on the validation part; None where there is none.
+        """
+        ...
+
+    @abstractmethod
+    def found(self) -> dict[str, str]:
+        """How each setting that was chosen by :meth:`join` was found, by its name in a run: ``model.weight``."""
+        ...
+
+    @classmethod
+    @abstractmethod
+    def from_parts(cls, state: State, classes: Sequence[type[Ranker]]) -> Self:
+        """As :meth:`from_state`, with the class of each part's ranker."""
         ...
 
 

@@ -45,7 +45,11 @@ BACKBONES = ("mf", "lightgcn", "ngcf", "simplex", "simgcl", "xsimgcl")
 """Names for help texts; the registry itself imports torch. A test compares the two."""
 
 FIELDS: dict[str, tuple[type, str, str]] = {
-    "model": (str, MODEL, "A baseline (taurec list baselines); without it a trained model:"),
+    "model": (
+        str,
+        MODEL,
+        "A baseline (taurec list baselines), or a blend of two models: blend:ease+mf:sl; without it a trained model:",
+    ),
     "backbone": (str, MODEL, ", ".join(BACKBONES) + ". [default: mf]"),
     "loss": (str, MODEL, "Loss, such as bsl (taurec list losses). [default: sl]"),
     "negatives": (

@@ -62,7 +62,10 @@ def _refuse_without_effect(fields: Mapping[str, Any], nested: Mapping[str, Any])
             raise UsageError("--set model.*: no baseline is chosen; add --model, for example --model ease")
         return
     from taurec.run import OF_TRAINED_MODELS
+    from taurec.training.presets import takes_training_fields
 
+    if takes_training_fields(fields["model"]):
+        return
     idle = [
         f"--{name.replace('_', '-')}" if name in FIELDS else f"--set {name}"
         for name in fields
@@ -71,7 +74,7 @@ def _refuse_without_effect(fields: Mapping[str, Any], nested: Mapping[str, Any])
     idle += [f"--set {part}.{key}" for part in nested if part != "model" for key in nested[part]]
     if idle:
         raise UsageError(
-            f"--model {fields['model']} is a baseline, on which {', '.join(idle)} would have no effect; "
+            f"--model {fields['model']} is not trained, so {', '.join(idle)} would have no effect; "
             f"drop {'it' if len(idle) == 1 else 'them'}, or drop --model"
         )
 

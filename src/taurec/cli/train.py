@@ -120,8 +120,18 @@ def _same_settings(folder: Path, run: Run) -> bool:
         saved = Run.from_json(path)
     except ArtefactError:
         return False
-    of_data = {"data_hash", "split"}
-    return saved.model_dump(mode="json", exclude=of_data) == run.model_dump(mode="json", exclude=of_data)
+    return _wanted(run) in (_wanted(saved), _wanted(saved, as_given=True))
+
+
+def _wanted(run: Run, as_given: bool = False) -> dict[str, Any]:
+    """The settings of a run and its parts without those that the data say; ``as_given`` has ``auto`` for found ones."""
+    document = run.model_dump(mode="json", exclude={"data_hash", "split", "found"})
+    for key in run.found if as_given else ():
+        part, _, name = key.partition(".")
+        document[part]["settings"][name] = "auto"
+    if run.parts:
+        document["model"]["settings"]["parts"] = [_wanted(part, as_given) for part in run.parts]
+    return document
 
 
 def _finished(folder: Path, parts: Split) -> Recommender | None:
@@ -189,7 +199,8 @@ def _show(recommender: Recommender, intervals: dict[str, Interval], saved: Path 
         output.say("Nothing was saved; add --out DIR to keep the model.")
     else:
         output.say(f"Saved to {saved}. Next:")
-        model = recommender.run.model
-        plugin = ["--plugin", model.name] if model is not None and ":" in model.name else []
+        run = recommender.run
+        models = [one.model.name for one in (run, *run.parts) if one.model is not None]
+        plugin = [word for name in models if ":" in name for word in ("--plugin", name)]
         user = recommender.users.decode([0])[0]
         output.command(shlex.join(["taurec", "recommend", str(saved), *plugin, "--user", user]))

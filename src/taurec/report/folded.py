@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from taurec.foldin import ConstantScores, Double, FoldIn, Index, ItemWeights, MeanOfItems, RidgeFactors
+from taurec.foldin import Blended, ConstantScores, Double, FoldIn, Index, ItemWeights, MeanOfItems, RidgeFactors
 
 LEVELS = 127
 """Largest absolute value of a rounded number."""
@@ -28,7 +28,8 @@ class Folded:
         kind: its name in ``tryit.js``.
         form: the formula with the rounded numbers, which gives the scores that the page computes.
         plain: texts and numbers for the page.
-        entries: number of weights of an item-to-item model, with those that bridge a gap; 0 for others.
+        entries: number of weights of an item-to-item model, with those that bridge a gap; 0 for others, and of a blend
+            those of both halves.
     """
 
     kind: str
@@ -53,6 +54,8 @@ def fold(form: FoldIn, items: Index, entries: int) -> Folded:
     >>> fold(exact, np.arange(3), 0).scores([0]).round(2).tolist()
     [1.0, 0.6, 0.0]
     """
+    if isinstance(form, Blended):
+        return _both(form, items, entries)
     match form.restricted(items):
         case MeanOfItems(item=item):
             rows, texts = _rounded(item)
@@ -67,6 +70,16 @@ def fold(form: FoldIn, items: Index, entries: int) -> Folded:
         case ConstantScores(score=score):
             score = score.astype(np.float32)
             return Folded("constant", ConstantScores(score), {"score": _text(score)})
+
+
+def _both(form: Blended, items: Index, entries: int) -> Folded:
+    """A blend of two formulas, which share the weights that may be kept by the numbers that they can have."""
+    most = [most_entries(half, len(items)) for half in (form.first, form.second)]
+    own = round(entries * most[0] / max(sum(most), 1))
+    halves = fold(form.first, items, own), fold(form.second, items, entries - own)
+    named = [{"label": label, "kind": half.kind, **half.plain} for label, half in zip(form.labels, halves, strict=True)]
+    both = Blended(halves[0].form, halves[1].form, form.weight, form.labels)
+    return Folded("blend", both, {"weight": form.weight, "halves": named}, halves[0].entries + halves[1].entries)
 
 
 def _rounded(rows: NDArray[Any]) -> tuple[Double, dict[str, Any]]:
@@ -131,12 +144,19 @@ def fixed_bytes(form: FoldIn, n: int) -> int:
             arrays = [4 * n, 4 * n]
         case ConstantScores():
             arrays = [4 * n]
+        case Blended(first=first, second=second):
+            return fixed_bytes(first, n) + fixed_bytes(second, n)
     return sum((size + 2) // 3 * 4 for size in arrays)  # in base64
 
 
 def most_entries(form: FoldIn, n: int) -> int:
     """The largest number of weights that a formula of n items can have."""
-    return min(form.most, n) * n if isinstance(form, ItemWeights) else 0
+    match form:
+        case ItemWeights(most=most):
+            return min(most, n) * n
+        case Blended(first=first, second=second):
+            return most_entries(first, n) + most_entries(second, n)
+    return 0
 
 
 def _text(values: NDArray[Any]) -> str:

@@ -103,18 +103,55 @@
       const score = float32(model.score);
       return () => Float64Array.from(score);
     },
+    "blend"(model) {
+      const halves = model.halves.map((half) => forms[half.kind](half)), weights = [1 - model.weight, model.weight];
+      const parts = (history) => halves.map((half, side) => scaled(half(history), history, weights[side]));
+      const scores = (history) => {
+        if (model.weight === 0 || model.weight === 1) return halves[model.weight](history);
+        const [first, second] = parts(history);
+        return first.map((value, i) => value + second[i]);
+      };
+      return Object.assign(scores, { parts });
+    },
   };
+
+  // Scores times a weight, with mean 0 and standard deviation 1 over the items outside the history.
+  function scaled(scores, history, weight) {
+    const seen = new Set(history);
+    let count = 0, sum = 0, square = 0, least = Infinity, most = -Infinity;
+    for (let i = 0; i < n; i++) {
+      if (seen.has(i)) continue;
+      count += 1;
+      sum += scores[i];
+      least = Math.min(least, scores[i]);
+      most = Math.max(most, scores[i]);
+    }
+    if (!(least < most)) return new Float64Array(n);
+    const mean = sum / count;
+    for (let i = 0; i < n; i++) if (!seen.has(i)) square += (scores[i] - mean) * (scores[i] - mean);
+    const sd = Math.sqrt(square / count);
+    return scores.map((value) => weight * (value - mean) / sd);
+  }
   const made = new Map();
-  function scores(m, history) {
+  function form(m) {
     if (!made.has(m)) made.set(m, forms[data.models[m].kind](data.models[m]));
-    return made.get(m)(history);
+    return made.get(m);
   }
 
   function best(m, history) {
     if (!history.length) return [];
-    const s = scores(m, history), seen = new Set(history), order = [];
+    const s = form(m)(history), seen = new Set(history), order = [];
     for (let i = 0; i < n; i++) if (!seen.has(i)) order.push(i);
     return order.sort((a, b) => s[b] - s[a] || a - b).slice(0, data.k);
+  }
+
+  // What each half of a blend adds to the score of an item: "ease +2.10, mf:sl +0.85"; empty for other models.
+  function contributions(m, history) {
+    const halves = data.models[m].halves;
+    if (!halves || !history.length) return () => "";
+    const parts = form(m).parts(history);
+    const text = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2);
+    return (i) => halves.map((half, side) => half.label + " " + text(parts[side][i])).join(", ");
   }
 
   // What people see. Names become text nodes only.
@@ -148,10 +185,12 @@
     const common = lists.length > 1 ? new Set(lists[0].filter((i) => lists[1].includes(i))) : new Set();
     results.replaceChildren(...lists.map((list, side) => {
       const column = element("div"), ranked = element("ol");
+      const added = contributions(Number(selects[side].value), history);
       column.append(element("h3", data.models[Number(selects[side].value)].label), ranked);
       for (const i of list) {
         const line = element("li", data.items[i]);
         if (common.has(i)) line.append(element("span", " in both", { className: "tag" }));
+        if (added(i)) line.append(element("span", " " + added(i), { className: "tag" }));
         ranked.append(line);
       }
       return column;

@@ -93,7 +93,7 @@ class TryIt:
         shown = f"{len(self.items):,} most popular of {self.catalogue:,} items"
         which = f"all {self.catalogue:,} items" if len(self.items) == self.catalogue else f"the {shown}"
         agreed = ", ".join(f"{m.label} {m.agreement:.0%}" for m in self.models)
-        thinned = any(m.form.kind == "weights" for m in self.models)
+        thinned = any(m.form.entries for m in self.models)
         more = ", item-to-item models without their smallest weights" if thinned else ""
         return (
             f"Computed in this page from {which}, with numbers rounded to eight bits{more}. "
@@ -204,8 +204,8 @@ def _forms(exact: Mapping[str, FoldIn], chosen: NDArray[np.int64], budget: int) 
 
 
 def _entries_bytes(form: Folded) -> int:
-    """Bytes in a page of the weights of an item-to-item model; 0 for others."""
-    return int(form.entries * ENTRY) + 8 if form.kind == "weights" else 0
+    """Bytes in a page of the weights of item-to-item models; 0 for others."""
+    return int(form.entries * ENTRY) + 16 if form.entries else 0
 
 
 def _agreement(form: Folded, ranker: Ranker, train: Interactions, chosen: NDArray[np.int64], k: int) -> float:

@@ -64,6 +64,9 @@ def fit_with_notes(
 
 def settings_lines(run: Run) -> list[str]:
     """The settings of a run in one or two lines, defaults included."""
+    if run.parts:
+        lines = [line for part in run.parts for line in settings_lines(part)]
+        return [f"{run.label} with the halves", *(f"  {line}" for line in lines)]
     if run.model is not None:
         return [f"{run.model.text}, seed {run.seed}"]
     return [

@@ -8,19 +8,20 @@ change of a default does not alter it.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taurec.backbones import BACKBONES
-from taurec.baselines import BASELINES
+from taurec.baselines.models import MODELS
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError, did_you_mean
 from taurec.evaluation.metrics import parse as parse_metric
 from taurec.kernels import NAMES as KERNELS
 from taurec.losses import LOSSES, EmbeddingLoss, loss_class
 from taurec.registry import Registry
-from taurec.run import Choice, Run
+from taurec.run import OF_TRAINED_MODELS, Choice, Run
 from taurec.sampling import NEGATIVES, ORDERS
+from taurec.training.labels import fields_of, parts_of_text
 
 
 def resolve(**fields: Any) -> Run:
@@ -42,6 +43,8 @@ def resolve(**fields: Any) -> Run:
     for kind in nested:
         if kind not in REGISTRIES:
             raise UsageError(f"no part {kind!r} takes settings{did_you_mean(kind, REGISTRIES)}")
+    if fields.get("model") is not None and (parts := _parts_of(fields["model"], nested)):
+        return _made_of(parts, fields, nested)
     if fields.get("model") is not None:
         if set(nested) - {"model"}:
             raise UsageError(
@@ -62,6 +65,65 @@ def resolve(**fields: Any) -> Run:
     fields["order"] = _choice("order", order, nested)
     _check_names(fields)
     return Run.of(**fields)
+
+
+def takes_training_fields(model: object) -> bool:
+    """Whether a part of the model that a text names is trained, so that fields such as ``epochs`` have an effect.
+
+    >>> takes_training_fields("blend:mf:sl+ease"), takes_training_fields("blend:ease+slim-local")
+    (True, False)
+    """
+    return any("model" not in fields_of(part) for part in parts_of_text(model))
+
+
+OF_PARTS = ("source", "reading", "split", "valid", "test", "seed", "metric", "device", "threads")
+"""Fields that a model made of others has in common with its parts."""
+
+
+def _parts_of(model: Any, nested: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+    """The parts that a model made of others is given with; empty for any other model."""
+    given: Any = nested.get("model", {}).get("parts", ())
+    return list(given or _own(model)[1].get("parts", ()) or parts_of_text(model))
+
+
+def _own(model: Any) -> tuple[str, dict[str, Any]]:
+    """The name of a model and the settings that it is given with; of a text the name alone."""
+    if isinstance(model, str):
+        return model.partition(":")[0], {}
+    if isinstance(model, Mapping):
+        model = Choice(**model)
+    return (model.name, dict(model.settings)) if isinstance(model, Choice) else MODELS.read(model)
+
+
+def _made_of(parts: Sequence[Any], fields: Mapping[str, Any], nested: Mapping[str, Mapping[str, Any]]) -> Run:
+    """The run of a model made of others; fields and settings of trained models go to those of its parts.
+
+    Args:
+        parts: labels, mappings of run fields, or runs; a run is taken as it is.
+    """
+    given = {name: value for name, value in fields.items() if name != "model"}
+    of_trained = {kind: own for kind, own in nested.items() if kind != "model"}
+    trained, runs = False, list[Run]()
+    for part in parts:
+        own = fields_of(part) if isinstance(part, str) else part
+        if isinstance(own, Mapping) and own.get("model") is None:
+            own, trained = resolve(**{"settings": of_trained, **given, **own}), True
+        elif isinstance(own, Mapping):
+            own = resolve(**{k: v for k, v in given.items() if k not in OF_TRAINED_MODELS} | dict(own))
+        runs.append(own)
+    if of_trained and not trained:
+        raise UsageError(f"no part of the model is trained here, so it has no {', '.join(sorted(of_trained))} to set")
+    common = {name: getattr(runs[0], name) for name in OF_PARTS} | {k: v for k, v in given.items() if k in OF_PARTS}
+    for name in ("source", "reading", "split", "valid", "test"):
+        values = [getattr(run, name) for run in (Run.of(**common), *runs)]
+        if any(value != values[0] for value in values):
+            raise UsageError(
+                f"the parts of a model share their data, and {name} has several values: {values}; give one"
+            )
+    name, settings = _own(fields["model"])
+    settings |= {**nested.get("model", {}), "parts": [run.model_dump(mode="json") for run in runs]}
+    _check_names(common)
+    return Run.of(**common, model=_choice("model", Choice(name=name, settings=settings), {}))
 
 
 def auto_settings(loss: Choice) -> list[str]:
@@ -112,7 +174,7 @@ AUTO = "auto"
 """Value of a temperature that is found on validation, see :mod:`taurec.training.auto_temperature`."""
 
 REGISTRIES: dict[str, Registry[Any]] = {
-    "model": BASELINES,
+    "model": MODELS,
     "backbone": BACKBONES,
     "loss": LOSSES,
     "negatives": NEGATIVES,
@@ -157,6 +219,8 @@ def check_parts(run: Run) -> None:
 
     Raises: UsageError naming the part and the remedy.
     """
+    for part in run.parts:
+        check_parts(part)
     kinds = ("model",) if run.model is not None else ("backbone", "loss", "negatives", "order")
     for kind in kinds:
         choice: Choice | None = getattr(run, kind)

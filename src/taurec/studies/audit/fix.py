@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taurec import draw
-from taurec.baselines import BASELINES
+from taurec.baselines.models import draws_at_random
 from taurec.data.interactions import Index, Interactions
 from taurec.data.source import split_source
 from taurec.data.split import Split
@@ -298,7 +298,7 @@ class _Trial:
     def fit(self, label: str, run: Run, arm: str) -> list[Recommender]:
         """One fitted model per seed; a single one if neither the model nor the rows to remove are random."""
         drawn, n = arm == ARMS[2], int(self.removed.sum())
-        deterministic = run.model is not None and "seed" not in BASELINES.runtime(run.model.name)
+        deterministic = not draws_at_random(run)
         fitted = []
         for k in range(1 if deterministic and not drawn else self.seeds):
             self.say(f"{label}, {arm}{'' if arm == ARMS[0] else f' ({n:,} rows left out)'}: fit {k + 1}")

@@ -2,7 +2,8 @@
 
 from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune
 from taurec.studies.compare.display import on_front
-from taurec.studies.compare.protocol import compare, peak_memory
+from taurec.studies.compare.memory import peak_memory
+from taurec.studies.compare.protocol import compare
 from taurec.studies.compare.results import Comparison, Failed, PairedTest, Row
 
 __all__ = [

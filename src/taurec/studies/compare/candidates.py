@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from taurec.backbones import BACKBONES
 from taurec.baselines import BASELINES
-from taurec.errors import UsageError, did_you_mean
+from taurec.errors import UsageError
 from taurec.losses import LOSSES, loss_class
-from taurec.plugins import importable
 from taurec.run import OF_TRAINED_MODELS, Run
+from taurec.training.labels import fields_of, parts_of_text
 from taurec.training.presets import resolve
 
 Tune = Literal["all", "baselines", "none"]
@@ -36,6 +36,8 @@ def candidates(model: object, tune: Tune, fields: Mapping[str, Any], tries: int 
     [0.1]
     """
     parts = parts_of(model)
+    if parts_of_text(parts.get("model")):
+        return [resolve(**fields, **parts)]
     if "model" in parts:
         allowed = {k: v for k, v in fields.items() if k in Run.model_fields and k not in OF_TRAINED_MODELS}
         name, own = BASELINES.read(parts["model"])
@@ -56,16 +58,16 @@ def parts_of(model: object) -> dict[str, Any]:
     """The run fields of a model of a comparison.
 
     Args:
-        model: a baseline by name, ``backbone:loss``, or either with ``module:Class`` for a name; a class or an object
-            of a baseline, of a loss (on ``mf``), or a class of a backbone (with ``sl``); a pair of backbone and loss;
-            or a mapping of run fields.
+        model: a baseline by name, ``backbone:loss``, ``blend:A+B`` of two of these, or any of them with
+            ``module:Class`` for a name; a class or an object of a baseline, of a loss (on ``mf``), or a class of a
+            backbone (with ``sl``); a pair of backbone and loss; or a mapping of run fields.
     Raises: UsageError for anything else.
 
     >>> parts_of("ease"), parts_of("mf:bsl"), parts_of("mf:my_module:MyLoss")
     ({'model': 'ease'}, {'backbone': 'mf', 'loss': 'bsl'}, {'backbone': 'mf', 'loss': 'my_module:MyLoss'})
     """
     if isinstance(model, str):
-        return _parts_of_text(model)
+        return fields_of(model)
     if isinstance(model, Mapping):
         return dict(model)
     if isinstance(model, tuple) and len(model) == 2:
@@ -81,19 +83,6 @@ def parts_of(model: object) -> dict[str, Any]:
     )
 
 
-def _parts_of_text(label: str) -> dict[str, Any]:
-    first, *rest = label.split(":")
-    if not rest:
-        known = [*BASELINES, *(plugin.name for plugin in BASELINES.plugins())]
-        if label not in known:
-            raise UsageError(f"unknown model {label!r}{did_you_mean(label, known)}, or backbone:loss such as mf:bsl")
-        return {"model": label}
-    if first not in BACKBONES and importable(first):
-        dotted = f"{first}:{rest[0]}"
-        return {"model": dotted} if len(rest) == 1 else {"backbone": dotted, "loss": ":".join(rest[1:])}
-    return {"backbone": first, "loss": ":".join(rest)}
-
-
 def label_of(model: object, run: Run) -> str:
     """The name of a model in tables: a text as it was given, unless it names a class by its module.
 
@@ -102,8 +91,23 @@ def label_of(model: object, run: Run) -> str:
     if isinstance(model, Mapping):
         named = {"negatives": run.negatives, "order": run.order}
         return " ".join([run.label, *(part.label for name, part in named.items() if part and model.get(name))])
-    parts = [run.backbone, run.loss] if run.model is None else [run.model]
-    return model if isinstance(model, str) and not any(":" in part.name for part in parts) else run.label
+    choices = [part for one in (run, *run.parts) for part in ([one.model] if one.model else [one.backbone, one.loss])]
+    return model if isinstance(model, str) and not any(":" in part.name for part in choices) else run.label
+
+
+def halves(model: object, tune: Tune, fields: Mapping[str, Any], tries: int | None = None) -> list[list[Run]]:
+    """The runs from which validation chooses each part of a model made of others, alone; empty for other models.
+
+    Only parts that are named by a text have grids; of those given as runs or objects every value is given.
+
+    >>> [[run.text for run in runs] for runs in halves("blend:popularity+mf:sl", "baselines", {})]
+    [['popularity'], ['mf(dim=64, init=xavier_uniform):sl(scale_by_tau=False, tau=0.1)']]
+    """
+    parts = parts_of(model)
+    nested = {part: own for part, own in dict(parts.get("settings") or {}).items() if part != "model"}
+    common = {**fields, **{k: v for k, v in parts.items() if k not in ("model", "settings")}}
+    given = {**common, **({"settings": nested} if nested else {})}
+    return [candidates(label, tune, given, tries) for label in parts_of_text(parts.get("model"))]
 
 
 def baseline_grid(name: str) -> Sequence[Mapping[str, Any]]:

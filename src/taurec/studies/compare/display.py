@@ -138,7 +138,7 @@ def _deviation(found: Comparison, row: Row) -> Cell:
 def _setting(row: Row) -> str:
     run = row.run
     if run.model is not None:
-        return run.model.text
+        return run.text
     numbers = f"lr {run.lr:g}, l2 {run.l2:g}, batch {run.batch_size}"
     return f"{run.backbone.text}, {run.loss.text}, {run.negatives.text}, {numbers}"
 
@@ -211,7 +211,7 @@ def group_results(found: Comparison) -> list[Part]:
 
 
 def _curves(found: Comparison) -> list[Figure]:
-    trained = [row for row in found.rows if row.trained and found.models[row.label].records]
+    trained = [row for row in found.rows if row.run.model is None and found.models[row.label].records]
     if not trained:
         return []
     curves = [learning_curve(row.label, found.models[row.label], found.metric) for row in trained]

@@ -1,29 +1,25 @@
-"""Comparison of models on one split of a log: chosen on validation, evaluated once on test; and the memory of a fit."""
+"""Comparison of models on one split of a log: chosen on validation, evaluated once on test."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from taurec.baselines import BASELINES
+from taurec.baselines.models import draws_at_random
 from taurec.data.source import split_source
 from taurec.data.split import Split
 from taurec.errors import TaurecError, UsageError
 from taurec.evaluation.metrics import parse_all
 from taurec.evaluation.ranking import Evaluation
 from taurec.evaluation.significance import Paired, bootstrap, compare_paired, holm, over_seeds
-from taurec.recommender import Recommender
+from taurec.recommender import Recommender, made_of
 from taurec.run import Run
-from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates, label_of, note_if_untuned
+from taurec.studies.compare.candidates import BASELINES_ALWAYS, Tune, candidates, halves, label_of, note_if_untuned
+from taurec.studies.compare.memory import peak_memory
 from taurec.studies.compare.results import Comparison, Failed, PairedTest, Row
 from taurec.studies.failed import reason_of
 from taurec.studies.opening import Note, silent
@@ -67,18 +63,20 @@ def compare(
     given = dict(fields or {})
     given["seed"] = first_seed = int(given.get("seed", 0))
     runs_of: dict[str, list[Run]] = {}
+    halves_of: dict[str, list[list[Run]]] = {}
     for model in models:
         runs = candidates(model, tune, given, tries)
         label = label_of(model, runs[0])
         if runs_of.setdefault(label, runs) != runs:
             raise UsageError(f"two models are named {label}; a comparison can hold one of them")
+        halves_of[label] = halves(model, tune, given, tries)
     runs_of |= {label: candidates(label, tune, given, tries) for label in BASELINES_ALWAYS if label not in runs_of}
     some = next(iter(runs_of.values()))[0]
     parts, name = split_source(source, some)
     if not len(parts.test) or not len(parts.valid):
         raise UsageError(f"a comparison needs a validation and a test part; the split {parts.how!r} has none")
     study = _Study(parts, seeds, [str(m) for m in parse_all([some.metric, *metrics])], on_progress or silent)
-    found = [study.fit(label, runs) for label, runs in runs_of.items()]
+    found = [study.fit(label, runs, halves_of.get(label, [])) for label, runs in runs_of.items()]
     fitted, failed = [f for f in found if isinstance(f, _Fitted)], [f for f in found if isinstance(f, Failed)]
     if not fitted:
         raise TaurecError("every model failed: " + "; ".join(f"{one.label}: {one.reason}" for one in failed))
@@ -127,6 +125,15 @@ class _Fitted:
 
 
 @dataclass(frozen=True)
+class _Chosen:
+    """The model of the setting that validation chose, first seed, and what choosing took."""
+
+    model: Recommender
+    peak_mb: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
 class _Study:
     """The data and settings that all models of a comparison share."""
 
@@ -136,11 +143,16 @@ class _Study:
     say: Note
     notes: list[str] = field(default_factory=list)
     """A note for each setting that failed while another setting of the same model was fitted."""
+    known: dict[tuple[str, ...], _Chosen] = field(default_factory=dict)
+    """What validation chose of settings that were fitted: a half of a blend may be a row too."""
 
-    def fit(self, label: str, runs: Sequence[Run]) -> _Fitted | Failed:
-        """Fit the setting that validation chooses with every seed; baselines without random draws are fitted once."""
+    def fit(self, label: str, runs: Sequence[Run], halves: Sequence[Sequence[Run]] = ()) -> _Fitted | Failed:
+        """Fit the setting that validation chooses with every seed; baselines without random draws are fitted once.
+
+        Each of the ``halves`` of a blend is chosen alone, then the blend is made of the chosen ones.
+        """
         try:
-            return self._fit(label, runs)
+            return self._fit(label, runs, halves)
         except Exception as error:
             reason = reason_of(error, runs[0])
             if reason is None:
@@ -148,7 +160,50 @@ class _Study:
             self.say(f"{label} failed: {reason}")
             return Failed(label, reason)
 
-    def _fit(self, label: str, runs: Sequence[Run]) -> _Fitted:
+    def _fit(self, label: str, runs: Sequence[Run], halves: Sequence[Sequence[Run]]) -> _Fitted:
+        chosen = self._choose(label, runs) if not halves else self._made_of(label, runs[0], halves)
+        model, started = chosen.model, time.perf_counter()
+        run = model.run
+        seeds = self.seeds if draws_at_random(run) else 1
+        fitted = [model] + [
+            self._fit_once(run.but(seed=run.seed + extra), f"{label}: seed {extra + 1} of {seeds}")
+            for extra in range(1, seeds)
+        ]
+        results = [model.evaluate("test", self.metrics) for model in fitted]
+        evaluation, means = _over_seeds(results), [result.means() for result in results]
+        row = Row(
+            label=label,
+            valid=float(np.mean([valid_of(model) for model in fitted])),
+            p_value=None,
+            epochs=model.best.epoch if model.best and run.model is None else 0,
+            seconds=model.fit_seconds,
+            tune_seconds=chosen.seconds + time.perf_counter() - started,
+            tried=sum(map(len, halves)) or len(runs),
+            peak_mb=chosen.peak_mb,
+            metrics={str(m): bootstrap(evaluation, m, seed=runs[0].seed) for m in evaluation.metrics},
+            spread={name: over_seeds([one[name] for one in means]) for name in means[0]},
+            run=run,
+        )
+        return _Fitted(row, model, evaluation)
+
+    def _made_of(self, label: str, run: Run, halves: Sequence[Sequence[Run]]) -> _Chosen:
+        """The model made of others, each the best of its runs on validation."""
+        parts = [self._choose(runs[0].label, runs) for runs in halves]
+        started = time.perf_counter()
+        self.say(f"{label}: weight of the halves")
+        model = made_of([part.model for part in parts], run)
+        peaks = [part.peak_mb for part in parts if part.peak_mb is not None]
+        spent = sum(part.seconds for part in parts) + time.perf_counter() - started
+        return _Chosen(model, sum(peaks) if len(peaks) == len(parts) else None, spent)
+
+    def _choose(self, label: str, runs: Sequence[Run]) -> _Chosen:
+        """The run with the best value on validation, fitted."""
+        key = tuple(run.to_json() for run in runs)
+        if key not in self.known:
+            self.known[key] = self._best_of(label, runs)
+        return self.known[key]
+
+    def _best_of(self, label: str, runs: Sequence[Run]) -> _Chosen:
         started = time.perf_counter()
         best: tuple[Recommender, float | None] | None = None
         failed: list[tuple[str, Exception]] = []
@@ -167,30 +222,8 @@ class _Study:
                 best = model, memory.peak_mb
         if best is None:
             raise failed[-1][1]
-        chosen, peak_mb = best
-        run, baseline = chosen.run, chosen.run.model
-        seeds = self.seeds if baseline is None or "seed" in BASELINES.runtime(baseline.name) else 1
-        fitted = [chosen] + [
-            self._fit_once(run.but(seed=run.seed + extra), f"{label}: seed {extra + 1} of {seeds}")
-            for extra in range(1, seeds)
-        ]
-        results = [model.evaluate("test", self.metrics) for model in fitted]
-        evaluation, means = _over_seeds(results), [result.means() for result in results]
-        row = Row(
-            label=label,
-            valid=float(np.mean([valid_of(model) for model in fitted])),
-            p_value=None,
-            epochs=chosen.best.epoch if chosen.best and baseline is None else 0,
-            seconds=chosen.fit_seconds,
-            tune_seconds=time.perf_counter() - started,
-            tried=len(runs),
-            peak_mb=peak_mb,
-            metrics={str(m): bootstrap(evaluation, m, seed=runs[0].seed) for m in evaluation.metrics},
-            spread={name: over_seeds([one[name] for one in means]) for name in means[0]},
-            run=run,
-        )
         self.notes.extend(note for note, _ in failed)
-        return _Fitted(row, chosen, evaluation)
+        return _Chosen(*best, time.perf_counter() - started)
 
     def _fit_once(self, run: Run, what: str, every: float = 5.0) -> Recommender:
         """Fit a model and report its progress every few seconds; a signal during training ends the comparison."""
@@ -218,41 +251,3 @@ def _over_seeds(results: Sequence[Evaluation]) -> Evaluation:
     """Each user's terms averaged over seeds; the users are the same in all."""
     numerator = np.mean([r.numerator for r in results], axis=0)
     return replace(results[0], numerator=numerator, denominator=np.mean([r.denominator for r in results], axis=0))
-
-
-class Memory:
-    """The result of :func:`peak_memory`; None until the block has ended, or if it cannot be read."""
-
-    def __init__(self) -> None:
-        self.peak_mb: float | None = None
-
-
-@contextlib.contextmanager
-def peak_memory(interval: float = 0.02) -> Iterator[Memory]:
-    """The growth of the process's resident memory within the block, sampled by a thread (Linux).
-
-    Freed memory is first returned to the system; otherwise a fit that reuses it would seem to need none.
-    """
-    memory, status = Memory(), Path("/proc/self/statm")
-    if not status.exists():
-        yield memory
-        return
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-    page = 4096 / 2**20
-    start, peak, done = int(status.read_text().split()[1]), 0, threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(interval):
-            peak = max(peak, int(status.read_text().split()[1]))
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield memory
-    finally:
-        done.set()
-        thread.join()
-        memory.peak_mb = max(peak - start, 0) * page

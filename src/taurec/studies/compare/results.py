@@ -25,11 +25,12 @@ class Row:
         valid: the selection metric on validation, mean over seeds.
         p_value: of the paired sign-flip test against the best row on the selection metric, corrected
             by Holm for the number of rows; None for the best row itself.
-        epochs: until the best epoch, first seed; 0 for a baseline.
+        epochs: until the best epoch, first seed; 0 for a baseline and a blend.
         seconds: to fit the chosen setting once, validation included.
         tune_seconds: for all settings and seeds together.
-        tried: number of settings that validation chose from.
-        peak_mb: the largest growth of the process's memory while fitting; None where it cannot be read.
+        tried: number of settings that validation chose from; of a blend, those of its halves, each chosen alone.
+        peak_mb: the largest growth of the process's memory while fitting, of a blend the sum of its halves; None where
+            it cannot be read.
         metrics: test metric -> mean over users (and seeds) with its 95 % bootstrap interval over users.
         spread: test metric -> mean and standard deviation over seeds; the deviation is None for one seed, and for
             a model without random draws.
@@ -50,8 +51,8 @@ class Row:
 
     @property
     def trained(self) -> bool:
-        """Whether it is trained with a loss; a baseline is not."""
-        return self.run.model is None
+        """Whether it is trained with a loss, or a half of it is; a baseline is not."""
+        return self.run.trained
 
     @property
     def has_settings(self) -> bool:

@@ -30,6 +30,7 @@ from taurec.studies.search.pool import MODELS, Pool, make_pool
 from taurec.studies.search.results import SearchResult, Trial, run_text
 from taurec.training.forecast import Sizes
 from taurec.training.interrupt import pass_on
+from taurec.training.labels import fields_of
 from taurec.training.presets import resolve
 from taurec.training.records import EpochRecord
 from taurec.training.trainer import Trainer
@@ -83,7 +84,7 @@ def search(
     """
     if not budget >= MIN_BUDGET:
         raise UsageError(f"a budget of at least {MIN_BUDGET:g} seconds is needed, got {budget!r}")
-    if not models or not all(":" in label for label in models):
+    if not models or any("model" in fields_of(label) for label in models):
         raise UsageError(f"a search needs trained models as backbone:loss, got {list(models)!r}; baselines are added")
     started = monotonic() if started is None else started
     given = dict(fields or {})

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from taurec.baselines import BASELINES
+from taurec.baselines.models import draws_at_random
 from taurec.data.interactions import Interactions
 from taurec.data.noise import add_false_positives, hold_out_false_negatives
 from taurec.data.split import Split
@@ -226,15 +226,15 @@ def _noisy_training(parts: Split, kind: Kind, work: Work) -> tuple[Interactions,
     elif work.level is not None and kind == "negatives-held-out":
         learned = hold_out_false_negatives(parts.train, HELD_OUT_SHARE, work.seed).train
         # A trained model's negatives hold the same pairs out, and need them.
-        given = parts.train if work.run.model is None else learned
+        given = parts.train if work.run.trained else learned
     return given, seen, {"pairs": len(learned), "injected": injected, "short": short}
 
 
 def canonical(work: Work, kind: Kind, lowest: float, first: int) -> Work:
     """The work whose fit has the same result, if the level or the seed cannot change it; otherwise this work."""
-    if work.run.model is None:
+    if work.run.trained:
         return work
     level = work.level if kind == "positives" else lowest
-    fixed = "seed" not in BASELINES.runtime(work.run.model.name)
+    fixed = not draws_at_random(work.run)
     clean = kind == "negatives" or (kind == "positives" and level == 0)
     return Work(work.label, work.run, level, first if fixed and clean else work.seed)
