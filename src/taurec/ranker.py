@@ -37,10 +37,17 @@ class BlockScorer(Protocol):
 class Ranker(BlockScorer, Protocol):
     """Scores of the whole catalogue for users, known or new; can be saved.
 
-    Laws: ``from_history`` of a known user's items may differ from ``block`` of that user (a trained model has a
-    vector for each user), but ``fold_in().scores`` agrees with ``from_history``, and ``from_state(x.state())`` scores
-    as ``x`` does. A subclass inherits the defaults of ``item_vectors`` and ``fold_in``.
+    Laws: where ``folds_in``, ``from_history`` of a known user's training items gives the scores of ``block`` of that
+    user, to rounding; ``fold_in().scores`` agrees with ``from_history``, and ``from_state(x.state())`` scores as ``x``
+    does. A subclass inherits the defaults of ``folds_in``, ``item_vectors`` and ``fold_in``.
     """
+
+    @property
+    def folds_in(self) -> bool:
+        """Whether :meth:`from_history` is exact: a user given by the training items alone is ranked as the model ranks
+        that user. By default False: a trained model has a vector for each user, and a history is only the mean of item
+        vectors."""
+        return False
 
     @abstractmethod
     def from_history(self, histories: csr_array) -> Float:

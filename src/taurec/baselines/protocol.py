@@ -35,15 +35,20 @@ class FitCost:
 class Baseline(Ranker, Protocol):
     """A :class:`taurec.ranker.Ranker` that is built from its settings and fitted in one call.
 
-    Subclass it: ``GRID``, ``fit_cost``, ``item_vectors`` and ``fold_in`` then have defaults. The settings are the
-    parameters of the constructor, each kept in an attribute of the same name; a parameter ``seed`` is the run's.
+    Subclass it: ``GRID``, ``fit_cost``, ``folds_in``, ``item_vectors`` and ``fold_in`` then have defaults. The settings
+    are the parameters of the constructor, each kept in an attribute of the same name; ``seed`` is the run's.
 
-    Laws: ``block`` scores all items, seen ones too; ``from_history`` of a known user's items equals ``block`` of that
-    user (to rounding); ``from_state(x.state())`` scores as ``x`` does.
+    Laws: ``block`` scores all items, seen ones too; where ``folds_in``, ``from_history`` of a known user's items equals
+    ``block`` of that user (to rounding); ``from_state(x.state())`` scores as ``x`` does.
     """
 
     GRID: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     """Settings that ``taurec compare`` tries on the validation part."""
+
+    @property
+    def folds_in(self) -> bool:
+        """By default True: baselines score a user by the user's items."""
+        return True
 
     @abstractmethod
     def fit(self, train: Interactions) -> Baseline:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,15 @@ class Split:
     test: Interactions
     how: str
     notes: tuple[str, ...] = ()
+
+    def known(self, part: str) -> Interactions:
+        """The rows that may be used to rank users for ``valid`` or ``test``: those of the parts before it."""
+        return self.train.union(self.valid) if part == "test" and len(self.valid) else self.train
+
+    @cached_property
+    def everything(self) -> Interactions:
+        """The rows of all parts."""
+        return self.train.union(self.valid).union(self.test)
 
 
 def split(

@@ -15,6 +15,7 @@ from taurec.backbones import BACKBONES
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.evaluation.ranking import evaluate_ranker
+from taurec.evaluation.users import UserScorer
 from taurec.kernels.memory import keep_freed_memory
 from taurec.ranker import RANKERS, EmbeddingRanker
 from taurec.run import Run
@@ -235,7 +236,7 @@ class Trainer:
         assert self.valid is not None
         started = time.perf_counter()
         device = None if self.device.type == "cpu" else self.device
-        given = self.ranker(), self.valid, self._seen, [self.run.metric]
+        given = UserScorer.of_log(self.ranker(), self._seen), self.valid, self._seen, [self.run.metric]
         result = evaluate_ranker(*given, memory_mb=SCORING_MB, device=device, kernel=self.run.kernel)
         return dataclasses.replace(record, metrics=result.means(), eval_seconds=time.perf_counter() - started)
 

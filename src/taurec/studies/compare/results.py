@@ -13,6 +13,7 @@ from taurec.run import Run
 from taurec.studies.compare import display
 from taurec.studies.evidence import ChosenModel, plain
 from taurec.studies.result import Figure, Part, ShownModels, Table
+from taurec.studies.warm_cold import WarmCold
 from taurec.studies.words import LEVEL, count, difference_words, number, seconds
 
 
@@ -34,6 +35,7 @@ class Row:
         spread: test metric -> mean and standard deviation over seeds; the deviation is None for one seed, and for
             a model without random draws.
         run: the settings chosen on validation.
+        apart: the test metrics of users with and without training rows; None unless there are both.
     """
 
     label: str
@@ -47,6 +49,7 @@ class Row:
     metrics: dict[str, Interval]
     spread: dict[str, Spread]
     run: Run
+    apart: WarmCold | None = None
 
     @property
     def trained(self) -> bool:
@@ -136,7 +139,8 @@ class Comparison(ChosenModel):
         return [line for line in [*lines, *self._failed(), *self.notes] if line]
 
     def tables(self) -> list[Table]:
-        return [display.ranking(self, self.shown or list(self.rows[0].metrics))]
+        shown = self.shown or list(self.rows[0].metrics)
+        return [display.ranking(self, shown), *display.warm_and_cold(self, shown)]
 
     def figures(self) -> list[Figure]:
         return display.figures(self)

@@ -18,6 +18,7 @@ from taurec.errors import UsageError
 from taurec.evaluation.metrics import parse_all
 from taurec.evaluation.ranking import Evaluation, evaluate_ranker
 from taurec.evaluation.significance import Paired, bootstrap_all, chance_of_best, compare_paired
+from taurec.evaluation.users import UserScorer
 from taurec.ranker import Ranker
 from taurec.recommender import Recommender
 from taurec.run import Run
@@ -197,7 +198,8 @@ class _Halving:
         if len(rankers) < 2:
             return names, None
         metric = self.first.metric
-        first, second = (evaluate_ranker(ranker, self.valid, self.train, [metric]) for ranker in rankers)
+        scorers = [UserScorer.of_log(ranker, self.train) for ranker in rankers]
+        first, second = (evaluate_ranker(scorer, self.valid, self.train, [metric]) for scorer in scorers)
         return names, compare_paired(first, second, metric, seed=self.first.seed)
 
     def on_whole_log(self, candidate: Candidate, end: float, another: bool) -> list[Recommender]:
