@@ -144,9 +144,9 @@ class Recommender:
         started = time.perf_counter()
         valid = parts.valid if len(parts.valid) else None
         if self.run.model is not None:
-            self._fit_baseline(self.run.model, parts.train, valid, on_note, trackers)
+            self._fit_baseline(self.run.model, parts, on_note, trackers)
         else:
-            self._train(parts.train, valid, on_progress, on_note, resume, seconds, trackers)
+            self._train(parts, valid, on_progress, on_note, resume, seconds, trackers)
             self.fit_seconds = time.perf_counter() - started
         self.metrics = {"valid": dict(self.best.metrics)} if self.best and self.best.metrics else {}
         return self
@@ -154,21 +154,21 @@ class Recommender:
     def _fit_baseline(
         self,
         model: Choice,
-        train: Interactions,
-        valid: Interactions | None,
+        parts: Split,
         on_note: Callable[[str], None] | None,
         trackers: Sequence[Tracker],
     ) -> None:
-        if not len(train):
+        if not len(parts.train):
             raise UsageError("no training pairs: 0 interactions are left for training")
         started = time.perf_counter()
         use_threads(self.run.threads)
-        ranker: Ranker = BASELINES.build(model.name, given=model.settings, seed=self.run.seed).fit(train)
+        ranker: Ranker = BASELINES.build(model.name, given=model.settings, seed=self.run.seed).fit(parts.train)
         self._ranker = ranker
         self.fit_seconds = time.perf_counter() - started
         values = {}
-        if valid is not None:
-            values = evaluate_ranker(UserScorer.of_log(ranker, train), valid, train, [self.run.metric]).means()
+        if len(parts.valid):
+            scorer = UserScorer.of_part(ranker, parts, "valid")
+            values = evaluate_ranker(scorer, parts.valid, parts.known("valid"), [self.run.metric]).means()
         with follow(trackers, self.run, on_note=on_note) as following:
             following.summary |= {**values, "fit_seconds": self.fit_seconds}
         self.best = EpochRecord(1, 0.0, self.fit_seconds, metrics=values)
@@ -176,7 +176,7 @@ class Recommender:
 
     def _train(
         self,
-        train: Interactions,
+        parts: Split,
         valid: Interactions | None,
         on_progress: Callable[[Progress], None] | None,
         on_note: Callable[[str], None] | None,
@@ -187,12 +187,12 @@ class Recommender:
         started = time.perf_counter()
         self.notes, stopped = [], 0
         if auto_settings(self.run.loss):
-            temperature = find_temperature(self.run, train, valid, on_progress, on_note)
+            temperature = find_temperature(self.run, parts.train, valid, on_progress, on_note, parts.given)
             self.run, stopped = temperature.run, temperature.stopped_by
             self.notes.append(temperature.note)
             seconds = None if seconds is None else max(seconds - (time.perf_counter() - started), 0.0)
         with follow(trackers, self.run, on_progress, on_note, resume) as following:
-            trainer = Trainer(self.run, train, valid, following.hook, on_note)
+            trainer = Trainer(self.run, parts.train, valid, following.hook, on_note, parts.given)
             trained = trainer.untrained(stopped) if stopped else trainer.fit(resume, seconds=seconds)
         self._ranker, self.records, self.best = trained.ranker, trained.records, trained.best
         self.notes += trained.notes

@@ -32,9 +32,7 @@ def model(run, log, tmp_path):
 def test_train_and_evaluate_show_them_apart(run, log, model):
     code, out, _ = run("evaluate", model, "--metrics", "recall@5,ndcg@5")
     assert code == 0
-    said = (
-        "3 users without training rows: 3 ranked from their rows before the test part (the exact fold-in of the model)."
-    )
+    said = "3 users without training rows: 3 ranked from their rows before the test part (the exact fold-in)."
     assert said in " ".join(out.split())
     assert "Warm and cold users" in out
     document = json.loads(run("evaluate", model, "--metrics", "recall@5", "--json")[1])
@@ -69,3 +67,41 @@ def test_comparisons_show_them_apart(run, log, tmp_path):
     code, out, _ = run("compare", log, *argv[:-2], "--json")
     rows = {row["label"]: row["apart"] for row in json.loads(out)["rows"]}
     assert rows["ease"]["users"] == {"user": 1, "history": 3, "popularity": 0}
+
+
+USERS = ("--split", "users", "--set", "valid=0.1", "--set", "test=0.1")
+
+
+def test_held_out_users_are_compared_by_their_fold_in(run, log, tmp_path):
+    page = tmp_path / "page.html"
+    argv = ("--models", "ease,mf:sl", *USERS, "--tune", "none", "--epochs", "2", "--html", page)
+    code, out, err = run("compare", log, *argv)
+    assert code == 0, err
+    said = "No row of the test users is trained on; they are ranked from their given rows, by the exact fold-in of"
+    assert said in " ".join(out.split())
+    assert "by the mean of the item vectors of mf:sl." in " ".join(out.split())
+    assert "ranked from their given rows, four of five" in page.read_text()
+    assert "Warm and cold users" not in out
+
+
+def test_held_out_users_are_trained_without_and_evaluated(run, log, tmp_path):
+    code, out, err = run("train", log, *USERS, "--epochs", "2", "--out", tmp_path / "m", "--json")
+    document = json.loads(out)
+    assert (code, document["pairs"]) == (0, {"train": 320, "valid": 8, "test": 8, "given": 64})
+    assert document["from"] == {"user": 0, "history": 4, "popularity": 0}
+    assert "held out: 4 users for validation, 4 for test; 64 pairs of theirs are given" in err
+    code, out, _ = run("evaluate", tmp_path / "m")
+    assert (code, "from history" in out) == (0, False)
+    assert "4 ranked from their rows before the test part (the mean of the item vectors)" in " ".join(out.split())
+
+
+def test_a_log_split_by_users_into_files_can_be_trained_on(run, log, tmp_path):
+    argv = ("--how", "users", "--out", tmp_path / "parts", "--as", "csv", "--json")
+    code, out, _ = run("data", "split", log, *argv)
+    assert (code, list(json.loads(out)["parts"])) == (0, ["train", "valid", "test", "given"])
+    code, out, _ = run("train", tmp_path / "parts", "--model", "ease", "--json", "--metrics", "recall@5")
+    document = json.loads(out)
+    assert (code, document["from"]["history"], document["run"]["split"]) == (0, 4, "users")
+    direct = json.loads(run("train", log, "--split", "users", "--model", "ease", "--json", "--metrics", "recall@5")[1])
+    assert document["pairs"] == direct["pairs"]
+    assert document["test"] == direct["test"]

@@ -46,7 +46,8 @@ def evaluate(
     before = {name: dict(values) for name, values in model.metrics.items()}
     result = model.evaluate(part, wanted)
     intervals = bootstrap_all(result, seed=model.run.seed)
-    folded = model.evaluate_from_history(part, wanted).means() if from_history else {}
+    by_model = result.n_cold < result.n_users  # else all are ranked from their history already
+    folded = model.evaluate_from_history(part, wanted).means() if from_history and by_model else {}
     apart = warm_cold.WarmCold.of(result)
     # Saved before anything is printed: a reader such as head may close the pipe and end the command.
     for name in (part, f"{part}_from_history"):

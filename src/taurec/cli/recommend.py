@@ -152,8 +152,7 @@ def _write_all(model: Recommender, path: Path, k: int, filters: dict[str, Any], 
 def _history(model: Recommender, person: str) -> list[str]:
     """The items of a user in all parts of the log."""
     (index,) = model.users.encode([person])
-    parts = (model.split.train, model.split.valid, model.split.test)
-    return [item for part in parts for item in model.items.decode(part.items_of(int(index)))]
+    return [item for part in model.split.logs().values() for item in model.items.decode(part.items_of(int(index)))]
 
 
 def _rows(lists: Recommendations, person: str) -> list[dict[str, Any]]:

@@ -175,7 +175,7 @@ def _document(recommender: Recommender, intervals: dict[str, Interval], saved: P
         "run": recommender.get_params(),
         "users": parts.train.n_users,
         "items": parts.train.n_items,
-        "pairs": {name: len(getattr(parts, name)) for name in ("train", "valid", "test")},
+        "pairs": {name: len(log) for name, log in parts.logs().items()},
         "epochs": len(recommender.records) if recommender.run.model is None else 0,
         "best_epoch": best.epoch if best is not None and recommender.run.model is None else None,
         "fit_seconds": recommender.fit_seconds,

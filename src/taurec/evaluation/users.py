@@ -78,11 +78,11 @@ class UserScorer(BlockScorer):
 
     @classmethod
     def of_histories(cls, ranker: Ranker, train: Interactions, histories: Interactions) -> Self:
-        """People who are given by their items alone, whoever they are.
+        """Users who are given by their items alone.
 
         Args:
             train: what the ranker was fitted to.
-            histories: rows of n people.
+            histories: rows of n users.
         """
         return cls(ranker, np.zeros(histories.n_users, dtype=bool), histories, train.item_counts)
 

@@ -12,7 +12,7 @@ from taurec.studies.words import count
 if TYPE_CHECKING:
     from taurec.evaluation.ranking import Evaluation
 
-EXACT, MEAN = "the exact fold-in of the model", "the mean of item vectors"
+EXACT, MEAN = "the exact fold-in", "the mean of the item vectors"
 """How a model ranks a history, by ``folds_in``."""
 
 

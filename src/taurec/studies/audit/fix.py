@@ -316,8 +316,8 @@ class _Trial:
 
     def evaluate(self, fitted: Sequence[Recommender], part: str) -> Evaluation:
         """Each user's terms, averaged over seeds; the lists leave out all rows of the earlier parts."""
-        train, valid = self.parts.train, self.parts.valid
-        relevant, seen = (valid, train) if part == "valid" else (self.parts.test, train.union(valid))
+        relevant = self.parts.valid if part == "valid" else self.parts.test
+        seen = self.parts.known(part)
         scorers = [UserScorer.of_part(model.ranker, model.split, part) for model in fitted]
         results = [evaluate_ranker(scorer, relevant, seen, self.metrics) for scorer in scorers]
         numerator = np.mean([result.numerator for result in results], axis=0)

@@ -161,10 +161,15 @@ def figures(found: Comparison) -> list[Figure]:
 
 def protocol(found: Comparison) -> Text:
     """How the models were fitted, chosen and evaluated."""
+    held_out = found.split.given is not None
+    users = (
+        " No row of the test and validation users is trained on; they are ranked from their given rows, four of five."
+    )
+    hidden = "training, validation and given rows" if held_out else "training and validation"
     return Text(
-        f"One split of the log ({found.split.how}) for all models. The setting and the epoch of a model are those with "
-        f"the best {found.metric} on the validation part; they were evaluated once on the test part. Candidates are "
-        "all items except those of the user in training and validation.",
+        f"One split of the log ({found.split.how}) for all models.{users if held_out else ''} The setting and epoch "
+        f"of a model are those with the best {found.metric} on the validation part; they were evaluated once on the "
+        f"test part. Candidates are all items except those of the user in {hidden}.",
         PROTOCOL,
     )
 
@@ -181,6 +186,7 @@ def group_results(found: Comparison) -> list[Part]:
     """The results of :func:`shown_models` in groups of items and of users, computed by this call."""
     from taurec.evaluation.metrics import parse
     from taurec.evaluation.users import UserScorer
+    from taurec.studies.audit.fairness.groups import activity_groups
     from taurec.studies.audit.fairness.measures import fairness
 
     parts, labels = found.split, shown_models(found)
@@ -189,7 +195,8 @@ def group_results(found: Comparison) -> list[Part]:
     seen = parts.known("test")
     k = min(parse(found.metric).k, parts.train.n_items)
     scorers = {m: UserScorer.of_part(found.models[m].ranker, parts, "test") for m in labels}
-    models = {m: fairness(scorer, parts.test, parts.train, seen, k) for m, scorer in scorers.items()}
+    activity = (activity_groups(parts.known("valid")),)
+    models = {m: fairness(scorer, parts.test, parts.train, seen, k, users=activity) for m, scorer in scorers.items()}
     first, metric = models[labels[0]], f"ndcg@{k}"
     by_popularity = Figure(
         "bar",

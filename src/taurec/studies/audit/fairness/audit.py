@@ -182,7 +182,7 @@ def audit_fairness(
         raise UsageError(f"there is no test part: the log was split by {parts.how!r}; use split='ratio' (--split)")
     seen = parts.known("test")
     items, known = popularity_groups(parts.train, n_popularity), seen.union(parts.test)
-    divisions = [activity_groups(parts.train, n_activity), *users]
+    divisions = [activity_groups(parts.known("valid"), n_activity), *users]
     made = []
     for label, model in models.items():
         scorer = UserScorer.of_part(model.ranker, parts, "test")

@@ -170,7 +170,7 @@ class FitQueue:
             raise FitsEnded(model.stopped_by, len(self._done), len(self._done) + len(self._pending))
         seconds = time.perf_counter() - started
         scorer = UserScorer.of_part(model.ranker, model.split, "test")
-        result = evaluate_ranker(scorer, self.parts.test, seen.union(self.parts.valid), self.metrics)
+        result = evaluate_ranker(scorer, self.parts.test, replace(self.parts, train=seen).known("test"), self.metrics)
         best = model.best
         return Fit(
             result.means(),
