@@ -71,9 +71,10 @@ def test_similar_items_leave_the_item_itself_out(fitted: Recommender) -> None:
 
 def test_frames(named: Recommender) -> None:
     frame = named.recommend(k=2).to_frame()
-    assert frame.columns == ["user", "item", "score", "rank"]
+    assert frame.columns == ["user", "item", "score", "rank", "from"]
+    assert "from" not in Recommender(model="ease").fit(WORLD).similar_items("7").to_frame().columns
     assert frame.filter(pl.col("user") == "eve").height == 0
-    assert named.recommend(k=2).to_pandas().shape == (4, 4)
+    assert named.recommend(k=2).to_pandas().shape == (4, 5)
 
 
 @pytest.mark.parametrize(

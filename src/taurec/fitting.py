@@ -13,8 +13,9 @@ from taurec.data.interactions import Interactions
 from taurec.data.split import Split
 from taurec.errors import UsageError
 from taurec.evaluation.ranking import evaluate_ranker
+from taurec.evaluation.users import UserScorer
 from taurec.plugins import settings_of
-from taurec.ranker import BlockScorer, Ranker
+from taurec.ranker import HistoryScorer, Ranker
 from taurec.run import Choice, Run
 from taurec.tracking import Tracker, follow
 from taurec.training.auto_temperature import find_temperature
@@ -107,14 +108,12 @@ def joined(
     model = MODELS.build(run.model.name, given=run.model.settings, seed=run.seed)
     if not isinstance(model, Composite):
         raise UsageError(f"{run.model.name} has a setting parts, but it is no taurec.baselines.Composite")
-    valid = parts.valid if len(parts.valid) else None
 
-    def value(ranker: BlockScorer) -> float:
-        assert valid is not None
-        return evaluate_ranker(ranker, valid, parts.train, [run.metric]).means()[run.metric]
+    def value(ranker: HistoryScorer) -> float:
+        return _on_validation(run, ranker, parts)[run.metric]
 
     given = [FittedPart(one.run, one.ranker) for one in fitted]
-    ranker = model.join(parts.train, given, value if valid is not None else None)
+    ranker = model.join(parts.train, given, value if len(parts.valid) else None)
     notes = [f"{one.run.label}: {note}" for one in fitted for note in one.notes]
     for text in ranker.found().values():
         notes.append(text)
@@ -133,12 +132,18 @@ def _evaluated(made: Fitted, parts: Split, on_note: Note | None, trackers: Seque
     """A model without epochs, with its metric on validation as its one record."""
     run, values = made.run, dict[str, float]()
     if len(parts.valid):
-        values = evaluate_ranker(made.ranker, parts.valid, parts.train, [run.metric]).means()
+        values = _on_validation(run, made.ranker, parts)
     with follow(trackers, run, on_note=on_note) as following:
         following.summary |= {**values, "fit_seconds": made.seconds}
     made.best = EpochRecord(1, 0.0, made.seconds, metrics=values)
     made.records = [made.best]
     return made
+
+
+def _on_validation(run: Run, ranker: HistoryScorer, parts: Split) -> dict[str, float]:
+    """The run's metric on validation."""
+    scorer = UserScorer.of_part(ranker, parts, "valid")
+    return evaluate_ranker(scorer, parts.valid, parts.known("valid"), [run.metric]).means()
 
 
 def _trained(
@@ -155,12 +160,12 @@ def _trained(
     valid = parts.valid if len(parts.valid) else None
     notes, stopped = list[str](), 0
     if auto_settings(run.loss):
-        temperature = find_temperature(run, train, valid, on_progress, on_note)
+        temperature = find_temperature(run, train, valid, on_progress, on_note, parts.given)
         run, stopped = temperature.run, temperature.stopped_by
         notes.append(temperature.note)
         seconds = None if seconds is None else max(seconds - (time.perf_counter() - started), 0.0)
     with follow(trackers, run, on_progress, on_note, resume) as following:
-        trainer = Trainer(run, train, valid, following.hook, on_note)
+        trainer = Trainer(run, train, valid, following.hook, on_note, parts.given)
         trained = trainer.untrained(stopped) if stopped else trainer.fit(resume, seconds=seconds)
     return Fitted(
         run,

@@ -33,19 +33,30 @@ class BlockScorer(Protocol):
         ...
 
 
-@runtime_checkable
-class Ranker(BlockScorer, Protocol):
-    """Scores of the whole catalogue for users, known or new; can be saved.
-
-    Laws: ``from_history`` of a known user's items may differ from ``block`` of that user (a trained model has a
-    vector for each user), but ``fold_in().scores`` agrees with ``from_history``, and ``from_state(x.state())`` scores
-    as ``x`` does. A subclass inherits the defaults of ``item_vectors`` and ``fold_in``.
-    """
+class HistoryScorer(BlockScorer, Protocol):
+    """Scores for users of a log, and for people given only by their items."""
 
     @abstractmethod
     def from_history(self, histories: csr_array) -> Float:
         """[h, I] scores for people given only by their items, a binary [h, I] matrix."""
         ...
+
+
+@runtime_checkable
+class Ranker(HistoryScorer, Protocol):
+    """Scores of the whole catalogue for users, known or new; can be saved.
+
+    Laws: where ``folds_in``, ``from_history`` of a known user's training items gives the scores of ``block`` of that
+    user, to rounding; ``fold_in().scores`` agrees with ``from_history``, and ``from_state(x.state())`` scores as ``x``
+    does. A subclass inherits the defaults of ``folds_in``, ``item_vectors`` and ``fold_in``.
+    """
+
+    @property
+    def folds_in(self) -> bool:
+        """Whether :meth:`from_history` is exact: a user given by the training items alone is ranked as the model ranks
+        that user. By default False: a trained model has a vector for each user, and a history is only the mean of item
+        vectors."""
+        return False
 
     def item_vectors(self) -> Float | csr_array | None:
         """[I, D] one vector for each item, whose cosine is item similarity; None where the model has none."""
@@ -171,7 +182,7 @@ class HistoryRanker(BlockScorer):
         histories: binary [h, I].
     """
 
-    def __init__(self, ranker: Ranker, histories: csr_array):
+    def __init__(self, ranker: HistoryScorer, histories: csr_array):
         self.ranker, self._histories = ranker, histories
 
     @property

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from taurec.data.interactions import Interactions
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import UsageError, did_you_mean
 from taurec.evaluation.ranking import TopK, top_k
+from taurec.evaluation.users import SOURCES, UserScorer
 from taurec.ranker import BlockScorer
 
 Index = NDArray[np.int64]
@@ -29,19 +29,24 @@ class Recommendations:
         item: raw item id.
         score: the model's score; comparable within a user only.
         rank: 1 for the best.
+        source: what the list of the row's user was made from: ``user``, the user as trained; ``history``, only the
+            user's items; ``popularity``, since no item of the user was trained on. None for similar items. It is the
+            column ``from`` of a frame.
     """
 
     user: list[str]
     item: list[str]
     score: NDArray[np.float32]
     rank: NDArray[np.int64]
+    source: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.item)
 
     def to_frame(self) -> pl.DataFrame:
-        """A polars frame with the columns user, item, score, rank."""
-        return pl.DataFrame({"user": self.user, "item": self.item, "score": self.score, "rank": self.rank})
+        """A polars frame with the columns user, item, score, rank, from."""
+        source = {} if self.source is None else {"from": self.source}
+        return pl.DataFrame({"user": self.user, "item": self.item, "score": self.score, "rank": self.rank, **source})
 
     def to_pandas(self) -> Any:
         """A pandas frame with the same columns; needs the extra ``taurec[pandas]``."""
@@ -61,7 +66,7 @@ def recommend(
     """The k best items for each user, with raw ids.
 
     Args:
-        ranker: scores all items.
+        ranker: scores all items; the lists of a :class:`taurec.evaluation.users.UserScorer` tell their source.
         users: [n] indices.
         names: [n] what to call them.
         k: length of the lists, at least 1.
@@ -72,7 +77,7 @@ def recommend(
     """
     chosen, removed = (None if raw is None else encode(items, as_list(raw), "item") for raw in (only, without))
     found = top_k(ranker, users, checked_k(k), seen=seen, only=chosen, without=removed, item_ids=items)
-    return _named(found, names, items)
+    return _named(found, names, items, ranker.source[users] if isinstance(ranker, UserScorer) else None)
 
 
 def encode(vocabulary: Vocabulary, raw: Sequence[object], kind: str) -> Index:
@@ -104,8 +109,8 @@ def checked_k(k: int) -> int:
     return int(k)
 
 
-def histories_of(given: Sequence[Any], items: Vocabulary) -> tuple[csr_array, Interactions]:
-    """One history, or a list of histories, as a binary [h, I] matrix and as pairs.
+def histories_of(given: Sequence[Any], items: Vocabulary) -> Interactions:
+    """One history, or a list of histories, as pairs; an item that a history names twice counts once.
 
     Raises: UsageError for an unknown item or an empty history.
     """
@@ -114,16 +119,15 @@ def histories_of(given: Sequence[Any], items: Vocabulary) -> tuple[csr_array, In
     if not all(len(row) for row in rows):
         raise UsageError("a history is empty; give at least one item")
     user, item = np.repeat(np.arange(len(rows)), [len(row) for row in rows]), np.concatenate(rows)
-    matrix = csr_array((np.ones(len(user), dtype=np.float32), (user, item)), shape=(len(rows), len(items)))
-    matrix.data[:] = 1.0  # an item that a history names twice counts once
-    return matrix, Interactions.from_pairs(user, item, Vocabulary.numbered(len(rows)), items)
+    return Interactions.from_pairs(user, item, Vocabulary.numbered(len(rows)), items)
 
 
-def _named(found: TopK, names: Sequence[object], items: Vocabulary) -> Recommendations:
+def _named(found: TopK, names: Sequence[object], items: Vocabulary, source: NDArray[np.int8] | None) -> Recommendations:
     rows, columns = np.nonzero(found.items >= 0)
     return Recommendations(
         [str(names[int(r)]) for r in rows],
         items.decode(found.items[rows, columns]),
         found.scores[rows, columns],
         columns + 1,
+        None if source is None else [SOURCES[source[row]] for row in rows],
     )

@@ -20,8 +20,9 @@ from taurec.data.vocabulary import Vocabulary
 from taurec.errors import DataError, UsageError, did_you_mean
 from taurec.evaluation.metrics import DEFAULT_METRICS, Metric
 from taurec.evaluation.ranking import Evaluation, evaluate_ranker
+from taurec.evaluation.users import UserScorer
 from taurec.fitting import Fitted, fit_run, joined
-from taurec.ranker import EmbeddingRanker, HistoryRanker, Ranker, ScoresRanker, cosines
+from taurec.ranker import EmbeddingRanker, Ranker, ScoresRanker, cosines
 from taurec.recommendations import Recommendations, as_list, encode, histories_of, recommend
 from taurec.run import SHARED_BY_PARTS, Run
 from taurec.saved import SavedModel, read_folder, write_folder
@@ -91,7 +92,7 @@ class Recommender:
         self.fit_seconds = 0.0
         self._ranker: Ranker | None = None
         self._split: Split | None = None
-        self._all: Interactions | None = None
+        self._scorer: UserScorer | None = None
 
     @classmethod
     def from_run(cls, run: Run) -> Recommender:
@@ -138,7 +139,7 @@ class Recommender:
                 f"{source} is not the log of this run: its data_hash is {found[:12]}..., that of the "
                 f"run {self.run.data_hash[:12]}...; fit({source!r}) fits the log as it is now"
             )
-        self._split, self._all = parts, None
+        self._split, self._scorer = parts, None
         self.run = self.run.but(source=source, data_hash=found, split=parts.how)
         self._take(fit_run(self.run, parts, on_progress, on_note, resume, seconds, trackers))
         return self
@@ -177,8 +178,13 @@ class Recommender:
         Items of the parts before it are masked: training for ``valid``, training and validation for
         ``test``. Users without an item in the part are left out and counted. The means are kept in
         ``self.metrics[part]``. A metric is a name, or a :class:`taurec.evaluation.metrics.Metric`.
+
+        A user without training rows is ranked from the rows of the parts before this one, or by popularity if there
+        are none, see :class:`taurec.evaluation.users.UserScorer`; ``warm_and_cold`` of the result has them apart.
         """
-        result = evaluate_ranker(self.ranker, self._relevant(part), self._before(part), metrics)
+        relevant, before = self._relevant(part), self.split.known(part)
+        scorer = UserScorer.of_part(self.ranker, self.split, part)
+        result = evaluate_ranker(scorer, relevant, before, metrics)
         self.metrics[part] = result.means()
         return result
 
@@ -189,8 +195,8 @@ class Recommender:
 
         The difference to :meth:`evaluate` is the loss in accuracy for a user whom the model does not know.
         """
-        before = self._before(part)
-        folded = HistoryRanker(self.ranker, before.csr())
+        before = self.split.known(part)
+        folded = UserScorer.of_histories(self.ranker, self.split.train, before)
         result = evaluate_ranker(folded, self._relevant(part), before, metrics)
         self.metrics[f"{part}_from_history"] = result.means()
         return result
@@ -204,7 +210,10 @@ class Recommender:
         without: Iterable[object] | None = None,
         filter_seen: bool = True,
     ) -> Recommendations:
-        """The k best items for known users.
+        """The k best items for users of the log.
+
+        A user without training rows is ranked from the rows of all parts, as by :meth:`recommend_from_history`; the
+        column ``from`` of the lists says so.
 
         Args:
             users: raw ids; None for all users.
@@ -214,8 +223,10 @@ class Recommender:
         Raises: UsageError for an unknown user or item, or k < 1.
         """
         raw = self.users.ids.to_list() if users is None else as_list(users)
-        seen = self._everything() if filter_seen else None
-        return recommend(self.ranker, encode(self.users, raw, "user"), raw, k, self.items, seen, only, without)
+        if self._scorer is None:
+            self._scorer = UserScorer.of_log(self.ranker, self.split.train, self.split.everything)
+        seen = self.split.everything if filter_seen else None
+        return recommend(self._scorer, encode(self.users, raw, "user"), raw, k, self.items, seen, only, without)
 
     def recommend_from_history(
         self,
@@ -228,18 +239,20 @@ class Recommender:
     ) -> Recommendations:
         """The k best items for users whom the model does not know, from the items they have.
 
-        Embedding models take the mean of the items' unit vectors as the user; baselines have their own formulas.
+        A ranker that ``folds_in`` ranks them as users with these training items; others take the mean of the items'
+        unit vectors. Items without training rows are left out; if none is left, popular items are recommended.
         ``items`` is one history, or a list of histories.
         """
-        matrix, seen = histories_of(as_list(items), self.items)
-        people = np.arange(matrix.shape[0])
-        names, filtered = [str(n) for n in people], seen if filter_seen else None
-        return recommend(HistoryRanker(self.ranker, matrix), people, names, k, self.items, filtered, only, without)
+        histories = histories_of(as_list(items), self.items)
+        scorer = UserScorer.of_histories(self.ranker, self.split.train, histories)
+        people = np.arange(histories.n_users)
+        names, seen = [str(n) for n in people], histories if filter_seen else None
+        return recommend(scorer, people, names, k, self.items, seen, only, without)
 
     def similar_items(self, item: object, k: int = 10) -> Recommendations:
         """The k items whose vectors have the largest cosine with the vector of this item, which is left out.
 
-        Raises: UsageError for an unknown item, or a model that has no item vectors.
+        Raises: UsageError for an unknown item or a model without item vectors.
         """
         index = int(encode(self.items, [item], "item")[0])
         vectors = self.ranker.item_vectors()
@@ -264,9 +277,8 @@ class Recommender:
     def load(cls, folder: str | Path, plugins: Sequence[type[Baseline] | str] = ()) -> Recommender:
         """A fitted recommender from a saved folder; the original log is not needed.
 
-        No code is imported but that of ``plugins``.
-        A trained model ranks without the loss, backbone or sampler it was trained with; only
-        another :meth:`fit` needs them.
+        No code is imported but that of ``plugins``. A trained model ranks without the loss, backbone or sampler it was
+        trained with; only another :meth:`fit` needs them.
 
         Args:
             plugins: baselines from outside the package that the folder may hold, unless they are imported already:
@@ -283,21 +295,9 @@ class Recommender:
             raise UsageError(f"unknown part {part!r}{did_you_mean(part, ['valid', 'test'])}")
         relevant: Interactions = getattr(self.split, part)
         if not len(relevant):
-            raise UsageError(
-                f"there is no {part} part: the log was split by {self.split.how!r}; "
-                f"fit with split='ratio' to hold some interactions out"
-            )
+            how = f"the log was split by {self.split.how!r}; fit with split='ratio' to hold some interactions out"
+            raise UsageError(f"there is no {part} part: {how}")
         return relevant
-
-    def _before(self, part: str) -> Interactions:
-        train, valid = self.split.train, self.split.valid
-        return train.union(valid) if part == "test" and len(valid) else train
-
-    def _everything(self) -> Interactions:
-        if self._all is None:
-            parts = self.split
-            self._all = parts.train.union(parts.valid).union(parts.test)
-        return self._all
 
     def _fitted(self) -> Fitted:
         fields = (self.records, self.best, self.notes, self.stopped_by, self.kernels, self.finished, self.fit_seconds)

@@ -27,7 +27,7 @@ DropoutOn = Literal["raw", "unit"]
 LrSchedule = Literal["constant", "linear", "cosine", "plateau"]
 _DIVIDES = frozenset({"reading", "split", "valid", "test", "seed"})
 """Fields that determine the part of each interaction."""
-SplitHow = Literal["ratio", "leave-last-one", "time", "files", "none"]
+SplitHow = Literal["ratio", "leave-last-one", "time", "users", "files", "none"]
 
 OF_TRAINED_MODELS = frozenset(
     {
@@ -93,7 +93,8 @@ class Run(BaseModel):
         reading: how a file is read: column names and format, as in :func:`taurec.data.readers.read_log`; empty for
             a named set.
         data_hash: SHA-256 over the vocabularies and the pairs of each part, filled in when the data is known.
-        split, valid, test: how the log is split, and the shares of the interactions for validation and test.
+        split, valid, test: how the log is split, and the shares for validation and test: of the interactions, or with
+            ``users`` of the users.
         model: a baseline, or a model made of two others (``blend``), whose setting ``parts`` holds a complete run of
             each; then the fields from ``backbone`` to ``kernel`` have no effect.
         backbone, loss, negatives, order: names with settings; ``order`` None takes user blocks for a

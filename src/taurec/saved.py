@@ -8,7 +8,7 @@ run.json           every setting, from which the run can be repeated; the versio
 metrics.json       values by part: ``{"test": {"ndcg@20": ...}}``
 metrics.jsonl      one line for each epoch; metrics.csv the same for spreadsheets
 users.parquet      raw user ids in index order; items.parquet likewise
-interactions.parquet  index pairs with their part (train, valid, test), time and weight if known
+interactions.parquet  index pairs with their part (train, valid, test, given), time and weight if known
 ================== ==========================================================================
 """
 
@@ -42,7 +42,6 @@ from taurec.ranker import RANKERS, Ranker, State
 from taurec.run import Run
 from taurec.training.records import EpochRecord
 
-PARTS = ("train", "valid", "test")
 FORMAT = 2
 """Version of the folder's layout; a newer one is refused, an older one is converted in memory."""
 
@@ -264,8 +263,7 @@ def _record(row: dict[str, Any]) -> EpochRecord:
 
 def _pairs(split: Split) -> pl.DataFrame:
     frames = []
-    for part in PARTS:
-        log: Interactions = getattr(split, part)
+    for part, log in split.logs().items():
         columns: dict[str, Any] = {"user": log.user_of.astype(np.uint32), "item": log.indices.astype(np.uint32)}
         for name, values in (("time", log.time), ("weight", log.weight)):
             if values is not None:
@@ -281,4 +279,5 @@ def _split(pairs: pl.DataFrame, users: Vocabulary, items: Vocabulary, run: Run) 
         user, item = rows["user"].to_numpy(), rows["item"].to_numpy()
         return Interactions.from_pairs(user, item, users, items, known.get("time"), known.get("weight"))
 
-    return Split(made("train"), made("valid"), made("test"), run.split)
+    given = made("given") if (pairs["part"] == "given").any() else None
+    return Split(made("train"), made("valid"), made("test"), run.split, given=given)

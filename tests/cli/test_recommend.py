@@ -55,7 +55,7 @@ def test_everybody_into_a_file_equals_the_lists_one_by_one(run, saved, tmp_path,
         frame = pl.read_parquet(path)
     else:
         frame = pl.read_csv(path, separator="\t" if ending == "tsv" else ",")
-    assert frame.columns == ["user", "item", "score", "rank"]
+    assert frame.columns == ["user", "item", "score", "rank", "from"]
     assert frame["user"].n_unique() == 60
     _, out, _ = run("recommend", saved, "--user", "u37", "-k", "4", "--json")
     expected = [row["item"] for row in json.loads(out)[0]["items"]]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.evaluation.ranking import evaluate_ranker
+from taurec.evaluation.users import UserScorer
 from taurec.ranker import EmbeddingRanker
 from taurec.run import Run
 from taurec.training.clipping import shorten
@@ -136,7 +137,7 @@ def lightning_module(run: Run, train: Interactions, valid: Interactions | None =
 
         def on_train_epoch_end(self) -> None:
             if valid is not None:
-                found = evaluate_ranker(self.ranker(), valid, train, [run.metric])
+                found = evaluate_ranker(UserScorer.of_log(self.ranker(), train), valid, train, [run.metric])
                 self.log_dict(found.means())
 
         def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -16,7 +16,7 @@ from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.evaluation.scores import scores_of
 from taurec.foldin import Blended
-from taurec.ranker import RANKERS, BlockScorer, Float, Ranker, unit_rows
+from taurec.ranker import RANKERS, Float, HistoryScorer, Ranker, unit_rows
 from taurec.run import Run
 
 AUTO: Literal["auto"] = "auto"
@@ -87,7 +87,7 @@ class Blend(Composite):
         return self.join(train, made)
 
     def join(
-        self, train: Interactions, parts: Sequence[FittedPart], value: Callable[[BlockScorer], float] | None = None
+        self, train: Interactions, parts: Sequence[FittedPart], value: Callable[[HistoryScorer], float] | None = None
     ) -> Self:
         """Take the fitted halves; choose the weight on validation if it is ``"auto"``.
 
@@ -103,7 +103,7 @@ class Blend(Composite):
                     "(--set model.weight=0.5), or a split with a validation part"
                 )
             kept = _Kept(self)
-            self._values = [value(kept.at(weight)) for weight in WEIGHTS]
+            self._values = [value(_AtWeight(kept, weight)) for weight in WEIGHTS]
             self.weight = WEIGHTS[int(np.argmax(self._values))]
         return self
 
@@ -121,6 +121,11 @@ class Blend(Composite):
     @property
     def n_items(self) -> int:
         return self.halves[0].n_items
+
+    @property
+    def folds_in(self) -> bool:
+        """Whether both halves rank a user as they rank the same items as a history."""
+        return all(half.folds_in for half in self.halves)
 
     def block(self, users: Index) -> Float:
         return self._scores(lambda half: scores_of(half, users), self._known()[users])
@@ -226,22 +231,25 @@ def weighted(first: Float, second: Float, weight: float) -> Float:
 
 
 class _Kept:
-    """A blend at any weight, whose standardised scores of known users are kept as far as memory for them is given."""
+    """The standardised scores of both halves of a blend, kept as far as memory for them is given."""
 
     def __init__(self, blend: Blend):
         self.blend = blend
         self._blocks: dict[bytes, tuple[Float, Float]] = {}
         self._bytes = 0
 
-    def at(self, weight: float) -> BlockScorer:
-        return _AtWeight(self, weight)
+    def of_users(self, users: Index) -> tuple[Float, Float]:
+        """[b, I] twice, of known users."""
+        return self._of(users.tobytes(), lambda half: scores_of(half, users), self.blend._known()[users])
 
-    def halves(self, users: Index) -> tuple[Float, Float]:
-        """[b, I] twice: the standardised scores of both halves."""
-        key = users.tobytes()
+    def of_histories(self, histories: csr_array) -> tuple[Float, Float]:
+        """[h, I] twice, of histories."""
+        key = b"".join(part.tobytes() for part in (histories.indptr, histories.indices))
+        return self._of(b"histories" + key, lambda half: half.from_history(histories), histories)
+
+    def _of(self, key: bytes, score: Callable[[Ranker], Float], known: csr_array) -> tuple[Float, Float]:
         if key not in self._blocks:
-            known = self.blend._known()[users]
-            first, second = (standardised(scores_of(half, users), known) for half in self.blend.halves)
+            first, second = (standardised(score(half), known) for half in self.blend.halves)
             if self._bytes + 2 * first.nbytes > KEPT_BYTES:
                 return first, second
             self._bytes += 2 * first.nbytes
@@ -249,7 +257,7 @@ class _Kept:
         return self._blocks[key]
 
 
-class _AtWeight(BlockScorer):
+class _AtWeight(HistoryScorer):
     """The scores of a blend at one weight."""
 
     def __init__(self, kept: _Kept, weight: float):
@@ -266,7 +274,12 @@ class _AtWeight(BlockScorer):
     def block(self, users: Index) -> Float:
         if self._weight in (0, 1):
             return scores_of(self._kept.blend.halves[int(self._weight)], users)
-        return weighted(*self._kept.halves(users), self._weight)
+        return weighted(*self._kept.of_users(users), self._weight)
+
+    def from_history(self, histories: csr_array) -> Float:
+        if self._weight in (0, 1):
+            return self._kept.blend.halves[int(self._weight)].from_history(histories)
+        return weighted(*self._kept.of_histories(histories), self._weight)
 
 
 def _class_of(run: Run) -> type[Ranker]:

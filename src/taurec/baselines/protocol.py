@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
-from taurec.ranker import BlockScorer, Ranker, State
+from taurec.ranker import HistoryScorer, Ranker, State
 from taurec.run import Run
 
 __all__ = ["Baseline", "Composite", "FitCost", "FittedPart", "State", "fitted", "pack", "unpack"]
@@ -37,11 +37,11 @@ class FitCost:
 class Baseline(Ranker, Protocol):
     """A :class:`taurec.ranker.Ranker` that is built from its settings and fitted in one call.
 
-    Subclass it: ``GRID``, ``fit_cost``, ``item_vectors`` and ``fold_in`` then have defaults. The settings are the
-    parameters of the constructor, each kept in an attribute of the same name; a parameter ``seed`` is the run's.
+    Subclass it: ``GRID``, ``fit_cost``, ``folds_in``, ``item_vectors`` and ``fold_in`` then have defaults. The settings
+    are the parameters of the constructor, each kept in an attribute of the same name; ``seed`` is the run's.
 
-    Laws: ``block`` scores all items, seen ones too; ``from_history`` of a known user's items equals ``block`` of that
-    user (to rounding); ``from_state(x.state())`` scores as ``x`` does.
+    Laws: ``block`` scores all items, seen ones too; where ``folds_in``, ``from_history`` of a known user's items equals
+    ``block`` of that user (to rounding); ``from_state(x.state())`` scores as ``x`` does.
     """
 
     GRID: ClassVar[tuple[dict[str, Any], ...]] = ({},)
@@ -49,6 +49,11 @@ class Baseline(Ranker, Protocol):
 
     closed_form: ClassVar[bool] = False
     """Whether the model is computed by a formula, without iterations that end before they converge."""
+
+    @property
+    def folds_in(self) -> bool:
+        """By default True: baselines score a user by the user's items."""
+        return True
 
     @abstractmethod
     def fit(self, train: Interactions) -> Baseline:
@@ -92,7 +97,7 @@ class Composite(Baseline):
 
     @abstractmethod
     def join(
-        self, train: Interactions, parts: Sequence[FittedPart], value: Callable[[BlockScorer], float] | None = None
+        self, train: Interactions, parts: Sequence[FittedPart], value: Callable[[HistoryScorer], float] | None = None
     ) -> Self:
         """Fit what is its own, given its fitted parts; returns itself.
 

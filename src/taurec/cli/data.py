@@ -18,10 +18,11 @@ def split(
     source: Source,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the parts.")],
     how: Annotated[
-        Literal["ratio", "leave-last-one", "time"], Option("How to split: ratio, leave-last-one or time.")
+        Literal["ratio", "leave-last-one", "time", "users"],
+        Option("How to split: ratio, leave-last-one, time or users."),
     ] = "ratio",
-    valid: Annotated[float, typer.Option(help="Share of the interactions for validation.")] = 0.1,
-    test: Annotated[float, typer.Option(help="Share of the interactions for test.")] = 0.1,
+    valid: Annotated[float, typer.Option(help="Share of the interactions (users: of the users) for validation.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of the interactions (users: of the users) for test.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Seed of the random split.")] = 0,
     as_format: Annotated[
         Literal["parquet", "tsv", "csv"],
@@ -32,7 +33,10 @@ def split(
     *,
     reading: Reading,
 ) -> None:
-    """Split a log into train, valid and test files with raw ids, which taurec train DIR can read."""
+    """Split a log into train, valid and test files with raw ids, which taurec train DIR can read.
+
+    With users, a file given has the rows from which held-out users are ranked.
+    """
     from taurec.cli.output import Output
     from taurec.data.source import open_source
     from taurec.data.split import split as cut
@@ -40,7 +44,8 @@ def split(
     from taurec.studies.files import write_frame
 
     output = Output(as_json, quiet)
-    targets = {name: out / f"{name}.{as_format}" for name in ("train", "valid", "test")}
+    names = ("train", "valid", "test", *(("given",) if how == "users" else ()))
+    targets = {name: out / f"{name}.{as_format}" for name in names}
     there = [path for path in targets.values() if path.exists()]
     if there:
         raise UsageError(f"{there[0]} exists already and is not replaced; give another --out")
@@ -53,7 +58,7 @@ def split(
     written = {}
     for name, path in targets.items():
         log = getattr(parts, name)
-        if len(log):
+        if log is not None and len(log):
             write_frame(log.to_frame().lazy(), path, "--out")
             written[name] = {"file": str(path), "pairs": len(log), "users": int((log.user_counts > 0).sum())}
     output.document({"split": parts.how, "seed": seed, "parts": written})

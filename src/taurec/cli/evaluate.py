@@ -33,6 +33,8 @@ def evaluate(
     from taurec.evaluation.significance import bootstrap_all
     from taurec.recommender import Recommender
     from taurec.saved import update_metrics
+    from taurec.studies import warm_cold
+    from taurec.studies.evidence import plain
     from taurec.studies.words import count
 
     wanted = [str(m) for m in (DEFAULT_METRICS if metrics is None else parse_all(metrics))]
@@ -44,7 +46,9 @@ def evaluate(
     before = {name: dict(values) for name, values in model.metrics.items()}
     result = model.evaluate(part, wanted)
     intervals = bootstrap_all(result, seed=model.run.seed)
-    folded = model.evaluate_from_history(part, wanted).means() if from_history else {}
+    by_model = result.n_cold < result.n_users  # else all are ranked from their history already
+    folded = model.evaluate_from_history(part, wanted).means() if from_history and by_model else {}
+    apart = warm_cold.WarmCold.of(result)
     # Saved before anything is printed: a reader such as head may close the pipe and end the command.
     for name in (part, f"{part}_from_history"):
         if name in model.metrics:
@@ -56,6 +60,9 @@ def evaluate(
             "users": result.n_users,
             "users_left_out": result.n_left_out,
             "users_cold": result.n_cold,
+            "from": result.sources(),
+            "folds_in": model.ranker.folds_in,
+            "warm_and_cold": plain(apart),
             "metrics": {name: vars(value) for name, value in intervals.items()},
             "from_history": folded,
         }
@@ -65,12 +72,16 @@ def evaluate(
     output.say()
     output.say(f"{count(result.n_left_out, 'user')} without {part} items left out of the means.")
     if result.n_cold:
-        output.say(f"{count(result.n_cold, 'user')} without a training item: ranked without a history.")
+        output.say(warm_cold.cold_words(result.sources(), model.ranker.folds_in, part))
     if folded:
+        how = warm_cold.EXACT if model.ranker.folds_in else warm_cold.MEAN
         output.say(
-            "from history: the same users ranked from their items alone. The gap is the loss in accuracy for a user "
-            "whom the model does not know."
+            f"from history: the same users ranked from their items alone, by {how}. The gap is the loss in accuracy "
+            "for a user whom the model does not know."
         )
+    if apart is not None:
+        output.say()
+        output.say(warm_cold.table({model.run.label: apart}, wanted))
 
 
 def metric_table(title: str, intervals: Mapping[str, Interval], folded: Mapping[str, float]) -> Table:

@@ -69,7 +69,7 @@ FIELDS: dict[str, tuple[type, str, str]] = {
     "l2": (float, TRAINING, "Strength of the L2 term. [default: the loss's, 0 for sl]"),
     "metric": (str, TRAINING, "Validation metric that chooses the epoch. [default: ndcg@20]"),
     "patience": (int, TRAINING, "Stop after this many evaluations without improvement. [default: 10]"),
-    "split": (str, RUN, "ratio, leave-last-one, time, or none (train on everything). [default: ratio]"),
+    "split": (str, RUN, "ratio, leave-last-one, time, users, or none (train on everything). [default: ratio]"),
     "seed": (int, RUN, "Seed of every random draw: split, initial values, order, negatives. [default: 0]"),
     "device": (str, RUN, "cpu, cuda, cuda:0, ... [default: cpu]"),
     "threads": (int, RUN, "CPU threads; 0 takes all cores. [default: 0]"),

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 SHOWN = 10
 """Items of a history that are shown before its list."""
 
+FROM = {
+    "history": " (no training rows: ranked from these items)",
+    "popularity": " (no training rows of the user or of these items: ranked by popularity)",
+}
+"""What is said of a list that is not made from the user as trained."""
+
 ROWS = 1 << 20
 """Approximate number of rows of a block of the lists of all users."""
 
@@ -82,7 +88,8 @@ def recommend(
         output.note(f"{len(lists):,} rows written to {to}")
         return
     found: list[dict[str, Any]] = [
-        {"user": one, "history": have, "items": _rows(lists, one)} for one, have in histories.items()
+        {"user": one, "history": have, "from": _source(lists, one), "items": _rows(lists, one)}
+        for one, have in histories.items()
     ]
     output.document(found)
     for number, entry in enumerate(found):
@@ -90,7 +97,8 @@ def recommend(
         has = ", ".join(history[:SHOWN]) + (f" and {more:,} more" if more > 0 else "")
         if number:
             output.say()
-        output.say(f"For {'a new user' if like else entry['user']}, who has {has or 'no items'}:")
+        how = "" if like and entry["from"] == "history" else FROM.get(entry["from"] or "", "")
+        output.say(f"For {'a new user' if like else entry['user']}, who has {has or 'no items'}{how}:")
         output.say(_table(entry["items"], "score"))
         if len(entry["items"]) < k:
             output.note(f"only {len(entry['items'])} of {k}: there are no more candidates")
@@ -116,7 +124,7 @@ def similar(
 def _write_all(model: Recommender, path: Path, k: int, filters: dict[str, Any], output: Output) -> None:
     """Write the lists of every user in blocks, so that memory does not grow with the number of users.
 
-    Columns user, item, score, rank; the file appears when it is complete.
+    Columns user, item, score, rank, from; the file appears when it is complete.
     """
     import polars as pl
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -144,13 +152,18 @@ def _write_all(model: Recommender, path: Path, k: int, filters: dict[str, Any], 
 def _history(model: Recommender, person: str) -> list[str]:
     """The items of a user in all parts of the log."""
     (index,) = model.users.encode([person])
-    parts = (model.split.train, model.split.valid, model.split.test)
-    return [item for part in parts for item in model.items.decode(part.items_of(int(index)))]
+    return [item for part in model.split.logs().values() for item in model.items.decode(part.items_of(int(index)))]
 
 
 def _rows(lists: Recommendations, person: str) -> list[dict[str, Any]]:
     rows = zip(lists.user, lists.item, lists.score.tolist(), lists.rank.tolist(), strict=True)
     return [{"rank": rank, "item": item, "score": score} for user, item, score, rank in rows if user == person]
+
+
+def _source(lists: Recommendations, person: str) -> str | None:
+    """What the list of a user was made from; None for an empty list."""
+    rows = zip(lists.user, lists.source or [], strict=True)
+    return next((source for user, source in rows if user == person), None)
 
 
 def _table(rows: list[dict[str, Any]], score: str, title: str = "") -> Table:

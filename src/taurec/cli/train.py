@@ -20,9 +20,11 @@ from taurec.studies.words import count
 if TYPE_CHECKING:
     from taurec.cli.output import Output
     from taurec.data.split import Split
+    from taurec.evaluation.ranking import Evaluation
     from taurec.evaluation.significance import Interval
     from taurec.recommender import Recommender
     from taurec.run import Run
+    from taurec.studies.result import Table
 
 
 @with_options
@@ -55,7 +57,9 @@ def train(
     from taurec.recommender import Recommender
     from taurec.report.progress import show
     from taurec.saved import check_writable, update_metrics
+    from taurec.studies.evidence import plain
     from taurec.studies.opening import fit_with_notes, open_and_split
+    from taurec.studies.warm_cold import WarmCold, cold_words, table
     from taurec.tracking import open_tracker
     from taurec.training.device import pick_device
 
@@ -90,12 +94,20 @@ def train(
             resume.unlink(missing_ok=True)
         _leave_if_stopped(recommender, out, resume, output)
     intervals: dict[str, Interval] = {}
+    found: Evaluation | None = None
     if len(parts.test):
-        intervals = bootstrap_all(recommender.evaluate("test", chosen), seed=recommender.run.seed)
+        found = recommender.evaluate("test", chosen)
+        intervals = bootstrap_all(found, seed=recommender.run.seed)
         if out is not None:
             update_metrics(out, "test", recommender.metrics["test"])
-    output.document(_document(recommender, intervals, out))
-    _show(recommender, intervals, out, output)
+    apart = None if found is None else WarmCold.of(found)
+    sources = {} if found is None else found.sources()
+    output.document({**_document(recommender, intervals, out), "from": sources, "warm_and_cold": plain(apart)})
+    words = cold_words(sources, recommender.ranker.folds_in)
+    _show(
+        recommender, intervals, words, None if apart is None else table({recommender.run.label: apart}, chosen), output
+    )
+    _show_saved(recommender, out, output)
 
 
 def _leave_if_stopped(model: Recommender, saved: Path | None, resume: Path | None, output: Output) -> None:
@@ -173,7 +185,7 @@ def _document(recommender: Recommender, intervals: dict[str, Interval], saved: P
         "run": recommender.get_params(),
         "users": parts.train.n_users,
         "items": parts.train.n_items,
-        "pairs": {name: len(getattr(parts, name)) for name in ("train", "valid", "test")},
+        "pairs": {name: len(log) for name, log in parts.logs().items()},
         "epochs": len(recommender.records) if recommender.run.model is None else 0,
         "best_epoch": best.epoch if best is not None and recommender.run.model is None else None,
         "fit_seconds": recommender.fit_seconds,
@@ -185,7 +197,10 @@ def _document(recommender: Recommender, intervals: dict[str, Interval], saved: P
     }
 
 
-def _show(recommender: Recommender, intervals: dict[str, Interval], saved: Path | None, output: Output) -> None:
+def _show(
+    recommender: Recommender, intervals: dict[str, Interval], cold: str, apart: Table | None, output: Output
+) -> None:
+    """The metrics on the test part; ``cold`` is a sentence on users without training rows, ``apart`` their means."""
     users = int((recommender.split.test.user_counts > 0).sum())
     left_out = len(recommender.users) - users
     if intervals:
@@ -194,7 +209,15 @@ def _show(recommender: Recommender, intervals: dict[str, Interval], saved: Path 
         output.say("No test part, so nothing was evaluated.")
     if intervals and left_out:
         output.say(f"{count(left_out, 'user')} without test items left out of the means.")
+    if cold:
+        output.say(cold)
+    if apart is not None:
+        output.say()
+        output.say(apart)
     output.say()
+
+
+def _show_saved(recommender: Recommender, saved: Path | None, output: Output) -> None:
     if saved is None:
         output.say("Nothing was saved; add --out DIR to keep the model.")
     else:

@@ -1,13 +1,15 @@
 """Cutting a log into training, validation and test: seeded, disjoint, and nothing lost.
 
 The laws of every way to split: no pair stands in two parts, the parts together are the log with its
-times and weights, all share the log's vocabularies, and the same seed gives the same parts.
+times and weights, all share the log's vocabularies, and the same seed gives the same parts. A split by users has a
+fourth part, the given rows of held-out users.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,9 @@ from taurec import draw
 from taurec.data.interactions import Interactions
 from taurec.errors import DataError, UsageError, did_you_mean
 
-HOWS = ("ratio", "leave-last-one", "time", "files", "none")
+HOWS = ("ratio", "leave-last-one", "time", "users", "files", "none")
+FIND_ONE_OF = 5
+"""Of a held-out user's n pairs, floor(n / 5) are to be found; the others are given."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Split:
         train, valid, test: disjoint; ``valid`` and ``test`` may be empty.
         how: the way they were cut.
         notes: remarks for a person, such as users without training rows.
+        given: rows of held-out users that are not trained on, from which these users are ranked; None for a split that
+            holds no users out.
     """
 
     train: Interactions
@@ -34,6 +40,22 @@ class Split:
     test: Interactions
     how: str
     notes: tuple[str, ...] = ()
+    given: Interactions | None = None
+
+    def known(self, part: str) -> Interactions:
+        """The rows that may be used to rank users for ``valid`` or ``test``: those of the parts before it."""
+        known = self.train if self.given is None else self.train.union(self.given)
+        return known.union(self.valid) if part == "test" and len(self.valid) else known
+
+    def logs(self) -> dict[str, Interactions]:
+        """The parts by name; ``given`` only if there is one."""
+        parts = {"train": self.train, "valid": self.valid, "test": self.test}
+        return parts if self.given is None else {**parts, "given": self.given}
+
+    @cached_property
+    def everything(self) -> Interactions:
+        """The rows of all parts."""
+        return self.known("test").union(self.test)
 
 
 def split(
@@ -64,6 +86,12 @@ def split(
             ``valid``. Pairs of one instant are never separated: an instant on the border goes to
             the older part, so a part may be smaller than asked.
 
+            ``users``: strong generalisation. Of the users with at least 5 pairs, the share ``test`` is held out for
+            the test and the share ``valid`` for validation, ``floor(users * share + 1/2)`` each, at random. No pair
+            of theirs is trained on: of a held-out user's n pairs, ``floor(n / 5)`` at random are to be found, and the
+            others are ``given``, from which the user is ranked. The protocol of Liang et al., WWW 2018, section 4.1,
+            and of EASE; their code leaves out pairs of items without training rows, which are kept here as misses.
+
             ``files``: ``test_log`` is the test part; the validation part is cut from ``log`` as by ``ratio``.
 
             ``none``: all for training.
@@ -78,7 +106,7 @@ def split(
     for name, share in (("valid", valid), ("test", test)):
         if not 0 <= share < 1:
             raise UsageError(f"{name} must be a share from 0 to below 1, got {share}")
-    if how in ("ratio", "time") and valid + test >= 1:
+    if how in ("ratio", "time", "users") and valid + test >= 1:
         raise UsageError(f"valid + test must leave a training part, got {valid} + {test}")
     if random and how != "leave-last-one":
         raise UsageError(f"random=True belongs to leave-last-one, got how={how!r}")
@@ -94,6 +122,8 @@ def split(
         return _cut(log, how, *_last_of_users(log, n_valid, n_test, order))
     if how == "time":
         return _cut(log, how, *_newest(log, valid, test))
+    if how == "users":
+        return _by_users(log, valid, test, seed)
     if how == "files" and test_log is not None:
         return split_given(log, test_log, valid=valid, seed=seed)
     if how == "none":
@@ -125,7 +155,7 @@ def data_hash(parts: Split) -> str:
     digest = hashlib.sha256()
     for vocabulary in (parts.train.users, parts.train.items):
         digest.update("\x00".join(vocabulary.ids.to_list()).encode() + b"\x01")
-    for part in (parts.train, parts.valid, parts.test):
+    for part in parts.logs().values():
         digest.update(part.indptr.tobytes() + part.indices.tobytes() + b"\x02")
         digest.update(b"" if part.weight is None else part.weight.tobytes())
     return digest.hexdigest()
@@ -166,6 +196,33 @@ def _last_of_users(
     into_test[order] = from_end <= tested
     into_valid[order] = (from_end > tested) & (from_end <= tested + n_valid[log.user_of])
     return into_valid, into_test
+
+
+def _by_users(log: Interactions, valid: float, test: float, seed: int) -> Split:
+    """Users held out whole: the pairs to find of some users to ``valid`` and ``test``, their other pairs ``given``."""
+    able = np.flatnonzero(log.user_counts >= FIND_ONE_OF)
+    n_test, n_valid = (int(np.floor(len(able) * share + 0.5 + 1e-9)) for share in (test, valid))
+    for name, share, n in (("valid", valid, n_valid), ("test", test, n_test)):
+        if share and not n:
+            raise DataError(
+                f"{name}={share:g} of {len(able)} users with at least {FIND_ONE_OF} pairs is no user; split by ratio, "
+                f"or take a larger share"
+            )
+    drawn = able[draw.permutation(draw.key(seed, "split users"), len(able))]
+    of_test, of_valid = (np.zeros(log.n_users, dtype=bool) for _ in range(2))
+    of_test[drawn[:n_test]] = of_valid[drawn[n_test : n_test + n_valid]] = True
+    find = log.user_counts // FIND_ONE_OF
+    into_valid, into_test = _last_of_users(log, find * of_valid, find * of_test, _random_order(log, seed))
+    held = (of_test | of_valid)[log.user_of]
+    if held.all():
+        raise DataError(
+            f"the split by users leaves no training row: the other users have fewer than {FIND_ONE_OF} pairs"
+        )
+    train, given = log.take(~held), log.take(held & ~into_valid & ~into_test)
+    note = f"held out: {n_valid:,} users for validation, {n_test:,} for test; {len(given):,} pairs of theirs are given"
+    missing = int(((train.item_counts == 0) & (log.item_counts > 0)).sum())
+    more = (f"{missing:,} items have no training row",) if missing else ()
+    return Split(train, log.take(into_valid), log.take(into_test), "users", (note, *more), given)
 
 
 def _newest(log: Interactions, valid: float, test: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

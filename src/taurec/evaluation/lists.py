@@ -17,6 +17,7 @@ from taurec.data.vocabulary import Vocabulary
 from taurec.errors import NonFiniteError, UsageError
 from taurec.evaluation.scores import ScoreTiles, as_tensor, makes_blocks
 from taurec.evaluation.topk import tie_ranks
+from taurec.evaluation.users import UserScorer
 from taurec.kernels import Selection, select
 from taurec.kernels.topk import Best
 from taurec.ranker import BlockScorer, EmbeddingRanker, HistoryRanker
@@ -64,7 +65,8 @@ def top_k(
     """The k best items of known users: exact, by score, ties by a hash of the raw item id.
 
     Args:
-        ranker: scores every item for a block of users; -inf marks an item that may not be recommended.
+        ranker: scores every item for a block of users; -inf marks an item that may not be recommended. A ranker alone
+            also scores users that it has no training row of; :class:`taurec.evaluation.users.UserScorer` does not.
         users: [u] user indices, in any order, repeats allowed.
         k: length of the lists; more than there are candidates gives short lists.
         seen: the items in a user's row do not appear in that user's list.
@@ -100,21 +102,25 @@ def top_k(
     if not len(u) or not n_items:
         return TopK(items, scores)
     pairs = None if seen is None else (seen.indptr, seen.indices)
-    tables = not makes_blocks(ranker)
-    where = device if device is not None and tables else torch.device("cpu")
-    selected = select("topk", torch.empty(0, device=where), len(u), n_items, tables, kernel=kernel)
-    if isinstance(ranker, EmbeddingRanker) and tables and selected.name != "torch":
-        lists = _from_tables(selected, ranker, u, width, pairs, banned, ranks, where)
-    else:
-        lists = _from_scores(selected, ranker, u, width, pairs, banned, ranks, memory_mb)
-    for start, found in lists:
-        if found.bad is not None:
-            row, item, score = found.bad
-            raise NonFiniteError(
-                f"the score of user index {u[start + row]} and item index {item} is {score}{_remedy(ranker)}"
-            )
-        items[start : start + len(found.items), :width] = found.items
-        scores[start : start + len(found.items), :width] = found.scores
+    by_source = ranker.by_source(u) if isinstance(ranker, UserScorer) else [(np.arange(len(u)), ranker)]
+    for rows, scorer in by_source:
+        tables = not makes_blocks(scorer)
+        where = device if device is not None and tables else torch.device("cpu")
+        # By the number of all users, so that other users in the call do not change what selects for some of them.
+        selected = select("topk", torch.empty(0, device=where), len(u), n_items, tables, kernel=kernel)
+        if isinstance(scorer, EmbeddingRanker) and tables and selected.name != "torch":
+            lists = _from_tables(selected, scorer, u[rows], width, pairs, banned, ranks, where)
+        else:
+            lists = _from_scores(selected, scorer, u[rows], width, pairs, banned, ranks, memory_mb)
+        for start, found in lists:
+            of = rows[start : start + len(found.items)]
+            if found.bad is not None:
+                row, item, score = found.bad
+                raise NonFiniteError(
+                    f"the score of user index {u[of[row]]} and item index {item} is {score}{_remedy(scorer)}"
+                )
+            items[of, :width] = found.items
+            scores[of, :width] = found.scores
     return TopK(items, scores)
 
 

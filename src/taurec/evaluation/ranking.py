@@ -13,6 +13,7 @@ from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.evaluation.lists import TopK, top_k
 from taurec.evaluation.metrics import DEFAULT_METRICS, Metric, Values, parse, parse_all, pooled, ratio
+from taurec.evaluation.users import SOURCES, USER, UserScorer
 from taurec.ranker import BlockScorer
 
 __all__ = ["Evaluation", "TopK", "evaluate_ranker", "hits_of", "top_k"]
@@ -29,7 +30,9 @@ class Evaluation:
         users: [n] indices of the evaluated users, ascending: those with at least one relevant item.
         numerator, denominator: [n, M] float64; a metric's mean is the ratio of their sums.
         n_left_out: users without relevant items, who are not evaluated.
-        n_cold: evaluated users without any seen interaction.
+        n_cold: evaluated users without a training row; for a scorer that does not know them, without a seen row.
+        source: [n] int8 what each user was ranked by, as positions in :data:`taurec.evaluation.users.SOURCES`; None for
+            a scorer that does not tell.
     """
 
     metrics: tuple[Metric, ...]
@@ -38,11 +41,24 @@ class Evaluation:
     denominator: Values
     n_left_out: int
     n_cold: int
+    source: NDArray[np.int8] | None = None
 
     @property
     def n_users(self) -> int:
         """How many users the means are over."""
         return len(self.users)
+
+    def sources(self) -> dict[str, int]:
+        """Number of users by what they were ranked by: ``user``, ``history`` or ``popularity``; empty if unknown."""
+        if self.source is None:
+            return {}
+        return {name: int((self.source == number).sum()) for number, name in enumerate(SOURCES)}
+
+    def warm_and_cold(self) -> dict[str, Evaluation]:
+        """Users with (``warm``) and without (``cold``) training rows apart; empty unless there are both."""
+        if self.source is None or not 0 < self.n_cold < self.n_users:
+            return {}
+        return {"warm": self.part(self.source == USER), "cold": self.part(self.source != USER)}
 
     def means(self) -> dict[str, float]:
         """Metric name -> value over the evaluated users."""
@@ -56,7 +72,9 @@ class Evaluation:
 
     def part(self, rows: NDArray[np.bool_]) -> Evaluation:
         """The evaluation of the users marked in ``rows`` [n] alone."""
-        return Evaluation(self.metrics, self.users[rows], self.numerator[rows], self.denominator[rows], 0, 0)
+        source = None if self.source is None else self.source[rows]
+        cold = 0 if source is None else int((source != USER).sum())
+        return Evaluation(self.metrics, self.users[rows], self.numerator[rows], self.denominator[rows], 0, cold, source)
 
     def column(self, metric: str | Metric) -> int:
         """The metric's column in the terms; UsageError if it was not evaluated."""
@@ -83,7 +101,7 @@ def evaluate_ranker(
     A cutoff beyond the catalogue is allowed here: the missing ranks count as misses.
 
     Args:
-        ranker: the model to evaluate.
+        ranker: the model to evaluate; :class:`taurec.evaluation.users.UserScorer` ranks users without training rows.
         relevant: held-out pairs. Users without any are left out and counted.
         seen: pairs whose items are removed from the user's candidates; normally all of training.
         metrics: names or values, or one text with commas: ``"recall@20,ndcg@10"``.
@@ -125,8 +143,12 @@ def evaluate_ranker(
         counts = relevant.user_counts[users[part]]
         for column, m in enumerate(wanted):
             numerator[part, column], denominator[part, column] = m.terms(hits, counts)
-    cold = 0 if seen is None else int((seen.user_counts[users] == 0).sum())
-    return Evaluation(wanted, users, numerator, denominator, relevant.n_users - len(users), cold)
+    source = ranker.source[users] if isinstance(ranker, UserScorer) else None
+    if source is not None:
+        cold = int((source != USER).sum())
+    else:
+        cold = 0 if seen is None else int((seen.user_counts[users] == 0).sum())
+    return Evaluation(wanted, users, numerator, denominator, relevant.n_users - len(users), cold, source)
 
 
 def hits_of(items: NDArray[np.int64], users: NDArray[np.int64], relevant: Interactions) -> NDArray[np.bool_]:

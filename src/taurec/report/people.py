@@ -10,6 +10,7 @@ import numpy as np
 from taurec import draw
 from taurec.data.split import Split
 from taurec.evaluation.lists import top_k
+from taurec.evaluation.users import UserScorer
 from taurec.ranker import Ranker
 from taurec.studies.names import Hashed
 
@@ -56,10 +57,11 @@ def some_people(
         private: hashes ids.
     """
     train, test = parts.train, parts.test
-    before = train.union(parts.valid) if len(parts.valid) else train
+    before = parts.known("test")
     held = np.flatnonzero(test.user_counts)
     users = np.sort(held[draw.permutation(draw.key(seed, "people"), len(held))[:n]])
-    lists = {name: top_k(one, users, k, seen=before, item_ids=train.items).items for name, one in rankers.items()}
+    scorers = {name: UserScorer.of_part(one, parts, "test") for name, one in rankers.items()}
+    lists = {name: top_k(one, users, k, seen=before, item_ids=train.items).items for name, one in scorers.items()}
 
     def named(items: np.ndarray) -> list[str]:
         raw = train.items.decode(items[items >= 0])

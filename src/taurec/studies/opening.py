@@ -33,8 +33,8 @@ def open_and_split(run: Run, on_note: Note = silent) -> tuple[Opened, Split]:
     parts, _ = split_source(opened, run)
     for note in parts.notes:
         on_note(note)
-    sizes = {"training": parts.train, "validation": parts.valid, "test": parts.test}
-    held = ", ".join(f"{len(log):,} {name}" for name, log in sizes.items() if len(log))
+    sizes = {"training": parts.train, "validation": parts.valid, "test": parts.test, "given": parts.given}
+    held = ", ".join(f"{len(log):,} {name}" for name, log in sizes.items() if log is not None and len(log))
     users, items = count(parts.train.n_users, "user"), count(parts.train.n_items, "item")
     on_note(f"{opened.name}: {users}, {items}; pairs by {parts.how}: {held}")
     return opened, parts

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from taurec.data.interactions import Interactions
     from taurec.data.source import Opened
     from taurec.data.split import Split
-    from taurec.ranker import BlockScorer
+    from taurec.ranker import Ranker
 
 METRICS = ("recall@20", "ndcg@20")
 """The names of the figures of every row."""
@@ -112,11 +112,14 @@ class Protocol:
         """The pairs whose items are not ranked at the test."""
         return parts.train.union(parts.valid) if "valid" in self.hides else parts.train
 
-    def evaluate(self, ranker: BlockScorer, parts: Split) -> dict[str, float]:
+    def evaluate(self, ranker: Ranker, parts: Split) -> dict[str, float]:
         """The figures on the test part, by their names in ``reports``."""
         from taurec.evaluation.ranking import evaluate_ranker
+        from taurec.evaluation.users import UserScorer
 
-        found = evaluate_ranker(ranker, parts.test, self.hidden(parts), list(self.metrics.values())).means()
+        hidden = self.hidden(parts)
+        scorer = UserScorer.of_log(ranker, parts.train, hidden)
+        found = evaluate_ranker(scorer, parts.test, hidden, list(self.metrics.values())).means()
         return {name: found[metric] for name, metric in self.metrics.items()}
 
 

@@ -73,6 +73,7 @@ def find_temperature(
     valid: Interactions | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_note: Callable[[str], None] | None = None,
+    given: Interactions | None = None,
 ) -> FoundTemperature:
     """The temperature for a run in which one is ``auto``.
 
@@ -83,6 +84,7 @@ def find_temperature(
             for the trials only.
         on_progress: called as in :class:`taurec.training.trainer.Trainer`, by each trial in turn.
         on_note: called with a line before each trial and with the result.
+        given: as in :class:`taurec.training.trainer.Trainer`.
     Raises: UsageError if nothing is ``auto``, or if no pair is left to evaluate trials on.
     """
     names = auto_settings(run.loss)
@@ -108,7 +110,7 @@ def find_temperature(
         tried = settled(run, {name: tau}).but(epochs=epochs, patience=epochs, eval_every=1)
         say(f"loss.{name}=auto: trying {tau:g} for {epochs} epoch{'s' * (epochs != 1)}")
         try:
-            trained = Trainer(tried, train, valid, on_progress).fit()
+            trained = Trainer(tried, train, valid, on_progress, given=given).fit()
         except NonFiniteError as error:
             say(f"loss.{name}=auto: {tau:g} failed: {error}")
             return -math.inf

@@ -29,7 +29,9 @@ FORMAT = 1
 Arrays = dict[str, NDArray[Any]]
 
 
-def identity(run: Run, train: Interactions, valid: Interactions | None) -> dict[str, Any]:
+def identity(
+    run: Run, train: Interactions, valid: Interactions | None, given: Interactions | None = None
+) -> dict[str, Any]:
     """Everything that must be equal for a run to continue from a checkpoint: all that changes a bit of the result.
 
     Maximum epochs and patience only end a run, so they may change; but ``epochs`` must be equal where the learning rate
@@ -38,7 +40,7 @@ def identity(run: Run, train: Interactions, valid: Interactions | None) -> dict[
     ends = {"threads", "patience", "source", "reading", "data_hash"}
     ends |= {"epochs"} if run.lr_schedule == "constant" else set()
     digest = hashlib.sha256()
-    for part in (train, valid):
+    for part in (train, valid) if given is None else (train, valid, given):
         for array in () if part is None else (part.indptr, part.indices, part.weight):
             digest.update(b"" if array is None else array.tobytes())
         digest.update(b"\x00")

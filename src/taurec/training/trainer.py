@@ -15,6 +15,7 @@ from taurec.backbones import BACKBONES
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.evaluation.ranking import evaluate_ranker
+from taurec.evaluation.users import UserScorer
 from taurec.kernels.memory import keep_freed_memory
 from taurec.ranker import RANKERS, EmbeddingRanker
 from taurec.run import Run
@@ -42,6 +43,8 @@ class Trainer:
         valid: pairs that choose the epoch; None trains all epochs and keeps the last.
         on_progress: called after each step and each epoch.
         on_note: called with each remark, such as the size of the groups before the first step.
+        given: rows of users who are not trained on, from which they are ranked on ``valid``; see
+            :class:`taurec.data.split.Split`.
     Raises: UsageError if loss, scores, backbone and negatives do not go together, before the first step.
     """
 
@@ -52,6 +55,7 @@ class Trainer:
         valid: Interactions | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_note: Callable[[str], None] | None = None,
+        given: Interactions | None = None,
     ):
         if not len(train):
             raise UsageError("no training pairs: 0 interactions are left for training")
@@ -59,7 +63,7 @@ class Trainer:
             raise UsageError("the run is not resolved: no order of rows; call taurec.training.resolve(run)")
         sampler = sampler_of(run)
         self.negatives = sampler.bind(train, run.seed)
-        self._seen = train
+        self._whole, self._given, self._known = train, given, train if given is None else train.union(given)
         # A sampler may hold positives out, to be false negatives.
         train = train if self.negatives.trained is None else self.negatives.trained
         self.run, self.train, self.valid = run, train, valid
@@ -105,7 +109,7 @@ class Trainer:
         weights = {name: torch.empty_like(value) for name, value in self.backbone.state_dict().items()}
         moments, of_loss = self.step.optimizer.moments, self.step.of_loss()
         state = State(self.backbone, weights, moments, self.step.loss_state, of_loss, self.negatives)
-        who = checkpoint.identity(run, self.train, self.valid) if resume is not None else {}
+        who = checkpoint.identity(run, self.train, self.valid, self._given) if resume is not None else {}
         if resume is not None and resume.exists():
             arrays, progress = checkpoint.read(resume, who)
             state.load(arrays)
@@ -235,7 +239,8 @@ class Trainer:
         assert self.valid is not None
         started = time.perf_counter()
         device = None if self.device.type == "cpu" else self.device
-        given = self.ranker(), self.valid, self._seen, [self.run.metric]
+        scorer = UserScorer.of_log(self.ranker(), self._whole, self._known)
+        given = scorer, self.valid, self._known, [self.run.metric]
         result = evaluate_ranker(*given, memory_mb=SCORING_MB, device=device, kernel=self.run.kernel)
         return dataclasses.replace(record, metrics=result.means(), eval_seconds=time.perf_counter() - started)
 

@@ -18,6 +18,7 @@ from taurec.errors import UsageError
 from taurec.evaluation.metrics import parse_all
 from taurec.evaluation.ranking import Evaluation, evaluate_ranker
 from taurec.evaluation.significance import Paired, compare_paired
+from taurec.evaluation.users import UserScorer
 from taurec.recommender import Recommender
 from taurec.run import Run
 from taurec.studies.audit.log import tables as log_tables
@@ -315,9 +316,10 @@ class _Trial:
 
     def evaluate(self, fitted: Sequence[Recommender], part: str) -> Evaluation:
         """Each user's terms, averaged over seeds; the lists leave out all rows of the earlier parts."""
-        train, valid = self.parts.train, self.parts.valid
-        relevant, seen = (valid, train) if part == "valid" else (self.parts.test, train.union(valid))
-        results = [evaluate_ranker(model.ranker, relevant, seen, self.metrics) for model in fitted]
+        relevant = self.parts.valid if part == "valid" else self.parts.test
+        seen = self.parts.known(part)
+        scorers = [UserScorer.of_part(model.ranker, model.split, part) for model in fitted]
+        results = [evaluate_ranker(scorer, relevant, seen, self.metrics) for scorer in scorers]
         numerator = np.mean([result.numerator for result in results], axis=0)
         denominator = np.mean([result.denominator for result in results], axis=0)
         return replace(results[0], numerator=numerator, denominator=denominator)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from taurec.studies import warm_cold
 from taurec.studies.evidence import learning_curve, metric_cells, metric_columns, metric_figure
 from taurec.studies.result import Cell, Column, Figure, Part, Series, Table, Text
 from taurec.studies.words import LEVEL, count, number
@@ -48,6 +49,12 @@ def ranking(found: Comparison, metrics: Sequence[str]) -> Table:
     return Table(title, columns, rows, strong=best, section=ACCURACY, narrow=narrow)
 
 
+def warm_and_cold(found: Comparison, metrics: Sequence[str]) -> list[Table]:
+    """Users with and without training rows apart, if the test part has both."""
+    apart = {row.label: row.apart for row in found.rows if row.apart is not None}
+    return [warm_cold.table(apart, metrics, ACCURACY)] if apart else []
+
+
 def page_tables(found: Comparison) -> list[Table]:
     """The tables of the page: accuracy with its tests, costs, and the models that failed."""
     ranked = by_test(found)
@@ -75,7 +82,8 @@ def page_tables(found: Comparison) -> list[Table]:
         Column("memory", "MB", spec=",.0f"), "on the front of",
     ]  # fmt: skip
     note = "Memory is the growth of the process's memory during a fit."
-    tables = [test_part, Table("Number of settings and cost of each model", columns, costs, note, section=COST)]
+    tables = [test_part, *warm_and_cold(found, metrics)]
+    tables.append(Table("Number of settings and cost of each model", columns, costs, note, section=COST))
     if found.failed:
         reasons: list[list[Cell]] = [[one.label, f"failed: {one.reason}"] for one in found.failed]
         tables.insert(1, Table("Models that failed", ["model", "reason"], reasons, section=ACCURACY))
@@ -153,10 +161,15 @@ def figures(found: Comparison) -> list[Figure]:
 
 def protocol(found: Comparison) -> Text:
     """How the models were fitted, chosen and evaluated."""
+    held_out = found.split.given is not None
+    users = (
+        " No row of the test and validation users is trained on; they are ranked from their given rows, four of five."
+    )
+    hidden = "training, validation and given rows" if held_out else "training and validation"
     return Text(
-        f"One split of the log ({found.split.how}) for all models. The setting and the epoch of a model are those with "
-        f"the best {found.metric} on the validation part; they were evaluated once on the test part. Candidates are "
-        "all items except those of the user in training and validation.",
+        f"One split of the log ({found.split.how}) for all models.{users if held_out else ''} The setting and epoch "
+        f"of a model are those with the best {found.metric} on the validation part; they were evaluated once on the "
+        f"test part. Candidates are all items except those of the user in {hidden}.",
         PROTOCOL,
     )
 
@@ -172,14 +185,18 @@ def shown_models(found: Comparison) -> list[str]:
 def group_results(found: Comparison) -> list[Part]:
     """The results of :func:`shown_models` in groups of items and of users, computed by this call."""
     from taurec.evaluation.metrics import parse
+    from taurec.evaluation.users import UserScorer
+    from taurec.studies.audit.fairness.groups import activity_groups
     from taurec.studies.audit.fairness.measures import fairness
 
     parts, labels = found.split, shown_models(found)
     if not labels:
         return []
-    seen = parts.train.union(parts.valid) if len(parts.valid) else parts.train
+    seen = parts.known("test")
     k = min(parse(found.metric).k, parts.train.n_items)
-    models = {m: fairness(found.models[m].ranker, parts.test, parts.train, seen, k) for m in labels}
+    scorers = {m: UserScorer.of_part(found.models[m].ranker, parts, "test") for m in labels}
+    activity = (activity_groups(parts.known("valid")),)
+    models = {m: fairness(scorer, parts.test, parts.train, seen, k, users=activity) for m, scorer in scorers.items()}
     first, metric = models[labels[0]], f"ndcg@{k}"
     by_popularity = Figure(
         "bar",

@@ -23,6 +23,7 @@ from taurec.studies.compare.memory import peak_memory
 from taurec.studies.compare.results import Comparison, Failed, PairedTest, Row
 from taurec.studies.failed import reason_of
 from taurec.studies.opening import Note, silent
+from taurec.studies.warm_cold import WarmCold
 from taurec.training.interrupt import pass_on
 from taurec.training.records import Progress
 
@@ -183,6 +184,7 @@ class _Study:
             metrics={str(m): bootstrap(evaluation, m, seed=runs[0].seed) for m in evaluation.metrics},
             spread={name: over_seeds([one[name] for one in means]) for name in means[0]},
             run=run,
+            apart=WarmCold.of(evaluation),
         )
         return _Fitted(row, model, evaluation)
 

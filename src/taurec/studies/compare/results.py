@@ -13,6 +13,7 @@ from taurec.run import Run
 from taurec.studies.compare import display
 from taurec.studies.evidence import ChosenModel, plain
 from taurec.studies.result import Figure, Part, ShownModels, Table
+from taurec.studies.warm_cold import EXACT, MEAN, WarmCold
 from taurec.studies.words import LEVEL, count, difference_words, number, seconds
 
 
@@ -35,6 +36,7 @@ class Row:
         spread: test metric -> mean and standard deviation over seeds; the deviation is None for one seed, and for
             a model without random draws.
         run: the settings chosen on validation.
+        apart: the test metrics of users with and without training rows; None unless there are both.
     """
 
     label: str
@@ -48,6 +50,7 @@ class Row:
     metrics: dict[str, Interval]
     spread: dict[str, Spread]
     run: Run
+    apart: WarmCold | None = None
 
     @property
     def trained(self) -> bool:
@@ -133,11 +136,13 @@ class Comparison(ChosenModel):
         return f"Models compared on {self.source}"
 
     def verdict(self) -> list[str]:
-        lines = [self._best_on_test(), self._kinds(), self._model_to_use(), self._front(), self._time(), self._seeds()]
+        lines = [self._best_on_test(), self._held_out(), self._kinds(), self._model_to_use(), self._front()]
+        lines += [self._time(), self._seeds()]
         return [line for line in [*lines, *self._failed(), *self.notes] if line]
 
     def tables(self) -> list[Table]:
-        return [display.ranking(self, self.shown or list(self.rows[0].metrics))]
+        shown = self.shown or list(self.rows[0].metrics)
+        return [display.ranking(self, shown), *display.warm_and_cold(self, shown)]
 
     def figures(self) -> list[Figure]:
         return display.figures(self)
@@ -186,6 +191,15 @@ class Comparison(ChosenModel):
         if tuned and len(tuned) == sum(row.has_settings for row in self.rows):
             settings = "Settings and epochs"
         return f"{said}. {settings} were chosen on validation; ± is half of the 95 % bootstrap interval over users."
+
+    def _held_out(self) -> str:
+        """By what held-out users are ranked, in a split by users."""
+        if self.split.given is None:
+            return ""
+        exact = [label for label, model in self.models.items() if model.ranker.folds_in]
+        others = [label for label in self.models if label not in exact]
+        by = [f"by {how} of {', '.join(labels)}" for how, labels in ((EXACT, exact), (MEAN, others)) if labels]
+        return f"No row of the test users is trained on; they are ranked from their given rows, {'; '.join(by)}."
 
     def _kinds(self) -> str:
         """The trained model against the baseline, and which of them to prefer."""

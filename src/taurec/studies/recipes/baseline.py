@@ -14,6 +14,7 @@ from taurec import provenance
 from taurec.baselines import BASELINES
 from taurec.data.split import Split, data_hash
 from taurec.evaluation.ranking import evaluate_ranker
+from taurec.evaluation.users import UserScorer
 from taurec.run import Run
 from taurec.studies.audit.noise.journal import Journal
 from taurec.studies.compare.candidates import baseline_grid
@@ -57,7 +58,8 @@ def fit_baseline(
         entry, started = journal.get(point), time.perf_counter()
         if entry is None:
             ranker = BASELINES.build(name, given=point, seed=run.seed).fit(choosing.train)
-            entry = evaluate_ranker(ranker, choosing.valid, choosing.train, [metric]).means()
+            scorer = UserScorer.of_part(ranker, choosing, "valid")
+            entry = evaluate_ranker(scorer, choosing.valid, choosing.known("valid"), [metric]).means()
             entry["seconds"] = round(time.perf_counter() - started, 3)
             journal.add(point, entry)
         seconds += entry["seconds"]

@@ -40,7 +40,7 @@ def train_row(
         path = state / f"{row}.{protocol.name}.{seed}{tag}.checkpoint.safetensors"
         left = None if seconds is None else max(seconds - (time.perf_counter() - started), 0.0)
         run = recipe.run(protocol, seed, point, threads=threads)
-        return Trainer(run, parts.train, parts.valid, on_progress, on_note).fit(path, seconds=left)
+        return Trainer(run, parts.train, parts.valid, on_progress, on_note, parts.given).fit(path, seconds=left)
 
     points = recipe.points()
     if not points:

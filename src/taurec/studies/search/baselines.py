@@ -15,6 +15,7 @@ from taurec.baselines import BASELINES, Baseline
 from taurec.data.split import Split
 from taurec.errors import ResourceError
 from taurec.evaluation.ranking import evaluate_ranker
+from taurec.evaluation.users import UserScorer
 from taurec.recommender import Recommender
 from taurec.run import Run
 from taurec.studies.compare.candidates import BASELINES_ALWAYS, candidates
@@ -94,7 +95,7 @@ def forecast(run: Run, parts: Split) -> float:
     started = time.perf_counter()
     ranker = baseline.fit(some)
     if len(held):
-        evaluate_ranker(ranker, held, some, [run.metric])
+        evaluate_ranker(UserScorer.of_log(ranker, some), held, some, [run.metric])
     return (time.perf_counter() - started) * train.n_users / FEW_USERS
 
 

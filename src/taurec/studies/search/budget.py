@@ -18,6 +18,7 @@ from taurec.errors import UsageError
 from taurec.evaluation.metrics import parse_all
 from taurec.evaluation.ranking import Evaluation, evaluate_ranker
 from taurec.evaluation.significance import Paired, bootstrap_all, chance_of_best, compare_paired
+from taurec.evaluation.users import UserScorer
 from taurec.ranker import Ranker
 from taurec.recommender import Recommender
 from taurec.run import Run
@@ -173,7 +174,7 @@ class _Halving:
         run = self.pool.runs[i]
         epoch = _epoch_seconds(self.records.get(i, []))
         try:
-            trainer = Trainer(run, self.train, self.valid)
+            trainer = Trainer(run, self.train, self.valid, given=self.parts.given)
             trained = trainer.fit(self.path(i), every=float("inf"), seconds=max(0.0, seconds - epoch / 2))
         except Exception as error:
             self._note_failure(run, error)
@@ -198,7 +199,9 @@ class _Halving:
         if len(rankers) < 2:
             return names, None
         metric = self.first.metric
-        first, second = (evaluate_ranker(ranker, self.valid, self.train, [metric]) for ranker in rankers)
+        known = self.train if self.parts.given is None else self.train.union(self.parts.given)
+        scorers = [UserScorer.of_log(ranker, self.train, known) for ranker in rankers]
+        first, second = (evaluate_ranker(scorer, self.valid, known, [metric]) for scorer in scorers)
         return names, compare_paired(first, second, metric, seed=self.first.seed)
 
     def on_whole_log(self, candidate: Candidate, end: float, another: bool) -> list[Recommender]:

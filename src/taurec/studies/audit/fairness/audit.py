@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from taurec.data.split import Split, data_hash
 from taurec.errors import UsageError
+from taurec.evaluation.users import UserScorer
 from taurec.recommender import Recommender
 from taurec.studies.audit.fairness.answer import sections, verdict
 from taurec.studies.audit.fairness.exposure import spearman
@@ -179,12 +180,13 @@ def audit_fairness(
             )
     if not len(parts.test):
         raise UsageError(f"there is no test part: the log was split by {parts.how!r}; use split='ratio' (--split)")
-    seen = parts.train.union(parts.valid) if len(parts.valid) else parts.train
+    seen = parts.known("test")
     items, known = popularity_groups(parts.train, n_popularity), seen.union(parts.test)
-    divisions = [activity_groups(parts.train, n_activity), *users]
+    divisions = [activity_groups(parts.known("valid"), n_activity), *users]
     made = []
     for label, model in models.items():
-        found = fairness(model.ranker, parts.test, parts.train, seen, k, items=items, users=divisions, seed=seed)
+        scorer = UserScorer.of_part(model.ranker, parts, "test")
+        found = fairness(scorer, parts.test, parts.train, seen, k, items=items, users=divisions, seed=seed)
         spread = score_spread(model.ranker, parts.train, known, users=score_users, seed=seed)
         _, a, b = np.intersect1d(spread.users, found.evaluated, return_indices=True)
         variance_tail = Correlation.of(spread.per_user[a], found.user_tail_share[b])

@@ -19,7 +19,7 @@ from taurec.errors import UsageError
 from taurec.evaluation.metrics import Metric, ratio
 from taurec.evaluation.ranking import USERS_AT_ONCE, Evaluation, hits_of, top_k
 from taurec.evaluation.significance import Interval, bootstrap_all, bootstrap_difference, bootstrap_means
-from taurec.ranker import Ranker
+from taurec.ranker import BlockScorer
 from taurec.studies.audit.fairness.exposure import coverage, entropy, known_mean, relative_spread, spearman, tail_items
 from taurec.studies.audit.fairness.groups import Groups, activity_groups, popularity_groups
 
@@ -186,7 +186,7 @@ class Fairness:
 
 
 def fairness(
-    ranker: Ranker,
+    ranker: BlockScorer,
     relevant: Interactions,
     train: Interactions,
     seen: Interactions | None = None,
@@ -340,7 +340,7 @@ def _division(evaluation: Evaluation, groups: Groups, draws: Mapping[str, int]) 
 
 
 def _same_log(
-    ranker: Ranker, relevant: Interactions, train: Interactions, items: Groups, users: Sequence[Groups]
+    ranker: BlockScorer, relevant: Interactions, train: Interactions, items: Groups, users: Sequence[Groups]
 ) -> None:
     if relevant.users != train.users or relevant.items != train.items:
         raise UsageError("the held-out pairs have other users or items than the training pairs; take both from one log")

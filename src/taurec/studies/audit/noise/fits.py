@@ -19,6 +19,7 @@ from taurec.data.noise import add_false_positives, hold_out_false_negatives
 from taurec.data.split import Split
 from taurec.errors import ArtefactError, UsageError
 from taurec.evaluation.ranking import evaluate_ranker
+from taurec.evaluation.users import UserScorer
 from taurec.recommender import Recommender
 from taurec.run import Choice, Run
 from taurec.sampling import NEGATIVES, Uniform
@@ -168,7 +169,8 @@ class FitQueue:
         if model.stopped_by:
             raise FitsEnded(model.stopped_by, len(self._done), len(self._done) + len(self._pending))
         seconds = time.perf_counter() - started
-        result = evaluate_ranker(model.ranker, self.parts.test, seen.union(self.parts.valid), self.metrics)
+        scorer = UserScorer.of_part(model.ranker, model.split, "test")
+        result = evaluate_ranker(scorer, self.parts.test, replace(self.parts, train=seen).known("test"), self.metrics)
         best = model.best
         return Fit(
             result.means(),

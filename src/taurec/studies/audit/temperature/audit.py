@@ -80,7 +80,7 @@ def audit_training(
     valid = parts.valid if len(parts.valid) else None
     stopped = 0
     if auto_settings(run.loss):
-        temperature = find_temperature(run, parts.train, valid, on_progress, on_note)
+        temperature = find_temperature(run, parts.train, valid, on_progress, on_note, parts.given)
         run, stopped = temperature.run, temperature.stopped_by
 
     def each(progress: Progress) -> None:
@@ -88,7 +88,7 @@ def audit_training(
         if on_progress is not None:
             on_progress(progress)
 
-    trainer = Trainer(run, parts.train, valid, each, on_note)
+    trainer = Trainer(run, parts.train, valid, each, on_note, parts.given)
     watch = Watch(trainer)
     stopped = stopped or trainer.fit().stopped_by
     notes = (f"training was stopped by a signal after {len(watch.views)} epochs",) if stopped else ()
