@@ -19,7 +19,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -36,7 +36,7 @@ from taurec.data.split import Split
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import ArtefactError, ResourceError, UsageError
 from taurec.plugins import load_file as import_file
-from taurec.ranker import RANKERS, Ranker
+from taurec.ranker import Ranker, trained_class
 from taurec.run import Run
 from taurec.training.records import EpochRecord
 
@@ -147,7 +147,7 @@ def read_folder(folder: Path, plugins: Sequence[type[Baseline] | str] = ()) -> S
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ArtefactError(f"{folder}/model.safetensors: {name} holds values that are not finite")
     try:
-        ranker: Ranker = _ranker_class(run, plugins, folder).from_state(state)
+        ranker: Ranker = _ranker_class(run, plugins, folder, state).from_state(state)
     except (KeyError, ValueError, TypeError) as error:
         raise ArtefactError(f"{folder}/model.safetensors: does not hold a {run.label}: {error}") from None
     if (ranker.n_users, ranker.n_items) != (len(users), len(items)):
@@ -207,11 +207,13 @@ def _run(content: Document, path: Path) -> Run:
         raise ArtefactError(f"{path}: not a run of this version: {error}") from None
 
 
-def _ranker_class(run: Run, plugins: Sequence[type[Baseline] | str], folder: Path) -> type[Ranker]:
-    """The class of the ranker: two tables for a trained model, or a baseline; only ``plugins`` are imported."""
+def _ranker_class(
+    run: Run, plugins: Sequence[type[Baseline] | str], folder: Path, state: Collection[str]
+) -> type[Ranker]:
+    """The class of the ranker: by its arrays for a trained model, or a baseline; only ``plugins`` are imported."""
     model = run.model
     if model is None:
-        return RANKERS[run.rank_score]
+        return trained_class(run.rank_score, state)
     if ":" not in model.name:
         built_in: Any = BASELINES[model.name]
         return cast("type[Ranker]", built_in)
