@@ -222,7 +222,9 @@ class SumOfItemsRanker(EmbeddingRanker):
         """The formula; None for distances, for which a page has none."""
         if self.score == "neg_sq_dist":
             return None
-        return SumOfItems(self.item, self.history, 0.0 if self.score == "cosine" else self.alpha, self.score == "cosine")
+        return SumOfItems(
+            self.item, self.history, 0.0 if self.score == "cosine" else self.alpha, self.score == "cosine"
+        )
 
     def state(self) -> State:
         return {

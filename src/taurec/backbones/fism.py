@@ -17,10 +17,14 @@ from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.kernels import select
 from taurec.kernels.hop import hop
-from taurec.losses import Loss, ScoreLoss
+from taurec.losses import Loss, ScoreLoss, StreamedLoss
 from taurec.ranker import SumOfItemsRanker
-from taurec.scoring import ScoreName
 from taurec.types import Embeddings, LeftOut
+
+SOFTMAX: Mapping[str, Any] = {
+    "negatives": "full", "batch_size": 16384, "lr": 1e-2, "lr_schedule": "linear", "epochs": 30
+}  # fmt: skip
+"""Run fields for a softmax over scores, whose sum over the catalogue a user's pairs share."""
 
 
 class FISM(Backbone):
@@ -36,7 +40,7 @@ class FISM(Backbone):
     are compared with the same scores of negatives, so a step computes them, and the loss's reduction over them, once
     for each user of the batch; ``exact`` computes them for each pair. The two are different losses.
 
-    A new user is ranked as a known one with the same history, to the bit. With cosine scores alpha has no effect on
+    A new user gets the same vector, to the bit, as a known one with the same history. With cosine scores alpha has no effect on
     the scores of a user; with dot products it acts as a temperature tau |H|^alpha. With ``dot`` scores the model is
     the item-to-item matrix P Q^T with a zero diagonal, of rank ``dim``.
 
@@ -72,6 +76,7 @@ class FISM(Backbone):
     pairwise = True
     user_table = False
     order = "users"
+    _share: Tensor
     _indptr: Tensor
     _indices: Tensor
     _values: Tensor
@@ -114,7 +119,10 @@ class FISM(Backbone):
 
     @classmethod
     def preset(cls, loss: type[Loss]) -> Mapping[str, Any]:
-        return {"user_weight": 0.5} if issubclass(loss, ScoreLoss) and loss.rows else {}
+        weight = {"user_weight": 0.5} if issubclass(loss, ScoreLoss) and loss.rows else {}
+        if issubclass(loss, StreamedLoss) and loss.temperature is not None and loss.softmax_weights:
+            return {**weight, **SOFTMAX, f"loss.{loss.temperature}": 0.2}
+        return weight
 
     @classmethod
     def table_rows(cls, log: Sizes, settings: Mapping[str, Any]) -> int:
@@ -135,7 +143,7 @@ class FISM(Backbone):
     def trained_rows(self, train: Interactions) -> NDArray[np.bool_] | None:
         return ~self._alone if self._alone.any() else None
 
-    def ranker(self, train: Interactions, score: ScoreName) -> SumOfItemsRanker:
+    def ranker(self, train: Interactions, score: str) -> SumOfItemsRanker:
         history, item = (table.detach().cpu().numpy().copy() for table in self.tables())
         return SumOfItemsRanker(history, item, train.csr(), self.alpha, score)
 

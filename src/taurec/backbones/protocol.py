@@ -15,7 +15,6 @@ from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.losses import Loss
 from taurec.ranker import EmbeddingRanker
-from taurec.scoring import ScoreName
 from taurec.types import Batch, Embeddings
 
 Rows = tuple[Tensor, Tensor]
@@ -116,7 +115,7 @@ class Backbone(nn.Module):
         """[P] which rows of the training part it can learn from; None for all. The others are counted as left out."""
         return None
 
-    def ranker(self, train: Interactions, score: ScoreName) -> EmbeddingRanker | None:
+    def ranker(self, train: Interactions, score: str) -> EmbeddingRanker | None:
         """A ranker of the present weights, for a backbone with another than that of the two tables of vectors.
 
         Args:

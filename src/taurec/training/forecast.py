@@ -63,8 +63,9 @@ class Shape:
 def memory(run: Run, sizes: Sizes) -> dict[str, int]:
     """Peak bytes of training on the CPU, beyond the log and the imports, by purpose.
 
-    ``tables`` are those of the backbone, U x D and I x D, with Adam's two moments; ``layers`` are a step's arrays of the size of the tables,
-    ``step`` its arrays of B rows with N negatives, ``validation`` the ranker and a block of scores.
+    ``tables`` are those of the backbone, mostly U x D and I x D, with Adam's two moments; ``layers`` are a step's
+    arrays of the size of the tables, ``step`` its arrays of B rows with N negatives, ``validation`` the ranker and a
+    block of scores.
     """
     shape, b = Shape.of(run, sizes), run.batch_size
     negatives, whole = shape.negatives, shape.negatives.rows is None

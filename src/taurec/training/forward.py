@@ -90,8 +90,8 @@ class ForwardPass:
             vectors = pair_vectors(of_pair, embeddings.item, item_at, run.train_score, keep, run.kernel)
             value, missing = self.objective.of_vectors(*vectors, local, embeddings, taken.counted, side)
         elif reduce is not None and (self.streamed(batch) or (left_out is not None and not reduce.pairwise)):
-            scored = (run.train_score, run.kernel, keep, own, not self.streamed(batch))
-            pos, reduced, n = reduced_scores(*given, reduce, *scored)
+            held = not self.streamed(batch)
+            pos, reduced, n = reduced_scores(*given, reduce, run.train_score, run.kernel, keep, own, held)
             value, missing = self.objective.combine(pos, reduced, n, local, embeddings, taken.counted, side)
         else:
             pos, neg = batch_scores(*given, run.train_score, run.kernel, taken.d_item, keep, own)

@@ -1,8 +1,8 @@
 """Completion of a run: a value for every field and every setting.
 
-Fields that are not given come from the presets that the backbone and the loss declare, then from the defaults. Presets were chosen on
-validation data of ``debian`` and ``ml-100k``; a given value always wins. A resolved run names every setting, so a later
-change of a default does not alter it.
+Fields that are not given come from the preset that the backbone declares, then from that of the loss, then from the
+defaults. Presets were chosen on validation data of ``debian`` and ``ml-100k``; a given value always wins. A resolved
+run names every setting, so a later change of a default does not alter it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def resolve(**fields: Any) -> Run:
 
     Registry fields (``model``, ``backbone``, ``loss``, ``negatives``, ``order``) take texts such as
     ``uniform:800`` or ``{"name": ..., "settings": {...}}``; ``settings={"loss": {"tau_neg": 0.1}}``
-    sets single values of them. Fields that are not given come from the preset of the backbone, then of the loss, then from the defaults.
+    sets single values of them. Fields that are not given come from the preset of the backbone, then from that of the
+    loss, then from the defaults.
     Every entry is built once, so a value out of range is refused here, before data is read. A
     temperature of ``auto`` is kept until the data is known (:mod:`taurec.training.auto_temperature`).
 
