@@ -16,7 +16,7 @@ from taurec.sampling import (
     PerRowNegatives,
     SharedNegatives,
 )
-from taurec.scoring import batch_scores, catalogue_scores
+from taurec.scoring import batch_scores, reduced_scores
 
 B, N, I, D = 5, 4, 9, 3
 
@@ -79,12 +79,12 @@ def test_absent_negatives_score_minus_infinity_and_have_no_gradient(tables, layo
 
 @pytest.mark.parametrize("kind", ["cosine", "dot", "neg_sq_dist"])
 @pytest.mark.parametrize("pairwise", [False, True])
-def test_catalogue_scores_are_the_reduction_of_all_scores(tables, kind: str, pairwise: bool) -> None:
+def test_reduced_scores_are_the_reduction_of_all_scores(tables, kind: str, pairwise: bool) -> None:
     user, item, positive = tables
     absent = torch.sparse_coo_tensor([[0, 1], [3, 2]], [True, True], (B, I), check_invariants=True).coalesce()
     how = RowReduce("logsumexp", "softplus", pairwise, tau=0.3)
     for negatives in (CatalogueNegatives(absent=absent), SharedNegatives(ids=torch.tensor([1, 8, 1, 0]))):
         pos, neg = batch_scores(user, item, positive, negatives, kind)
-        got = catalogue_scores(user, item, positive, negatives, how, kind)
+        got = reduced_scores(user, item, positive, negatives, how, kind)
         for value, expected in zip(got, (pos, *how(pos, neg)), strict=True):
             assert value.tolist() == pytest.approx(expected.tolist(), abs=1e-12)

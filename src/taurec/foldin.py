@@ -7,7 +7,7 @@ ranker's arrays without a copy, over the whole catalogue; :meth:`restricted` kee
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,39 @@ class MeanOfItems:
         own = rows[list(history)]
         length = np.sqrt((own * own).sum(axis=1))
         found: Double = rows @ (own / np.where(length > 0, length, 1.0)[:, None]).mean(axis=0)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class SumOfItems:
+    """The sum of the vectors that the items of a history H have in histories, against all item vectors.
+
+        z = |H|^-alpha sum_{j in H} p_j,    score_i = <v_i, z>, or <v_i, z / |z|> with ``unit``
+
+    Args:
+        item: [I, D] item vectors v.
+        history: [I, D] vectors p.
+        alpha: exponent of the length of the history.
+        unit: whether z gets length 1.
+
+    >>> SumOfItems(np.array([[1, 0], [0, 1]]), np.array([[3, 0], [0, 4]]), alpha=0.0, unit=True).scores([0, 1]).tolist()
+    [0.6, 0.8]
+    """
+
+    item: NDArray[np.floating]
+    history: NDArray[np.floating]
+    alpha: float
+    unit: bool
+
+    def restricted(self, items: Index) -> SumOfItems:
+        """The same formula over some items, in this order."""
+        return replace(self, item=self.item[items], history=self.history[items])
+
+    def scores(self, history: Sequence[int]) -> Double:
+        """[I] float64 scores for somebody who has these items."""
+        z = self.history[list(history)].astype(np.float64).sum(axis=0) * len(history) ** -self.alpha
+        length = np.sqrt(z @ z) if self.unit else 1.0
+        found: Double = self.item.astype(np.float64) @ (z / (length or 1.0))
         return found
 
 
@@ -182,4 +215,4 @@ def _standardised(scores: Double, history: Sequence[int]) -> Double:
     return found
 
 
-FoldIn = MeanOfItems | RidgeFactors | ItemWeights | ConstantScores | Blended
+FoldIn = MeanOfItems | SumOfItems | RidgeFactors | ItemWeights | ConstantScores | Blended

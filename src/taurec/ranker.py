@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Collection
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from taurec.foldin import FoldIn, MeanOfItems
+from taurec.foldin import FoldIn, MeanOfItems, SumOfItems
 
 Float = NDArray[np.float32]
 State = dict[str, np.ndarray]
@@ -128,7 +129,7 @@ class EmbeddingRanker(Ranker):
     def item_vectors(self) -> Float:
         return self.item
 
-    def fold_in(self) -> MeanOfItems | None:
+    def fold_in(self) -> MeanOfItems | SumOfItems | None:
         return MeanOfItems(self.item)
 
     def state(self) -> State:
@@ -167,12 +168,106 @@ class DistanceRanker(EmbeddingRanker):
         return np.ascontiguousarray(self.item[:, :-2])
 
 
+class SumOfItemsRanker(EmbeddingRanker):
+    """Ranks a user, known or new, by the sum z = |H|^-alpha sum_{i in H} p_i over their history H.
+
+    Two users with the same history have the same scores. A user without history has scores of 0.
+
+    Args:
+        history: [I, d] float32 p, the vectors of items in histories.
+        target: [I, d] float32 q, their vectors as targets.
+        histories: binary [U, I], the histories of the known users.
+        alpha: exponent of the length of a history.
+        score: of z with q: ``cosine``, ``dot`` or ``neg_sq_dist``.
+
+    >>> p, q = np.array([[3, 0], [1, 3]], "f4"), np.array([[2, 0], [0, 1]], "f4")
+    >>> ranker = SumOfItemsRanker(p, q, csr_array(np.eye(2, dtype="f4")), alpha=1.0, score="dot")
+    >>> ranker.block(np.array([0])).tolist(), ranker.from_history(csr_array(np.array([[1, 1]]))).tolist()
+    ([[6.0, 0.0]], [[4.0, 1.5]])
+    """
+
+    ARRAYS = frozenset({"history", "target", "alpha", "score", "indptr", "indices"})
+
+    def __init__(self, history: Float, target: Float, histories: csr_array, alpha: float, score: str):
+        self.history, self.target = history, target
+        self.histories, self.alpha, self.score = histories, alpha, SCORES[SCORES.index(score)]
+        item = target
+        if score == "cosine":
+            item = unit_rows(target)
+        elif score == "neg_sq_dist":
+            item = np.column_stack([target, np.ones(len(target)), np.einsum("nd,nd->n", target, target)])
+        super().__init__(self._users(histories), item)
+
+    @property
+    def folds_in(self) -> bool:
+        return True
+
+    def _users(self, histories: csr_array) -> Float:
+        """The users' side of the score, one row for each history."""
+        given = histories.astype(np.float32)
+        given.sort_indices()  # the order of the sum
+        share = np.maximum(np.diff(given.indptr), 1).astype(np.float64) ** -self.alpha
+        z = (given @ self.history) * share.astype(np.float32)[:, None]
+        if self.score == "cosine":
+            return unit_rows(z)
+        if self.score == "neg_sq_dist":
+            square = np.einsum("nd,nd->n", z, z)
+            return np.column_stack([2 * z, -square, -np.ones_like(square)])
+        return z
+
+    def from_history(self, histories: csr_array) -> Float:
+        """The scores of known users with these histories."""
+        return self._users(histories) @ self.item.T
+
+    def item_vectors(self) -> Float:
+        return self.target
+
+    def fold_in(self) -> SumOfItems | None:
+        """The formula; None for distances, for which a page has none."""
+        if self.score == "neg_sq_dist":
+            return None
+        return SumOfItems(
+            self.item, self.history, 0.0 if self.score == "cosine" else self.alpha, self.score == "cosine"
+        )
+
+    def state(self) -> State:
+        return {
+            "history": self.history,
+            "target": self.target,
+            "alpha": np.array([self.alpha]),
+            "score": np.array([SCORES.index(self.score)]),
+            "indptr": self.histories.indptr.astype(np.int64),
+            "indices": self.histories.indices.astype(np.int32),
+        }
+
+    @classmethod
+    def from_state(cls, state: State) -> SumOfItemsRanker:
+        indptr, indices, code = state["indptr"], state["indices"], int(state["score"][0])
+        shape = len(indptr) - 1, len(state["history"])
+        histories = csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=shape)
+        histories.check_format(full_check=True)
+        if state["history"].shape != state["target"].shape or not 0 <= code < len(SCORES):
+            raise ValueError(f"tables {state['history'].shape} and {state['target'].shape}, score {code}")
+        return cls(state["history"], state["target"], histories, float(state["alpha"][0]), SCORES[code])
+
+
+SCORES = ("dot", "cosine", "neg_sq_dist")
+"""Ranking scores by the number that a saved :class:`SumOfItemsRanker` has for them."""
 RANKERS: dict[str, type[EmbeddingRanker]] = {
     "cosine": EmbeddingRanker,
     "dot": EmbeddingRanker,
     "neg_sq_dist": DistanceRanker,
 }
 """Ranking score -> the class that ranks by it."""
+
+
+def trained_class(score: str, arrays: Collection[str]) -> type[EmbeddingRanker]:
+    """The class of the ranker of a trained model, from its ranking score and the names of its arrays.
+
+    >>> trained_class("dot", ["user", "item"]).__name__
+    'EmbeddingRanker'
+    """
+    return SumOfItemsRanker if set(arrays) == SumOfItemsRanker.ARRAYS else RANKERS[score]
 
 
 class HistoryRanker(BlockScorer):

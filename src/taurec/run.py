@@ -33,6 +33,7 @@ OF_TRAINED_MODELS = frozenset(
     {
         "backbone", "loss", "negatives", "order", "logq", "train_score", "rank_score", "epochs", "batch_size", "lr",
         "lr_schedule", "l2", "l2_mode", "l2_on", "user_dropout", "user_dropout_on", "clip_norm", "max_norm",
+        "user_weight",
         "patience", "eval_every", "kernel",
     }
 )  # fmt: skip
@@ -114,6 +115,8 @@ class Run(BaseModel):
             :mod:`taurec.training.clipping`; 0 for none.
         max_norm: upper bound of the length of every row of the tables, which are shortened to it after each step; 0
             for none.
+        user_weight: w of the weight n^-w of a training pair whose user has n of them, times the pair's own weight: 0
+            weighs pairs alike, 1 users.
         metric, patience, eval_every: validation metric that chooses the epoch; stop after ``patience``
             evaluations without a better one; evaluate every ``eval_every`` epochs.
         seed: seed of every random draw (split, initial values, order, negatives, dropout).
@@ -148,6 +151,7 @@ class Run(BaseModel):
     user_dropout_on: DropoutOn = "raw"
     clip_norm: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     max_norm: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    user_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     metric: str = "ndcg@20"
     patience: Annotated[int, Field(ge=1)] = 10
     eval_every: Annotated[int, Field(ge=1)] = 1

@@ -38,7 +38,7 @@ from taurec.data.split import Split
 from taurec.data.vocabulary import Vocabulary
 from taurec.errors import ArtefactError, ResourceError, UsageError
 from taurec.plugins import load_file as import_file
-from taurec.ranker import RANKERS, Ranker, State
+from taurec.ranker import Ranker, State, trained_class
 from taurec.run import Run
 from taurec.training.records import EpochRecord
 
@@ -209,19 +209,19 @@ def _run(content: Document, path: Path) -> Run:
 
 
 def _ranker(run: Run, state: State, plugins: Sequence[type[Baseline] | str], folder: Path) -> Ranker:
-    """The ranker of a state; a model made of others gets the classes of its parts."""
-    found = _ranker_class(run, plugins, folder)
+    """The ranker of a state; a model made of others asks for the classes of its parts."""
+    found = _ranker_class(run, state, plugins, folder)
     if issubclass(found, Composite):
-        made: Ranker = found.from_parts(state, [_ranker_class(part, plugins, folder) for part in run.parts])
+        made: Ranker = found.from_parts(state, lambda part, own: _ranker_class(part, own, plugins, folder))
         return made
     return found.from_state(state)
 
 
-def _ranker_class(run: Run, plugins: Sequence[type[Baseline] | str], folder: Path) -> type[Ranker]:
-    """The class of the ranker: two tables for a trained model, or a baseline; only ``plugins`` are imported."""
+def _ranker_class(run: Run, state: State, plugins: Sequence[type[Baseline] | str], folder: Path) -> type[Ranker]:
+    """The class of the ranker: by its arrays for a trained model, or a baseline; only ``plugins`` are imported."""
     model = run.model
     if model is None:
-        return RANKERS[run.rank_score]
+        return trained_class(run.rank_score, state)
     if ":" not in model.name:
         built_in: Any = MODELS[model.name]
         return cast("type[Ranker]", built_in)

@@ -58,6 +58,7 @@ def batch_scores(
     kernel: str = "auto",
     d_item: Tensor | None = None,
     keep: Tensor | None = None,
+    own: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Scores of the observed pairs and of their negatives.
 
@@ -71,6 +72,7 @@ def batch_scores(
         d_item: for cosine scores of gathered negatives whose ``item`` rows have length 1 already: where their
             gradient is written, instead of to autograd.
         keep: [B, D] dropout factors of the users' vectors once they have length 1.
+        own: [B, D] the users' vectors with which the observed pairs are scored; None for ``user``.
     Returns: ``pos[B]`` and ``neg[B, N]``; an absent negative has -inf.
     """
     item, positive = negatives.narrow(item, positive)
@@ -80,10 +82,12 @@ def batch_scores(
     pos, neg = negatives.scores(user, item, positive, kernel, d_item)
     if negatives.absent is not None:
         neg = neg.masked_fill(negatives.absent.to_dense(), -torch.inf)
+    if own is not None:
+        pos = positive_scores(_user_side(own, score, keep, kernel), item, positive)
     return pos, neg
 
 
-def catalogue_scores(
+def reduced_scores(
     user: Tensor,
     item: Tensor,
     positive: Tensor,
@@ -92,23 +96,53 @@ def catalogue_scores(
     score: ScoreName = "cosine",
     kernel: str = "auto",
     keep: Tensor | None = None,
+    own: Tensor | None = None,
+    held: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores of the observed pairs, and the reduction of those that all rows share, which are never held.
+    """Scores of the observed pairs, and the reduction of those of their negatives.
+
+    Rows that share their negatives and their user's vector (:meth:`taurec.types.Negatives.once`) share the reduction,
+    unless it is pairwise.
 
     Args:
-        how: what :func:`batch_scores` would be followed by; the other arguments are as there. The negatives are a
-            layout with ``columns``, whose ``absent`` is sparse or None.
+        how: what :func:`batch_scores` would be followed by; the other arguments are as there.
+        held: whether the scores are held before they are reduced. Else the negatives are a layout with ``columns``,
+            whose ``absent`` is sparse or None.
     Returns: ``pos[B]``, ``reduced[B]`` and ``n[B]``, the number of negatives that are not absent.
     """
     user, item = _user_side(user, score, keep, kernel), _item_side(item, score, kernel)
     negatives = negatives.with_vectors(ItemsOf(score, kernel))
-    pos = positive_scores(user, item, positive)
-    arguments = asdict(how)
-    subtracted = pos if arguments.pop("pairwise") else None
-    absent = None if negatives.absent is None else negatives.absent.indices()
-    columns = negatives.columns(item)
-    assert columns is not None, "these negatives share no columns"
-    return pos, *catalogue_reduce(user, columns, subtracted, absent, kernel=kernel, **arguments)
+    pos = positive_scores(user if own is None else _user_side(own, score, keep, kernel), item, positive)
+    once = None if how.pairwise else negatives.once()
+    if once is not None:
+        negatives, user, positive = once.negatives, *(x.index_select(0, once.first) for x in (user, positive))
+    if held:
+        neg = negatives.scores(user, *negatives.narrow(item, positive), kernel, None)[1]
+        if negatives.absent is not None:
+            neg = neg.masked_fill(negatives.absent.to_dense(), -torch.inf)
+        reduced, n = how(pos, neg)
+    else:
+        arguments = asdict(how)
+        subtracted = pos if arguments.pop("pairwise") else None
+        absent = None if negatives.absent is None else negatives.absent.indices()
+        columns = negatives.columns(item)
+        assert columns is not None, "these negatives share no columns"
+        reduced, n = catalogue_reduce(user, columns, subtracted, absent, kernel=kernel, **arguments)
+    if once is not None:
+        reduced, n = reduced.index_select(0, once.place), n.index_select(0, once.place)
+    return pos, reduced, n
+
+
+def pair_scores(
+    user: Tensor,
+    item: Tensor,
+    items: Tensor,
+    score: ScoreName = "cosine",
+    kernel: str = "auto",
+    keep: Tensor | None = None,
+) -> Tensor:
+    """[n] scores of the pairs of a user's vector and an item: user [n, D], items [n]; see :func:`batch_scores`."""
+    return positive_scores(_user_side(user, score, keep, kernel), _item_side(item, score, kernel), items)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -141,6 +142,24 @@ class Negatives(Protocol):
         """The kernel that :meth:`scores` runs for this many rows."""
         ...
 
+    def once(self) -> Once | None:
+        """The negatives without repeats, where rows share theirs; None where each row has its own."""
+        ...
+
+
+class Once(NamedTuple):
+    """Negatives of K <= B rows, and which of them each of B rows has.
+
+    Attributes:
+        negatives: of K rows.
+        first: [K] a row of the batch that has them.
+        place: [B] which of the K each row has.
+    """
+
+    negatives: Negatives
+    first: Tensor
+    place: Tensor
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -160,16 +179,51 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """What a user's vector is without one of the items that it is the sum of: ``user[b] - share[b] * item[j]``.
+
+    Attributes:
+        at: [B] the row in ``Embeddings.user`` of each row of the batch.
+        share: [B] the factor of an item's vector in that of the row's user.
+        item: [I, D] the vectors of which users are sums.
+        everywhere: whether a pair's negatives are scored with that vector too.
+    """
+
+    at: Tensor
+    share: Tensor
+    item: Tensor
+    everywhere: bool = False
+
+    def without(self, user: Tensor, items: Tensor) -> Tensor:
+        """The vectors of the rows' users [B, D] without one item each, [B]; or [B, M] items, giving [B * M, D].
+
+        >>> left_out = LeftOut(torch.tensor([0]), torch.tensor([0.5]), torch.tensor([[2.0], [6.0]]))
+        >>> left_out.without(torch.tensor([[4.0]]), torch.tensor([[0, 1]]))
+        tensor([[3.],
+                [1.]])
+        """
+        own, share = F.embedding(items.reshape(-1), self.item), self.share
+        if items.ndim == 2:
+            each = torch.arange(len(items), device=items.device).repeat_interleave(items.shape[1])
+            user, share = F.embedding(each, user), share.index_select(0, each)
+        return user - share[:, None] * own
+
+
+@dataclass(frozen=True)
 class Embeddings:
     """The vectors that a backbone computes.
 
     Attributes:
         user, item: [U, D], [I, D] final vectors, which are scored.
-        ego_user, ego_item: [U, d], [I, d] the tables they were made from (the same for MF).
+        ego_user, ego_item: [U, d], [I, d] the tables they were made from (the same for MF). Where users have no table
+            and ``ego_user`` is one of items, see ``of_histories``.
         hops: layer outputs [U + I, d] from layer 0 on, where the backbone has layers.
         at: [n] and [m], the row in ``user`` and in ``item`` of each user and item that was requested, where only some
             final vectors were requested. None where ``user`` and ``item`` hold all of them.
         by_row: whether ``user`` holds the user's vector of each row of a batch, [B, D], instead.
+        of_histories: whether ``ego_user`` is [I, d], the table of the items of histories; in the L2 term its row of the
+            pair's item takes the place of the user's.
+        left_out: the item that a pair's score leaves out of its user's vector; None where no item is left out.
     """
 
     user: Tensor
@@ -179,6 +233,8 @@ class Embeddings:
     hops: tuple[Tensor, ...] = ()
     at: tuple[Tensor, Tensor] | None = None
     by_row: bool = False
+    of_histories: bool = False
+    left_out: LeftOut | None = None
 
     def of_pairs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """[B] each, the rows in ``user`` and in ``item`` of the pairs of the batch for which they were computed.
@@ -188,6 +244,8 @@ class Embeddings:
         >>> e.of_pairs(Batch(ids, ids + 1, ids, negatives=None))
         (tensor([1, 0]), tensor([2, 1]))
         """
+        if self.left_out is not None:
+            return self.left_out.at, batch.item
         if self.by_row:
             return torch.arange(len(batch.user), device=batch.user.device), batch.item
         if self.at is None:

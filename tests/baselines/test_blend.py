@@ -320,6 +320,7 @@ def test_state_alone_is_enough() -> None:
     model = Blend(PARTS, 0.5).fit(baseline_log())
     again = Blend.from_state(model.state())
     np.testing.assert_array_equal(scores(again), scores(model))
-    made = Blend.from_parts(model.state(), [EASE, ItemKNN])
+    classes: dict[str, type[Ranker]] = {"ease": EASE, "itemknn": ItemKNN}
+    made = Blend.from_parts(model.state(), lambda run, _: classes[run.label])
     np.testing.assert_array_equal(scores(made), scores(model))
     assert RANKERS["cosine"] is not EASE

@@ -132,7 +132,7 @@ def lightning_module(run: Run, train: Interactions, valid: Interactions | None =
 
         def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
             if run.max_norm:
-                shorten(run.max_norm, self.backbone.user.data, self.backbone.item.data)
+                shorten(run.max_norm, *(table.data for table in self.backbone.tables()))
             self.parts.step.observe(batch, *self._done)
 
         def on_train_epoch_end(self) -> None:

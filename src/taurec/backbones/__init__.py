@@ -1,5 +1,6 @@
 """Backbones: modules that turn tables (and the graph of the log) into vectors to score."""
 
+from taurec.backbones.fism import FISM
 from taurec.backbones.lightgcn import LightGCN
 from taurec.backbones.mf import MF
 from taurec.backbones.ngcf import NGCF
@@ -17,6 +18,7 @@ BACKBONES: Registry[Backbone] = Registry(
         "lightgcn": LightGCN,
         "ngcf": NGCF,
         "simplex": SimpleX,
+        "fism": FISM,
         "simgcl": SimGCL,
         "xsimgcl": XSimGCL,
     },
@@ -34,4 +36,4 @@ def backbone_class(name: str) -> type[Backbone]:
     return found
 
 
-__all__ = ["BACKBONES", "backbone_class", "MF", "NGCF", "Backbone", "LightGCN", "SimGCL", "SimpleX", "XSimGCL"]
+__all__ = ["BACKBONES", "FISM", "backbone_class", "MF", "NGCF", "Backbone", "LightGCN", "SimGCL", "SimpleX", "XSimGCL"]

@@ -61,17 +61,19 @@ class StepSize:
         batch: rows of a batch.
         negatives: what the negatives have a step read.
         dim: width of the tables.
+        rows: of all tables together; 0 takes one for each user and item.
     """
 
     log: Sizes
     batch: int
     negatives: StepShape
     dim: int
+    rows: int = 0
 
     @property
     def tables(self) -> int:
-        """Bytes of the user table and the item table."""
-        return 4 * self.dim * (self.log.users + self.log.items)
+        """Bytes of the tables."""
+        return 4 * self.dim * (self.rows or self.log.users + self.log.items)
 
     @property
     def item_table(self) -> int:

@@ -1,23 +1,30 @@
-"""What every backbone is: two tables, and a function from them to the vectors that are scored."""
+"""What every backbone is: tables, and a function from them to the vectors that are scored."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from taurec.backbones.cost import StepBytes, StepSize
+from taurec.backbones.cost import Sizes, StepBytes, StepSize
 from taurec.backbones.init import init_table
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
+from taurec.losses import Loss
+from taurec.ranker import EmbeddingRanker
 from taurec.types import Batch, Embeddings
 
 Rows = tuple[Tensor, Tensor]
+NegativesOf = Literal["row", "user", "apart"]
 
 
 class Backbone(nn.Module):
     """A module whose parameters ``user`` [U, d] and ``item`` [I, d] are the tables (layer 0).
+
+    A backbone without a user table sets ``user_table = False`` and gives :meth:`tables`.
 
     A subclass gives :meth:`embed`. It knows no loss, no sampler and no optimiser.
 
@@ -31,6 +38,8 @@ class Backbone(nn.Module):
             batch alone.
         pairwise: whether the user's vector in a row of training depends on the item of the row; the trainer then asks
             by :meth:`embed_pairs`.
+        user_table: whether it has the table ``user``.
+        order: the batch order that it asks for, unless the run names one.
         biased: whether its dot products are cosines plus biases already; the last number of a user's vector is then
             that user's bias, which no dropout reaches.
         kernel: what runs its operations, see :func:`taurec.kernels.select`; set by the trainer.
@@ -38,6 +47,8 @@ class Backbone(nn.Module):
 
     plain: ClassVar[bool] = False
     pairwise: ClassVar[bool] = False
+    user_table: ClassVar[bool] = True
+    order: ClassVar[str] = "shuffled"
     biased: bool = False
     kernel: str = "auto"
 
@@ -45,9 +56,29 @@ class Backbone(nn.Module):
         super().__init__()
         if dim < 1:
             raise UsageError(f"dim is the width of an embedding and must be at least 1, got {dim}")
-        self.user = nn.Parameter(init_table(init, seed, "user", train.n_users, dim))
+        if self.user_table:
+            self.user = nn.Parameter(init_table(init, seed, "user", train.n_users, dim))
         self.item = nn.Parameter(init_table(init, seed, "item", train.n_items, dim))
         self.seed = seed
+
+    def tables(self) -> tuple[nn.Parameter, nn.Parameter]:
+        """The two tables from which the vectors of users and items are made."""
+        return self.user, self.item
+
+    @classmethod
+    def preset(cls, loss: type[Loss]) -> Mapping[str, Any]:
+        """Run fields that suit this backbone, over those of the loss; ``loss.NAME`` is a setting of the loss."""
+        return {}
+
+    @classmethod
+    def negatives(cls, settings: Mapping[str, Any]) -> NegativesOf:
+        """Whose negatives a step compares a pair with.
+
+        ``row``: those that the sampler draws for the row. ``user``: one draw for all rows of a user in a batch, whose
+        vector is the same in all of them. ``apart``: a draw for each row. The last two leave out all items of the
+        user, where the sampler can (:meth:`taurec.sampling.Sampler.of_users`); else they are as ``row``.
+        """
+        return "row"
 
     @classmethod
     def grid(cls) -> dict[str, list[Any]]:
@@ -58,6 +89,11 @@ class Backbone(nn.Module):
     def width(cls, settings: Mapping[str, Any]) -> int:
         """Columns of the final vectors, from the settings of a run."""
         return int(settings.get("dim", 64))
+
+    @classmethod
+    def table_rows(cls, log: Sizes, settings: Mapping[str, Any]) -> int:
+        """Rows of all tables together."""
+        return log.users + log.items
 
     @classmethod
     def step_bytes(cls, size: StepSize, settings: Mapping[str, Any]) -> StepBytes:
@@ -74,6 +110,19 @@ class Backbone(nn.Module):
         A calibrating run has the mean history and the degrees of the large log unless the backbone is ``plain``.
         """
         return float(size.log.users + size.log.items)
+
+    def trained_rows(self, train: Interactions) -> NDArray[np.bool_] | None:
+        """[P] which rows of the training part it can learn from; None for all. The others are counted as left out."""
+        return None
+
+    def ranker(self, train: Interactions, score: str) -> EmbeddingRanker | None:
+        """A ranker of the present weights, for a backbone with another than that of the two tables of vectors.
+
+        Args:
+            train: the pairs that are known of the users.
+            score: by which it ranks.
+        """
+        return None
 
     def begin_step(self, epoch: int, step: int) -> None:
         """Called by the trainer before each training step; a backbone with dropout or noise keys its draws by it."""
@@ -99,7 +148,7 @@ class Backbone(nn.Module):
     def embed_pairs(self, user: Tensor, item: Tensor) -> Embeddings:
         """Of a ``pairwise`` backbone: the user's vector for each of the training pairs (user[b], item[b]), all items.
 
-        Returns: embeddings with ``by_row`` set.
+        Returns: embeddings with ``by_row`` or ``left_out`` set.
         """
         raise NotImplementedError
 

@@ -16,7 +16,7 @@ from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
 from taurec.evaluation.scores import scores_of
 from taurec.foldin import Blended
-from taurec.ranker import RANKERS, Float, HistoryScorer, Ranker, unit_rows
+from taurec.ranker import Float, HistoryScorer, Ranker, trained_class, unit_rows
 from taurec.run import Run
 
 AUTO: Literal["auto"] = "auto"
@@ -169,15 +169,14 @@ class Blend(Composite):
 
     @classmethod
     def from_state(cls, state: State) -> Self:
-        documents = json.loads(state["parts"].tobytes())
-        return cls.from_parts(state, [_class_of(Run.from_document(document)) for document in documents])
+        return cls.from_parts(state, _class_of)
 
     @classmethod
-    def from_parts(cls, state: State, classes: Sequence[type[Ranker]]) -> Self:
+    def from_parts(cls, state: State, class_of: Callable[[Run, State], type[Ranker]]) -> Self:
         model = cls(tuple(json.loads(state["parts"].tobytes())), float(state["weight"][0]))
         sides = [f"{side}." for side in ("first", "second")]
         arrays = [{k.removeprefix(side): v for k, v in state.items() if k.startswith(side)} for side in sides]
-        model._halves = tuple(made.from_state(own) for made, own in zip(classes, arrays, strict=True))
+        model._halves = tuple(class_of(run, own).from_state(own) for run, own in zip(model._runs, arrays, strict=True))
         model._seen = unpack(state, "seen")
         return model
 
@@ -282,10 +281,10 @@ class _AtWeight(HistoryScorer):
         return weighted(*self._kept.of_histories(histories), self._weight)
 
 
-def _class_of(run: Run) -> type[Ranker]:
+def _class_of(run: Run, state: State) -> type[Ranker]:
     """The class of a half's ranker, for which no code is imported."""
     if run.model is None:
-        return RANKERS[run.rank_score]
+        return trained_class(run.rank_score, state)
     found: Any = BASELINES.imported(run.model.name)
     if found is None:
         raise ValueError(f"the baseline {run.model.name} is not imported")

@@ -115,8 +115,8 @@ class Composite(Baseline):
 
     @classmethod
     @abstractmethod
-    def from_parts(cls, state: State, classes: Sequence[type[Ranker]]) -> Self:
-        """As :meth:`from_state`, with the class of each part's ranker."""
+    def from_parts(cls, state: State, class_of: Callable[[Run, State], type[Ranker]]) -> Self:
+        """As :meth:`from_state`; ``class_of`` gives the class of a part's ranker, from its run and its arrays."""
         ...
 
 

@@ -14,7 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from taurec.foldin import Blended, ConstantScores, Double, FoldIn, Index, ItemWeights, MeanOfItems, RidgeFactors
+from taurec.foldin import (
+    Blended,
+    ConstantScores,
+    Double,
+    FoldIn,
+    Index,
+    ItemWeights,
+    MeanOfItems,
+    RidgeFactors,
+    SumOfItems,
+)
 
 LEVELS = 127
 """Largest absolute value of a rounded number."""
@@ -60,6 +70,12 @@ def fold(form: FoldIn, items: Index, entries: int) -> Folded:
         case MeanOfItems(item=item):
             rows, texts = _rounded(item)
             return Folded("vectors", MeanOfItems(rows), texts)
+        case SumOfItems(item=item, history=history) as exact:
+            rows, texts = _rounded(item)
+            of_history, more = _rounded(history)
+            texts |= {f"{name}Of": more[name] for name in ("q", "length")}
+            texts |= {"alpha": exact.alpha, "unit": exact.unit}
+            return Folded("sum", replace(exact, item=rows, history=of_history), texts)
         case RidgeFactors(item=item) as exact:
             rows, texts = _rounded(item)
             texts["base"] = _text(exact.base.astype(np.float32))
@@ -138,6 +154,8 @@ def fixed_bytes(form: FoldIn, n: int) -> int:
     match form:
         case MeanOfItems(item=item):
             arrays = [n * item.shape[1], 4 * n]
+        case SumOfItems(item=item):
+            arrays = [n * item.shape[1], 4 * n, n * item.shape[1], 4 * n]
         case RidgeFactors(item=item):
             arrays = [n * item.shape[1], 4 * n, 4 * item.shape[1] ** 2]
         case ItemWeights():

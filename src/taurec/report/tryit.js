@@ -67,6 +67,18 @@
         return against(unit, length, dim, user);
       };
     },
+    "sum"(model) {
+      const unit = unitRows(model), length = float32(model.length), dim = model.dim;
+      const unitOf = unitRows({ q: model.qOf, dim }), lengthOf = float32(model.lengthOf);
+      return (history) => {
+        const user = new Float64Array(dim);
+        for (const i of history) for (let d = 0; d < dim; d++) user[d] += unitOf[i * dim + d] * lengthOf[i];
+        let square = 0;
+        for (let d = 0; d < dim; d++) square += user[d] * user[d];
+        const factor = model.unit ? (square > 0 ? 1 / Math.sqrt(square) : 1) : Math.pow(history.length, -model.alpha);
+        return against(unit, length, dim, user.map((x) => x * factor));
+      };
+    },
     "least-squares"(model) {
       const unit = unitRows(model), length = float32(model.length), dim = model.dim, base = float32(model.base);
       return (history) => {

@@ -100,6 +100,22 @@ class UserBlocks:
         return BoundUserBlocks(train, self.per_user, batch_size, seed)
 
 
+@dataclass(frozen=True)
+class Users:
+    """All pairs of a user in one batch, users in random order, for models that compute a user once per batch.
+
+    As :class:`UserBlocks` whose blocks are as large as the batch: only a user with more pairs than a batch has rows is
+    cut. A batch stays short by the pairs of the user who no longer fits.
+
+    >>> train = Interactions.from_pairs([0, 0, 0, 1, 1], [0, 1, 2, 0, 1])
+    >>> sorted(len(rows) for rows in Users().bind(train, batch_size=4, seed=0).batches(epoch=0))
+    [2, 3]
+    """
+
+    def bind(self, train: Interactions, batch_size: int, seed: int) -> BoundUserBlocks:
+        return BoundUserBlocks(train, _checked(batch_size), batch_size, seed)
+
+
 class BoundUserBlocks:
     """:class:`UserBlocks` bound to a log, a batch size and a seed; keeps the last epoch's order."""
 

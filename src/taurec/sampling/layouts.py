@@ -25,7 +25,7 @@ from torch import Tensor
 
 from taurec.kernels import select
 from taurec.kernels.gather_dot import gather_dot
-from taurec.types import Embeddings, ItemSide, StepShape
+from taurec.types import Embeddings, ItemSide, Once, StepShape
 
 #: Scores [B, N] of shared negatives from which on they are reduced in tiles instead of held.
 SHARED_WORTH = 1 << 21
@@ -87,6 +87,9 @@ class Layout:
 
     def scored_by(self, user: Tensor, item: Tensor, kernel: str, rows: int, d_item: Tensor | None = None) -> str:
         return "torch"
+
+    def once(self) -> Once | None:
+        return None
 
 
 def positive_scores(user: Tensor, item: Tensor, positive: Tensor) -> Tensor:

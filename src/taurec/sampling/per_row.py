@@ -67,6 +67,9 @@ class Uniform(Sampler):
         known = Known(train)
         return BoundPerRow(known, by_popularity(known, 0.0), seed, self.n, self.exclude)
 
+    def of_users(self) -> Uniform:
+        return replace(self, exclude=True)
+
     def shape(self, batch_size: int, n_items: int) -> StepShape:
         return PerRowNegatives.shape(batch_size, self.n, n_items, logq=True)
 
@@ -104,6 +107,9 @@ class Popularity(Sampler):
     def bind(self, train: Interactions, seed: int) -> BoundPerRow:
         known = Known(train)
         return BoundPerRow(known, by_popularity(known, self.alpha), seed, self.n, self.exclude)
+
+    def of_users(self) -> Popularity:
+        return replace(self, exclude=True)
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
         return PerRowNegatives.shape(batch_size, self.n, n_items, logq=True)

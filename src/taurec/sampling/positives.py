@@ -15,7 +15,7 @@ from taurec import draw
 from taurec.data.interactions import Interactions
 from taurec.kernels.gather_dot import gather_dot
 from taurec.sampling.protocol import BaseDistribution, BoundSampler, NegativeSampler, Vectors
-from taurec.types import Batch, Embeddings, ItemSide, Negatives, StepShape
+from taurec.types import Batch, Embeddings, ItemSide, Negatives, Once, StepShape
 
 
 @dataclass(frozen=True)
@@ -145,3 +145,6 @@ class PositivesAndNegatives:
 
     def scored_by(self, user: Tensor, item: Tensor, kernel: str, rows: int, d_item: Tensor | None = None) -> str:
         return self.negatives.scored_by(user, item, kernel, rows)
+
+    def once(self) -> Once | None:
+        return None

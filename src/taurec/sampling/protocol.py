@@ -113,6 +113,11 @@ class Sampler:
         """What ``taurec tune`` varies: run field or ``negatives.NAME`` -> values. Empty: nothing is varied."""
         return {}
 
+    def of_users(self) -> NegativeSampler | None:
+        """The sampler with draws that depend on a row's user alone and leave out all that the user has: rows of a user
+        may then share one draw, which a backbone of histories uses. None where the row's item or the batch decides."""
+        return None
+
     def timed_as(self) -> NegativeSampler:
         """The sampler that a forecast times in its place, on a generated log: its steps must cost the same. For a
         sampler that needs a file with the ids of the log, or long work before the first step."""

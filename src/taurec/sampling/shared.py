@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -77,6 +77,9 @@ class Shared(Sampler):
     def bind(self, train: Interactions, seed: int) -> BoundShared:
         known = Known(train)
         return BoundShared(known, by_popularity(known, self.alpha), seed, self.n, self.exclude)
+
+    def of_users(self) -> Shared:
+        return replace(self, exclude=True)
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
         return SharedNegatives.shape(batch_size, self.n, n_items, logq=True)
@@ -174,6 +177,9 @@ class Full(Sampler):
 
     def bind(self, train: Interactions, seed: int) -> BoundFull:
         return BoundFull(Known(train), self.exclude_positive, self.exclude_known)
+
+    def of_users(self) -> Full:
+        return Full(exclude_positive=True, exclude_known=True)
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
         return CatalogueNegatives.shape(batch_size, n_items)

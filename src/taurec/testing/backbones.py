@@ -81,7 +81,8 @@ def _shapes_and_gradients(case: BackboneCase) -> None:
     require(e.user.shape == (24, width), f"user vectors are {tuple(e.user.shape)}, expected (24, {width})")
     require(e.item.shape == (24, width), f"item vectors are {tuple(e.item.shape)}, expected (24, {width})")
     require(e.user.dtype == torch.float32, f"vectors must be float32, got {e.user.dtype}")
-    require(e.ego_user is model.user and e.ego_item is model.item, "ego_user and ego_item must be its tables")
+    tables = model.tables()
+    require(e.ego_user is tables[0] and e.ego_item is tables[1], "ego_user and ego_item must be its tables")
     (e.user @ e.item.T).square().sum().backward()  # type: ignore[no-untyped-call]
     for name, parameter in model.named_parameters():
         require(parameter.grad is not None, f"{name} has no gradient")
@@ -101,7 +102,7 @@ def _some_rows(case: BackboneCase) -> None:
         e = model.embed(rows)
         seen = [x.index_select(0, at) for x, at in zip((e.user, e.item), e.at or (users, items), strict=True)]
         value = sum((x.square().sum() for x in seen), torch.zeros(()))
-        found.append([*seen, *torch.autograd.grad(value, [model.user, model.item])])
+        found.append([*seen, *torch.autograd.grad(value, list(model.tables()))])
     for whole, part in zip(*found, strict=True):
         torch.testing.assert_close(part, whole)
 
@@ -127,7 +128,7 @@ def _own_term(case: BackboneCase) -> None:
     assert part is not None
     require(found.ndim == 0 and bool(torch.isfinite(found)), f"the term is {found}, expected one finite number")
     require(torch.equal(found, again), "the same step gives another term")
-    tables = [model.user, model.item]
+    tables = list(model.tables())
     whole, some = (torch.autograd.grad(value, tables, allow_unused=True) for value in (found, part))
     torch.testing.assert_close(part, found)
     require(any(g is not None and bool(g.abs().sum() > 0) for g in whole), "its gradient reaches neither table")

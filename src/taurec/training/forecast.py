@@ -56,18 +56,20 @@ class Shape:
 
     def size(self, run: Run, sizes: Sizes) -> StepSize:
         """The sizes from which the backbone computes its cost."""
-        return StepSize(sizes, run.batch_size, self.negatives, self.dim)
+        rows = backbone_class(run.backbone.name).table_rows(sizes, run.backbone.settings)
+        return StepSize(sizes, run.batch_size, self.negatives, self.dim, rows)
 
 
 def memory(run: Run, sizes: Sizes) -> dict[str, int]:
     """Peak bytes of training on the CPU, beyond the log and the imports, by purpose.
 
-    ``tables`` are U x D and I x D with Adam's two moments; ``layers`` are a step's arrays of the size of the tables,
-    ``step`` its arrays of B rows with N negatives, ``validation`` the ranker and a block of scores.
+    ``tables`` are those of the backbone, mostly U x D and I x D, with Adam's two moments; ``layers`` are a step's
+    arrays of the size of the tables, ``step`` its arrays of B rows with N negatives, ``validation`` the ranker and a
+    block of scores.
     """
     shape, b = Shape.of(run, sizes), run.batch_size
     negatives, whole = shape.negatives, shape.negatives.rows is None
-    of_items, tables = 4 * shape.dim * sizes.items, 4 * shape.dim * (sizes.users + sizes.items)
+    of_items, tables = 4 * shape.dim * sizes.items, shape.size(run, sizes).tables
     parts = {"tables": 3 * tables, "order": 24 * sizes.pairs, "kernels": KERNELS, "best": tables}
     owed = 12 * sizes.users if shape.updates is not None and shape.updates.user == "sparse" else 0
     if shape.updates is None:

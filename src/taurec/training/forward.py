@@ -13,10 +13,10 @@ from taurec.backbones import Backbone
 from taurec.errors import UsageError
 from taurec.losses import EmbeddingLoss, LossState
 from taurec.run import Run
-from taurec.scoring import batch_scores, catalogue_scores, pair_vectors
+from taurec.scoring import batch_scores, pair_scores, pair_vectors, reduced_scores
 from taurec.training.objective import NONE, Objective
 from taurec.training.plain import StepInput
-from taurec.types import Batch, Embeddings, Negatives
+from taurec.types import Batch, Embeddings, LeftOut, Negatives
 
 
 @dataclass(frozen=True)
@@ -73,28 +73,47 @@ class ForwardPass:
         run, embeddings, local = self.run, taken.embeddings, taken.batch
         user_at, item_at, negatives = _positions(embeddings, local)
         negatives = negatives.with_layers(embeddings)
-        user = F.embedding(user_at, embeddings.user)
-        keep = self.dropout_mask(batch.row, user, epoch) if run.user_dropout else None
-        if keep is not None and run.user_dropout_on == "raw":
-            user, keep = user * keep, None
+        whole = F.embedding(user_at, embeddings.user)
+        mask = self.dropout_mask(batch.row, whole, epoch) if run.user_dropout else None
+        raw, keep = (mask, None) if run.user_dropout_on == "raw" else (None, mask)
+        user, left_out, own = whole if raw is None else whole * raw, embeddings.left_out, None
+        if left_out is not None:
+            own = left_out.without(whole, item_at)
+            own = own if raw is None else own * raw
+            user, own = (own, None) if left_out.everywhere else (user, own)
         given, reduce = (user, embeddings.item, item_at, negatives), self.objective.reduce
         side = NONE if self.loss_state is None else self.loss_state.side(batch)
         pos: Tensor | None = None
         neg: Tensor | None = None
         if isinstance(self.objective.loss, EmbeddingLoss):
-            vectors = pair_vectors(user, embeddings.item, item_at, run.train_score, keep, run.kernel)
-            value, left_out = self.objective.of_vectors(*vectors, local, embeddings, taken.counted, side)
-        elif reduce is not None and self.streamed(batch):
-            pos, reduced, n = catalogue_scores(*given, reduce, run.train_score, run.kernel, keep)
-            value, left_out = self.objective.combine(pos, reduced, n, local, embeddings, taken.counted, side)
+            of_pair = user if own is None else own
+            vectors = pair_vectors(of_pair, embeddings.item, item_at, run.train_score, keep, run.kernel)
+            value, missing = self.objective.of_vectors(*vectors, local, embeddings, taken.counted, side)
+        elif reduce is not None and (self.streamed(batch) or (left_out is not None and not reduce.pairwise)):
+            held = not self.streamed(batch)
+            pos, reduced, n = reduced_scores(*given, reduce, run.train_score, run.kernel, keep, own, held)
+            value, missing = self.objective.combine(pos, reduced, n, local, embeddings, taken.counted, side)
         else:
-            pos, neg = batch_scores(*given, run.train_score, run.kernel, taken.d_item, keep)
+            pos, neg = batch_scores(*given, run.train_score, run.kernel, taken.d_item, keep, own)
             if more := self.objective.more_positives:
-                side = {**side, "more": neg[:, :more]}
+                side = {**side, "more": neg[:, :more] if left_out is None else self._more(whole, given, left_out, mask)}
                 neg = neg[:, more:]
-            value, left_out = self.objective(pos, neg, local, embeddings, taken.counted, side)
+            value, missing = self.objective(pos, neg, local, embeddings, taken.counted, side)
         value = self.with_own_term(value, local, embeddings)
-        return Forward(value, left_out, pos, neg, user, embeddings.item, item_at)
+        return Forward(value, missing, pos, neg, user, embeddings.item, item_at)
+
+    def _more(
+        self, whole: Tensor, given: tuple[Tensor, Tensor, Tensor, Negatives], left_out: LeftOut, mask: Tensor | None
+    ) -> Tensor:
+        """[B, M] scores of further positives, each with its user's vector ``whole`` [B, D] without it."""
+        _, item, _, negatives = given
+        drawn, m, run = negatives.drawn(), self.objective.more_positives, self.run
+        assert drawn is not None  # the further positives come first
+        more = drawn[: len(whole) * m].view(-1, m)
+        own, keep = left_out.without(whole, more), None if mask is None else mask.repeat_interleave(m, 0)
+        if keep is not None and run.user_dropout_on == "raw":
+            own, keep = own * keep, None
+        return pair_scores(own, item, more.reshape(-1), run.train_score, run.kernel, keep).view(-1, m)
 
     def with_own_term(self, value: Tensor, batch: Batch, embeddings: Embeddings) -> Tensor:
         """The objective plus the backbone's own term, where it has one."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from taurec.errors import UsageError
+from taurec.kernels.sums import fixed_sum
 from taurec.losses.protocol import EmbeddingLoss, Loss, ScoreLoss
 from taurec.losses.reduction import RowReduce
 from taurec.run import L2Mode, L2On
@@ -18,6 +19,8 @@ from taurec.types import Batch, Embeddings
 
 SUPPLIED = frozenset({"group", "more"})
 """Side inputs that the trainer supplies; others come from the loss's own state."""
+SUMMED_BY_ONE = 1 << 15
+"""Rows from which on torch sums by several threads, with other bits for other numbers of them."""
 FIND_OUT = "taurec.testing.check_sampler shows how the two differ"
 NONE: Mapping[str, Tensor] = MappingProxyType({})
 
@@ -58,7 +61,7 @@ class Objective:
         if self.weighted and not (isinstance(self.loss, ScoreLoss) and self.loss.rows):
             raise UsageError(
                 f"loss {name} has one value per batch, so the weights of the training rows cannot apply; "
-                f"leave the weight column out, or use a loss with one value per row"
+                f"leave the weight column out and user_weight 0, or use a loss with one value per row"
             )
 
     @property
@@ -141,7 +144,7 @@ class Objective:
             )
         if batch.weight is not None:
             weight = weight * batch.weight
-        scalar = (values * weight).sum() / weight.sum().clamp_min(torch.finfo(values.dtype).tiny)
+        scalar = _sum(values * weight) / _sum(weight).clamp_min(torch.finfo(values.dtype).tiny)
         return self._with_l2(scalar, batch, embeddings, counted), left_out
 
     def _one_value(self, value: Tensor) -> Tensor:
@@ -164,3 +167,8 @@ class Objective:
                 raise UsageError(f"the negatives of a batch have no logq, and shape() declares it; {FIND_OUT}")
             side["logq"] = batch.negatives.logq
         return side
+
+
+def _sum(x: Tensor) -> Tensor:
+    """The sum over rows: in fixed blocks from the size on at which torch divides it among its threads."""
+    return x.sum() if len(x) < SUMMED_BY_ONE else fixed_sum(x)

@@ -46,6 +46,8 @@ def l2_penalty(
     adam       0: applied as Adam's weight decay                          IR-Benchmark
     ========== ============================================================ =========================
 
+    Where users are made from histories and have no table, u of an ``ego`` term is the vector of the pair's item in
+    histories.
     ``on`` says which vectors: ``ego`` the tables, ``final`` what is scored, ``hops`` every layer's
     output (the BSL authors' LightGCN). The negatives enter by their counts, so no [B, N, D] is built.
     Tables with ``counted`` rows contribute their value without gradient (``gathered`` and ``sum`` only); decayed tables
@@ -57,7 +59,9 @@ def l2_penalty(
     if mode == "tables":
         return 0.5 * (fixed_sum(users.square()) + fixed_sum(items.square()))
     rows, ids = batch.user.shape[0], batch.negatives.drawn()
-    user_at = torch.arange(rows, device=users.device) if on == "final" and embeddings.by_row else batch.user
+    user_at = embeddings.of_pairs(batch)[0] if on == "final" and _of_rows(embeddings) else batch.user
+    if on != "final" and embeddings.of_histories:
+        user_at = batch.item
     counted = counted or RowCounts()
     assert counted == RowCounts() or mode in ("gathered", "sum")
     negative_part = users.new_zeros(())
@@ -82,6 +86,11 @@ def l2_penalty(
         return norms[0] / rows + norms[1] / rows + norms[2] / n_rows
     total = 0.5 * (user_part + item_part + negative_part)
     return total / rows if mode == "gathered" else total
+
+
+def _of_rows(embeddings: Embeddings) -> bool:
+    """Whether the vectors of users are those of a batch, not of all users."""
+    return embeddings.by_row or embeddings.left_out is not None
 
 
 def count(batch: Batch, n_users: int, n_items: int) -> RowCounts:

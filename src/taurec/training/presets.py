@@ -1,8 +1,8 @@
 """Completion of a run: a value for every field and every setting.
 
-Fields that are not given come from the preset that the loss declares, then from the defaults. Presets were chosen on
-validation data of ``debian`` and ``ml-100k``; a given value always wins. A resolved run names every setting, so a later
-change of a default does not alter it.
+Fields that are not given come from the preset that the backbone declares, then from that of the loss, then from the
+defaults. Presets were chosen on validation data of ``debian`` and ``ml-100k``; a given value always wins. A resolved
+run names every setting, so a later change of a default does not alter it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from taurec.backbones import BACKBONES
+from taurec.backbones import BACKBONES, Backbone, backbone_class
 from taurec.baselines.models import MODELS
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError, did_you_mean
@@ -29,7 +29,8 @@ def resolve(**fields: Any) -> Run:
 
     Registry fields (``model``, ``backbone``, ``loss``, ``negatives``, ``order``) take texts such as
     ``uniform:800`` or ``{"name": ..., "settings": {...}}``; ``settings={"loss": {"tau_neg": 0.1}}``
-    sets single values of them. Fields that are not given come from the loss's preset, then from the defaults.
+    sets single values of them. Fields that are not given come from the preset of the backbone, then from that of the
+    loss, then from the defaults.
     Every entry is built once, so a value out of range is refused here, before data is read. A
     temperature of ``auto`` is kept until the data is known (:mod:`taurec.training.auto_temperature`).
 
@@ -53,15 +54,19 @@ def resolve(**fields: Any) -> Run:
         fields["model"] = _choice("model", fields["model"], nested)
         _check_names(fields)
         return Run.of(**fields)
-    loss = _loss(fields.get("loss", "sl"), nested)
+    chosen = _choice("backbone", fields.get("backbone", "mf"), nested)
+    backbone = backbone_class(chosen.name)
+    loss = _loss(fields.get("loss", "sl"), nested, backbone)
     declared = loss_class(loss.name)
-    preset = {key: value for key, value in declared.preset().items() if "." not in key}
-    fields = {**preset, **fields, "loss": loss}
-    fields["backbone"] = _choice("backbone", fields.get("backbone", "mf"), nested)
+    of_loss = {key: value for key, value in declared.preset().items() if "." not in key}
+    of_backbone = {key: value for key, value in backbone.preset(declared).items() if "." not in key}
+    preset = {**of_loss, **of_backbone}
+    fields = {**preset, **fields, "loss": loss, "backbone": chosen}
     fields["negatives"] = _choice("negatives", fields["negatives"], nested)
     if issubclass(declared, EmbeddingLoss) and fields["negatives"] != _choice("negatives", preset["negatives"], {}):
         raise UsageError(f"loss {loss.name!r} uses no negatives, got {fields['negatives'].text}; leave negatives out")
-    order = fields.get("order") or ("user-blocks" if "group" in declared.needs else "shuffled")
+    grouped = "user-blocks" if "group" in declared.needs and backbone.order == "shuffled" else backbone.order
+    order = fields.get("order") or grouped
     fields["order"] = _choice("order", order, nested)
     _check_names(fields)
     return Run.of(**fields)
@@ -150,7 +155,7 @@ def _settled(loss: Choice, numbers: Mapping[str, float] | None = None) -> Choice
     return loss.model_copy(update={"settings": {**loss.settings, **found}})
 
 
-def _loss(given: Any, nested: Mapping[str, Mapping[str, Any]]) -> Choice:
+def _loss(given: Any, nested: Mapping[str, Mapping[str, Any]], backbone: type[Backbone]) -> Choice:
     """A loss with all its settings; its temperature may be ``auto``."""
     if isinstance(given, Mapping):
         given = Choice(**given)
@@ -158,7 +163,8 @@ def _loss(given: Any, nested: Mapping[str, Mapping[str, Any]]) -> Choice:
         name, own = _read("loss", given, nested)
         given = Choice(name=name, settings=own)
     declared = loss_class(given.name)
-    preset = {k.removeprefix("loss."): v for k, v in declared.preset().items() if k.startswith("loss.")}
+    both = {**declared.preset(), **backbone.preset(declared)}
+    preset = {k.removeprefix("loss."): v for k, v in both.items() if k.startswith("loss.")}
     settings = {**preset, **given.settings, **nested.get("loss", {})}
     auto = [key for key, value in settings.items() if value == AUTO and key in LOSSES.settings(given.name)]
     if wrong := [key for key in auto if key != declared.temperature]:

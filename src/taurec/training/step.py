@@ -52,7 +52,7 @@ class Step:
         loss = LOSSES.build(run.loss.name, given=run.loss.settings)
         self.loss_state = loss.state(train, run.seed)
         supplied = frozenset[str]() if self.loss_state is None else self.loss_state.supplies
-        weighted = train.weight is not None
+        weighted = train.weight is not None or run.user_weight > 0
         self.objective = Objective(loss, run.logq, run.l2, run.l2_mode, run.l2_on, supplied, weighted)
         check_combination(run, loss, self.loss_state, backbone, shape)
         self.forward = ForwardPass(run, train.n_items, backbone, self.objective, self.loss_state)
@@ -60,7 +60,7 @@ class Step:
         self.optimizer = Adam(backbone.named_parameters(), run.lr, decay, run.kernel)
         self.loss_parameters = {} if self.loss_state is None else dict(self.loss_state.parameters())
         for parameter in self.loss_parameters.values():
-            parameter.data = parameter.data.to(backbone.user.device)
+            parameter.data = parameter.data.to(backbone.item.device)
         self.loss_adam = Adam(self.loss_parameters.items(), run.lr, 0.0, run.kernel) if self.loss_parameters else None
         self.tables: PlainTables | None = None
         self.kernels: dict[str, str] = {}
@@ -90,7 +90,7 @@ class Step:
         if self.tables is not None and not self.tables.move(taken):
             self._stop_non_finite("the gradient of item", value, epoch, number)
         if run.max_norm:
-            shorten(run.max_norm, self.backbone.user.data, self.backbone.item.data)
+            shorten(run.max_norm, *(table.data for table in self.backbone.tables()))
         if self.loss_adam is not None:
             self.loss_adam.steps = self.optimizer.steps - 1  # restored with the optimizer of the backbone
             self.loss_adam.step()
@@ -140,7 +140,9 @@ class Step:
         """The input of the step; only the rows of its batch where the backbone has no layers."""
         if not self.backbone.plain:
             counted, tables = None, (embeddings.ego_user, embeddings.ego_item)
-            if by_counts(self.run):
+            if embeddings.of_histories:
+                pass  # autograd adds the L2 term, whose tables are not those of users and items
+            elif by_counts(self.run):
                 counted = count(batch, *map(len, tables))
             elif decays(self.run) and self.run.l2_on == "ego" and self.run.kernel != "torch":
                 user, item = (table.new_ones(len(table)) for table in tables)
@@ -169,7 +171,7 @@ class Step:
         else:
             scores = batch.negatives.scored_by(e.user, e.item, kernel, len(batch.user), taken.d_item)
         by_rows = self.tables is not None and self.tables.updates != ("whole", "whole")
-        tables = "numba" if by_rows else select("adam", *[e.ego_user.detach()] * 4, kernel=kernel).name
+        tables = "numba" if by_rows else select("adam", *[e.ego_item.detach()] * 4, kernel=kernel).name
         return {
             "scores": scores,
             "tables": tables,

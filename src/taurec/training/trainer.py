@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -86,8 +87,15 @@ class Trainer:
         self._waits = 0
         self._on_progress = on_progress or (lambda progress: None)
         self._on_note = on_note or (lambda note: None)
+        self._trained = self.backbone.trained_rows(train)
+        self._rows = len(train) if self._trained is None else int(self._trained.sum())
+        if not self._rows:
+            raise UsageError(
+                f"no training pairs: {run.backbone.name} learns from none of the {len(train):,} interactions, as "
+                f"no user has two; use another backbone, such as mf"
+            )
         self._user, self._item = torch.from_numpy(train.user_of), torch.from_numpy(train.indices.copy())
-        self._weight = None if train.weight is None else torch.from_numpy(train.weight.copy())
+        self._weight = row_weights(train, run.user_weight)
         if shape.layers:
             first = torch.zeros(1, dtype=torch.int64)
             drawn = self.negatives.draw(self._user[first], self._item[first], first, epoch=1)
@@ -167,6 +175,9 @@ class Trainer:
         self.step.settle()
         self.backbone.eval()
         with torch.no_grad():
+            own = self.backbone.ranker(self.train, self.run.rank_score)
+            if own is not None:
+                return own
             e = self.backbone.embed()
             user, item = score_vectors(e.user, e.item, self.run.rank_score, self.run.kernel)
             if self.run.rank_score == "dot":
@@ -192,6 +203,10 @@ class Trainer:
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, with their negatives, on the run's device."""
         for rows in self.order.batches(epoch):
+            if self._trained is not None:
+                rows = rows[self._trained[rows]]
+                if not len(rows):
+                    continue
             row = torch.from_numpy(rows)
             user, item = self._user[row], self._item[row]
             negatives = self.negatives.draw(user, item, row, epoch).to(self.device)
@@ -210,19 +225,19 @@ class Trainer:
         self.backbone.train()
         steps = self.order.steps(epoch)
         total = seconds = 0.0
-        rows = left_out = 0
+        rows, left_out = 0, len(self.train) - self._rows
         for number, batch in enumerate(self.batches(epoch), start=1):
             self.step.use_lr(self._lr(epoch, number))
             value, missing = self.step(batch, epoch, number)
             total, rows, left_out = total + value * len(batch.row), rows + len(batch.row), left_out + missing
-            if rows > len(self.train):
-                raise self._wrong_rows(epoch, f"more than {len(self.train):,}")
+            if rows > self._rows:
+                raise self._wrong_rows(epoch, f"more than {self._rows:,}")
             seconds = time.perf_counter() - started
             mean = total / rows
             self._on_progress(Progress(epoch, self.run.epochs, number, steps, mean, rows / seconds, best=best))
             if stop and number < steps:
                 return None
-        if rows != len(self.train):
+        if rows != self._rows:
             raise self._wrong_rows(epoch, f"{rows:,}")
         self.step.settle()
         seconds = time.perf_counter() - started
@@ -231,7 +246,7 @@ class Trainer:
     def _wrong_rows(self, epoch: int, got: str) -> UsageError:
         name = "the order" if self.run.order is None else f"order {self.run.order.name}"
         return UsageError(
-            f"{name} gave {got} rows in epoch {epoch}, the training log has {len(self.train):,}; an order gives "
+            f"{name} gave {got} rows in epoch {epoch}, the training log has {self._rows:,}; an order gives "
             f"each row once an epoch, which taurec.testing.check_order checks"
         )
 
@@ -260,6 +275,19 @@ class Trainer:
     def _note(self, text: str) -> None:
         self.notes.append(text)
         self._on_note(text)
+
+
+def row_weights(train: Interactions, user_weight: float) -> Tensor | None:
+    """[P] the weight of each training row, n^-user_weight of a user with n of them times its own; None for all 1.
+
+    >>> row_weights(Interactions.from_pairs([0, 0, 1], [0, 1, 0], weight=[1.0, 3.0, 2.0]), 1.0)
+    tensor([0.5000, 1.5000, 2.0000])
+    """
+    if not user_weight:
+        return None if train.weight is None else torch.from_numpy(train.weight.copy())
+    of_user = np.maximum(train.user_counts, 1).astype(np.float64) ** -user_weight
+    own = of_user[train.user_of] * (1 if train.weight is None else train.weight)
+    return torch.from_numpy(own.astype(np.float32))
 
 
 def _better(record: EpochRecord, best: EpochRecord | None, metric: str) -> bool:
