@@ -4,7 +4,7 @@ import pytest
 @pytest.mark.slow
 def test_the_demo_compares_suggests_saves_and_says_how_to_go_on(run, monkeypatch, tmp_path):
     monkeypatch.setattr("taurec.cli.demo.MODELS", ("popularity", "ease"))
-    monkeypatch.setattr("taurec.studies.compare.BASELINES_ALWAYS", ())  # iALS on its grid takes a minute here
+    monkeypatch.setattr("taurec.studies.compare.protocol.BASELINES_ALWAYS", ())  # iALS on its grid takes a minute here
     code, out, err = run("demo", "--out", tmp_path / "d")
     assert code == 0, err
     assert max(len(line) for line in out.splitlines() if "taurec" not in line) <= 80

@@ -51,7 +51,7 @@ def test_the_page_of_a_comparison(found) -> None:
     assert len(blocks(page, Figure)) >= 5
     html = render(page)
     assert "taurec compare x" in html
-    assert "Best trained model against best baseline" in html
+    assert "Best trained model (mf:sl) against the best closed form (" in html
     assert "person-" in html
     assert "thing-" in html
 

@@ -10,7 +10,11 @@ import typer
 
 from taurec.cli import options as o
 
-MODELS = ("popularity", "itemknn", "ease", "ials", "mf:bpr", "mf:sl", "mf:bsl", "mf:mml")
+MODELS = (
+    "popularity", "itemknn", "ease", "ease-normalised", "slim-local", "ials", "mf:bpr", "mf:sl", "mf:bsl", "mf:mml",
+)  # fmt: skip
+TRIES = 4
+"""Settings of each baseline, spread over its grid."""
 HISTORIES = {
     "data analysis": ("python3-numpy", "python3-pandas"),
     "a web service": ("python3-flask", "python3-sqlalchemy"),
@@ -56,7 +60,9 @@ def demo(
     output.say(INTRODUCTION.format(size=size))
     metrics, fields = ["recall@20", "ndcg@20"], {"epochs": 10, "patience": 3}
     with progress_line(output) as say:
-        found = compare("debian", MODELS, metrics=metrics, fields=fields, tune="baselines", on_progress=say)
+        found = compare(
+            "debian", MODELS, metrics=metrics, fields=fields, tune="baselines", tries=TRIES, on_progress=say
+        )
     show(found, output)
     model = found.chosen
     output.say(BEST.format(label=model.run.label))

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from taurec.studies.compare import Comparison
     from taurec.studies.search import SearchResult
 
-MODELS = ("popularity", "itemknn", "ease", "ials", "mf:bpr", "mf:sl", "mf:bsl", "mf:mml")
+MODELS = (
+    "popularity", "itemknn", "ease", "ease-normalised", "slim-local", "ials", "mf:bpr", "mf:sl", "mf:bsl", "mf:mml",
+)  # fmt: skip
 
 _FIELDS = RunFields(("metric", "epochs", "patience", "batch_size", "split", "seed", "device", "threads"))
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
@@ -24,7 +26,8 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(h|m|s)(?:in|ours?|inutes?|ec|econds?)?\s
 def compare(
     source: Source = "debian",
     models: Annotated[
-        tuple[str, ...], Option("Baselines by name, trained models as backbone:loss.", metavar="NAMES")
+        tuple[str, ...],
+        Option("Baselines by name, trained models as backbone:loss, blends of two as blend:A+B.", metavar="NAMES"),
     ] = MODELS,
     seeds: Annotated[int, Option("Number of seeds of each trained model.")] = 1,
     tune: Tune = "baselines",
@@ -44,7 +47,7 @@ def compare(
 ) -> Comparison | SearchResult:
     """Compare models: fitted on training, chosen on validation, evaluated once on test.
 
-    Popularity, item-kNN, EASE and iALS are always compared too.
+    Popularity, item-kNN, three closed forms (EASE, normalised EASE, slim-local) and iALS are always compared too.
     """
     started = monotonic()
     from taurec.evaluation.metrics import parse_all

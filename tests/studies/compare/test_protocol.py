@@ -10,10 +10,11 @@ import pytest
 
 from taurec.baselines.popularity import Popularity
 from taurec.data.planted import planted
-from taurec.errors import NonFiniteError, TaurecError, UsageError
+from taurec.errors import NonFiniteError, ResourceError, TaurecError, UsageError
 from taurec.losses import RowReduce, StreamedLoss
 from taurec.recommender import Recommender
-from taurec.studies.compare import compare, peak_memory
+from taurec.studies.compare import BASELINES_ALWAYS, compare, peak_memory
+from taurec.studies.search import search
 
 LOG = planted(n_users=60, n_items=30, seed=2, noise=0.1).log
 QUICK = {"epochs": 2, "batch_size": 64, "negatives": "uniform:4", "settings": {"backbone": {"dim": 8}}}
@@ -33,7 +34,7 @@ def test_settings_are_chosen_on_validation_and_what_is_used_too(found) -> None:
 
 
 def test_the_baselines_are_there_and_the_best_is_marked_by_test(found) -> None:
-    assert {row.label for row in found.rows} >= {"popularity", "itemknn", "ease", "ials", "mf:sl"}
+    assert {row.label for row in found.rows} >= {*BASELINES_ALWAYS, "mf:sl"}
     assert found.best.p_value is None
     assert all(row.p_value is not None for row in found.rows if row is not found.best)
     assert found.best.metrics["ndcg@20"].mean == max(row.metrics["ndcg@20"].mean for row in found.rows)
@@ -60,7 +61,9 @@ def test_the_spread_over_seeds_is_that_of_runs_of_their_own(found) -> None:
 
 def test_the_same_number_of_settings_for_all() -> None:
     rows = compare(LOG, ["mf:sl"], tune="all", fields=QUICK, tries=2).rows
-    assert {row.label: row.tried for row in rows} == {"mf:sl": 2, "popularity": 1, "itemknn": 2, "ease": 2, "ials": 2}
+    assert {row.label: row.tried for row in rows} == {
+        "mf:sl": 2, "popularity": 1, "itemknn": 2, "ease": 2, "ease-normalised": 2, "slim-local": 2, "ials": 2,
+    }  # fmt: skip
     with pytest.raises(UsageError, match="tries must be at least 1"):
         compare(LOG, ["ease"], tries=0)
 
@@ -136,7 +139,11 @@ class NotANumber(StreamedLoss):
 def test_a_model_that_fails_is_a_row_and_the_others_are_compared() -> None:
     models = ["ease", Broken(), ("mf", NotANumber()), "mf:sl"]
     found = compare(LOG, models, fields=QUICK, tries=1)
-    assert [row.label for row in found.rows] == ["ease", "mf:sl", "popularity", "itemknn", "ials"]
+    assert [row.label for row in found.rows] == [
+        "ease",
+        "mf:sl",
+        *(label for label in BASELINES_ALWAYS if label != "ease"),
+    ]
     raised, diverged = found.failed
     assert raised.label == "Broken"
     assert raised.reason.startswith("KeyError: 'oops' in fit (test_protocol.py:")
@@ -182,3 +189,60 @@ def test_a_defect_of_taurec_is_no_failure_of_a_model(monkeypatch) -> None:
     monkeypatch.setattr(Recommender, "fit", fails)
     with pytest.raises(KeyError):
         compare(LOG, ["ease"], tune="none", fields=QUICK)
+
+
+def test_a_baseline_that_was_added_may_be_too_large(monkeypatch) -> None:
+    """One that was named ends the comparison, as any request that cannot be met."""
+
+    def too_large(self, train):
+        raise ResourceError("EASE on 99 items needs 9.0 GB of memory and 1.0 GB are free")
+
+    monkeypatch.setattr("taurec.baselines.ease.EASE.fit", too_large)
+    found = compare(LOG, ["itemknn"], tune="none", fields=QUICK)
+    assert [(one.label, one.reason[:15]) for one in found.failed] == [("ease", "EASE on 99 item")]
+    assert {row.label for row in found.rows} == {*BASELINES_ALWAYS} - {"ease"}
+    with pytest.raises(ResourceError):
+        compare(LOG, ["ease"], tune="none", fields=QUICK)
+
+
+def test_the_halves_of_a_blend_are_chosen_alone_and_fitted_once(monkeypatch) -> None:
+    monkeypatch.setattr("taurec.studies.compare.protocol.BASELINES_ALWAYS", ("popularity",))
+    fitted = []
+    fit = Recommender.fit
+
+    def counted(self, *args, **given):
+        fitted.append(self.run.label)
+        return fit(self, *args, **given)
+
+    monkeypatch.setattr(Recommender, "fit", counted)
+    found = compare(LOG, ["ease", "blend:ease+mf:sl", "mf:sl"], fields=QUICK, seeds=2)
+    rows = {row.label: row for row in found.rows}
+    both, ease, trained = (rows[label] for label in ("blend:ease+mf:sl", "ease", "mf:sl"))
+    assert fitted.count("ease") == ease.tried == 8
+    assert (fitted.count("mf:sl"), fitted.count("blend:ease+mf:sl")) == (2, 1), "a second seed of each"
+    assert both.run.parts[0].model == ease.run.model
+    assert both.run.parts[1].loss == trained.run.loss
+    assert both.tried == 9
+    assert both.tune_seconds > ease.tune_seconds
+    assert (both.trained, both.closed_form, both.epochs) == (True, False, 0)
+    assert both.spread["ndcg@20"].std is not None
+    assert both.run.source == found.source
+    again = Recommender.from_run(both.run).fit(found.split)
+    users = np.arange(LOG.n_users)
+    np.testing.assert_array_equal(again.ranker.block(users), found.models[both.label].ranker.block(users))
+    assert both.valid == max(row.valid for row in found.rows)
+    assert found.document()["rows"][1]["run"]["model"]["name"] == "blend"
+    assert "blend(weight=" in str(found.parts())
+
+
+def test_a_blend_of_closed_forms_is_one_and_is_fitted_once() -> None:
+    found = compare(LOG, ["blend:ease-normalised+slim-local"], tune="none", fields=QUICK, seeds=3)
+    row = found.row("blend:ease-normalised+slim-local")
+    assert (row.closed_form, row.trained, row.spread["ndcg@20"].std) == (True, False, None)
+    assert found.closed_form in [one for one in found.rows if one.closed_form]
+    assert not found.row("ials").closed_form
+
+
+def test_a_search_refuses_blends() -> None:
+    with pytest.raises(UsageError, match="a search needs trained models as backbone:loss, got"):
+        search(LOG, budget=3, models=["mf:sl", "blend:ease+mf:sl"])

@@ -27,6 +27,14 @@ class Row:
         return {"ndcg@20": Interval(self.mean, self.mean - 0.01, self.mean + 0.01)}
 
     @property
+    def closed_form(self):
+        return self.label == "ease"
+
+    @property
+    def valid(self):
+        return self.mean
+
+    @property
     def has_settings(self):
         return self.label != "popularity"
 
@@ -62,6 +70,18 @@ def found(trained: float, p: float, chosen: str = "mf:sl", seeds: int = 1):
 )
 def test_when_a_baseline_is_the_better_choice(trained: float, p: float, said: str) -> None:
     assert said in " ".join(found(trained, p).verdict())
+
+
+def test_the_best_closed_form_is_named() -> None:
+    said = "Best trained model (mf:sl) against the best closed form (ease), both by validation: mf:sl is ahead of"
+    assert said in " ".join(found(0.52, 0.001).verdict())
+    case = found(0.52, 0.001)
+    case.rows.append(Row("itemknn", 0.51, 0.2, 1.0))
+    other = replace(case, versus=PairedTest("mf:sl", "itemknn", case.versus.paired))
+    text = " ".join(other.verdict())
+    assert "against the best baseline (itemknn), both by validation" in text
+    assert "The best closed form by validation is ease." in text
+    assert "closed form" not in " ".join(replace(case, versus=None).verdict())
 
 
 def test_the_front_and_what_was_spent() -> None:

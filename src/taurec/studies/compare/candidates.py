@@ -13,10 +13,12 @@ from taurec.errors import UsageError
 from taurec.losses import LOSSES, loss_class
 from taurec.run import OF_TRAINED_MODELS, Run
 from taurec.training.labels import fields_of, parts_of_text
-from taurec.training.presets import resolve
+from taurec.training.presets import resolve, takes_training_fields
 
 Tune = Literal["all", "baselines", "none"]
-BASELINES_ALWAYS = ("popularity", "itemknn", "ease", "ials")
+CLOSED_FORMS = ("ease", "ease-normalised", "slim-local")
+"""EASE, that of its relatives that is ahead of it on the logs tried, and that which needs no matrix of all items."""
+BASELINES_ALWAYS = ("popularity", "itemknn", *CLOSED_FORMS, "ials")
 """Compared in every study, named or not."""
 
 
@@ -36,10 +38,10 @@ def candidates(model: object, tune: Tune, fields: Mapping[str, Any], tries: int 
     [0.1]
     """
     parts = parts_of(model)
+    allowed = {k: v for k, v in fields.items() if k in Run.model_fields and k not in OF_TRAINED_MODELS}
     if parts_of_text(parts.get("model")):
-        return [resolve(**fields, **parts)]
+        return [resolve(**{**(fields if takes_training_fields(parts["model"]) else allowed), **parts})]
     if "model" in parts:
-        allowed = {k: v for k, v in fields.items() if k in Run.model_fields and k not in OF_TRAINED_MODELS}
         name, own = BASELINES.read(parts["model"])
         choice = {"name": name, "settings": own}
         grid = baseline_grid(name) if tune != "none" else ({},)

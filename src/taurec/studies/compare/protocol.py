@@ -12,7 +12,7 @@ import numpy as np
 from taurec.baselines.models import draws_at_random
 from taurec.data.source import split_source
 from taurec.data.split import Split
-from taurec.errors import TaurecError, UsageError
+from taurec.errors import ResourceError, TaurecError, UsageError
 from taurec.evaluation.metrics import parse_all
 from taurec.evaluation.ranking import Evaluation
 from taurec.evaluation.significance import Paired, bootstrap, compare_paired, holm, over_seeds
@@ -30,7 +30,7 @@ from taurec.training.records import Progress
 
 def compare(
     source: Any = "debian",
-    models: Sequence[object] = ("popularity", "itemknn", "ease", "ials", "mf:bpr", "mf:sl", "mf:bsl", "mf:mml"),
+    models: Sequence[object] = (*BASELINES_ALWAYS, "mf:bpr", "mf:sl", "mf:bsl", "mf:mml"),
     *,
     seeds: int = 1,
     tune: Tune = "baselines",
@@ -42,12 +42,13 @@ def compare(
     """Fit models to one split of a log and evaluate them on its test part.
 
     Each model's setting is the one of its grid with the best value of the run's ``metric`` on validation; with it the
-    model is evaluated once on the test part. Popularity, item-kNN, EASE and iALS are added where they are missing.
+    model is evaluated once on the test part. Popularity, item-kNN, EASE, normalised EASE, slim-local and iALS are added
+    where they are missing; one of them that does not fit into memory is left out and named in ``failed``.
 
     Args:
         source: as for :meth:`taurec.recommender.Recommender.fit`.
-        models: baselines by name, trained models as ``backbone:loss``; classes and objects too, see
-            :func:`taurec.studies.compare.candidates.parts_of`.
+        models: baselines by name, trained models as ``backbone:loss``, blends of two as ``blend:A+B``; classes and
+            objects too, see :func:`taurec.studies.compare.candidates.parts_of`.
         seeds: number of seeds of initial values and draws; the split is that of the first seed.
         tune: grids for ``all`` models, for ``baselines`` only, or ``none``.
         metrics: test metrics; the selection metric is added where it is missing.
@@ -71,13 +72,14 @@ def compare(
         if runs_of.setdefault(label, runs) != runs:
             raise UsageError(f"two models are named {label}; a comparison can hold one of them")
         halves_of[label] = halves(model, tune, given, tries)
-    runs_of |= {label: candidates(label, tune, given, tries) for label in BASELINES_ALWAYS if label not in runs_of}
+    added = [label for label in BASELINES_ALWAYS if label not in runs_of]
+    runs_of |= {label: candidates(label, tune, given, tries) for label in added}
     some = next(iter(runs_of.values()))[0]
     parts, name = split_source(source, some)
     if not len(parts.test) or not len(parts.valid):
         raise UsageError(f"a comparison needs a validation and a test part; the split {parts.how!r} has none")
     study = _Study(parts, seeds, [str(m) for m in parse_all([some.metric, *metrics])], on_progress or silent)
-    found = [study.fit(label, runs, halves_of.get(label, [])) for label, runs in runs_of.items()]
+    found = [study.fit(label, runs, halves_of.get(label, []), label in added) for label, runs in runs_of.items()]
     fitted, failed = [f for f in found if isinstance(f, _Fitted)], [f for f in found if isinstance(f, Failed)]
     if not fitted:
         raise TaurecError("every model failed: " + "; ".join(f"{one.label}: {one.reason}" for one in failed))
@@ -147,15 +149,18 @@ class _Study:
     known: dict[tuple[str, ...], _Chosen] = field(default_factory=dict)
     """What validation chose of settings that were fitted: a half of a blend may be a row too."""
 
-    def fit(self, label: str, runs: Sequence[Run], halves: Sequence[Sequence[Run]] = ()) -> _Fitted | Failed:
+    def fit(
+        self, label: str, runs: Sequence[Run], halves: Sequence[Sequence[Run]] = (), added: bool = False
+    ) -> _Fitted | Failed:
         """Fit the setting that validation chooses with every seed; baselines without random draws are fitted once.
 
-        Each of the ``halves`` of a blend is chosen alone, then the blend is made of the chosen ones.
+        Each of the ``halves`` of a blend is chosen alone, then the blend is made of the chosen ones. A model that
+        nobody asked for (``added``) may be too large for the memory.
         """
         try:
             return self._fit(label, runs, halves)
         except Exception as error:
-            reason = reason_of(error, runs[0])
+            reason = str(error) if added and isinstance(error, ResourceError) else reason_of(error, runs[0])
             if reason is None:
                 raise
             self.say(f"{label} failed: {reason}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from taurec.baselines.models import is_closed_form
 from taurec.data.split import Split
 from taurec.evaluation.significance import Interval, Paired, Spread
 from taurec.recommender import Recommender
@@ -56,6 +57,11 @@ class Row:
     def trained(self) -> bool:
         """Whether it is trained with a loss, or a half of it is; a baseline is not."""
         return self.run.trained
+
+    @property
+    def closed_form(self) -> bool:
+        """Whether it is a closed form, or a blend of two."""
+        return is_closed_form(self.run)
 
     @property
     def has_settings(self) -> bool:
@@ -123,6 +129,11 @@ class Comparison(ChosenModel):
         return max(self.rows, key=lambda row: row.metrics[self.metric].mean)
 
     @property
+    def closed_form(self) -> Row | None:
+        """The row of the best closed form by validation."""
+        return max((row for row in self.rows if row.closed_form), key=lambda row: row.valid, default=None)
+
+    @property
     def chosen_label(self) -> str:
         """The label of :attr:`chosen` in the rows."""
         labels = (label for label, model in self.models.items() if model is self.chosen)
@@ -170,6 +181,7 @@ class Comparison(ChosenModel):
                 "chosen": self.chosen_label,
                 "front": {cost: display.on_front(self.rows, self.metric, (cost,)) for cost in display.COSTS},
                 "trained_against_baseline": versus,
+                "closed_form": self.closed_form.label if self.closed_form else None,
                 "words": self.verdict(),
                 "rows": self.rows,
                 "failed": self.failed,
@@ -216,7 +228,15 @@ class Comparison(ChosenModel):
             prefer = f"training a model improves accuracy on this log; {cost}"
         else:
             prefer = f"{v.baseline} is the better choice on this log; {cost}"
-        return f"Best trained model against best baseline, both by validation: {said} So {prefer}."
+        best, kind, more = self.closed_form, "baseline", ""
+        if baseline is best:
+            kind = "closed form"
+        elif best is not None:
+            more = f" The best closed form by validation is {best.label}."
+        return (
+            f"Best trained model ({v.trained}) against the best {kind} ({v.baseline}), both by validation: {said} So "
+            f"{prefer}.{more}"
+        )
 
     def _model_to_use(self) -> str:
         """The model that validation chose, where it is not the one with the highest test value."""

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from taurec.run import Run
     from taurec.training.records import Progress
 
-BASELINES = ("popularity", "ease")
-"""Shown next to the tuned model, each with the settings that are best on validation."""
+BASELINES = ("popularity", "ease", "ease-normalised", "slim-local")
+"""Fitted next to the tuned model, which is compared with popularity and the best closed form on validation."""
 BASELINES_SHARE = 0.25
 """Maximum time for the baselines, as a share of the budget and on top of it."""
 WARM_UP = 5
@@ -227,7 +227,7 @@ class Search:
             valid_paired = compare_paired(tuned, before, metric, seed=seed)
         until = time.monotonic() + BASELINES_SHARE * (self.end - started)
         baselines = fit_baselines(parts, self.given, until, self.say, BASELINES)
-        models |= baselines.best
+        models |= _shown(baselines.best)
         self.say("evaluating")
         test_uses = 0
         if len(parts.test):
@@ -266,6 +266,19 @@ class Search:
         value = one.value if state == "complete" else max(one.intermediate_values.values(), default=None)
         spent = attributes.get("epochs", 0), attributes.get("seconds", 0.0)
         return Trial(one.number + 1, state, value, *spent, self._values(one.params), attributes.get("error", ""))
+
+
+def _shown(baselines: Mapping[str, Recommender]) -> dict[str, Recommender]:
+    """The baselines that the test part is used for: popularity, and the best closed form on validation."""
+    from taurec.baselines.models import is_closed_form
+    from taurec.studies.compare.protocol import valid_of
+
+    closed = {label: model for label, model in baselines.items() if is_closed_form(model.run)}
+    shown = {label: model for label, model in baselines.items() if label not in closed}
+    if closed:
+        best = max(closed, key=lambda label: valid_of(closed[label]))
+        shown[f"{best}, the best closed form"] = closed[best]
+    return shown
 
 
 def _ended(study: optuna.study.Study) -> list[optuna.trial.FrozenTrial]:
