@@ -212,7 +212,9 @@ def _ranker(run: Run, state: State, plugins: Sequence[type[Baseline] | str], fol
     """The ranker of a state; a model made of others asks for the classes of its parts."""
     found = _ranker_class(run, state, plugins, folder)
     if issubclass(found, Composite):
-        made: Ranker = found.from_parts(state, lambda part, own: _ranker_class(part, own, plugins, folder))
+        made = found.from_parts(state, lambda part, own: _ranker_class(part, own, plugins, folder))
+        if made.runs != run.parts:
+            raise ValueError(f"it holds {' and '.join(part.label for part in made.runs)} with other settings")
         return made
     return found.from_state(state)
 

@@ -70,6 +70,11 @@ class Blend(Composite):
         self._values: list[float] = []
 
     @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs of the two halves."""
+        return self._runs
+
+    @property
     def halves(self) -> tuple[Ranker, ...]:
         """The two fitted models."""
         return fitted(self._halves, self)

@@ -113,6 +113,12 @@ class Composite(Baseline):
         """How each setting that was chosen by :meth:`join` was found, by its name in a run: ``model.weight``."""
         ...
 
+    @property
+    @abstractmethod
+    def runs(self) -> tuple[Run, ...]:
+        """The runs of its parts."""
+        ...
+
     @classmethod
     @abstractmethod
     def from_parts(cls, state: State, class_of: Callable[[Run, State], type[Ranker]]) -> Self:
