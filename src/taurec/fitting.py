@@ -12,18 +12,17 @@ from taurec.baselines.protocol import Composite, FittedPart
 from taurec.data.interactions import Interactions
 from taurec.data.split import Split
 from taurec.errors import UsageError
-from taurec.evaluation.ranking import evaluate_ranker
-from taurec.evaluation.users import UserScorer
 from taurec.plugins import settings_of
 from taurec.ranker import HistoryScorer, Ranker
 from taurec.run import Choice, Run
 from taurec.tracking import Tracker, follow
-from taurec.training.auto_temperature import find_temperature
+from taurec.training.auto_temperature import find_temperature, within
 from taurec.training.device import use_threads
 from taurec.training.interrupt import pass_on
 from taurec.training.presets import auto_settings
 from taurec.training.records import EpochRecord, Progress
 from taurec.training.trainer import Trainer
+from taurec.tuning import on_validation, tune
 
 Note = Callable[[str], None]
 
@@ -63,30 +62,40 @@ def fit_run(
     resume: Path | None = None,
     seconds: float | None = None,
     trackers: Sequence[Tracker] = (),
+    limit: float | None = None,
 ) -> Fitted:
     """Fit a run to the parts of a log.
 
     Args:
         run: resolved.
+        limit: seconds in which each choice of settings that are ``auto`` must be made by its forecast; else the
+            defaults stay. None for no limit.
         parts: of the log.
         on_progress, on_note, resume, seconds, trackers: as for :meth:`taurec.recommender.Recommender.fit`; ``resume``
             and ``seconds`` have no effect on a baseline and on a blend.
     """
-    if run.model is None:
-        return _trained(run, parts, on_progress, on_note, resume, seconds, trackers)
+    choice = run.model
+    if choice is None:
+        return _trained(run, parts, on_progress, on_note, resume, seconds, trackers, limit)
     if not len(parts.train):
         raise UsageError("no training pairs: 0 interactions are left for training")
     use_threads(run.threads)
     if run.parts:
         fitted = list[Fitted]()
         for part in run.parts:
-            fitted.append(fit_run(part, parts, on_progress, on_note))
+            fitted.append(fit_run(part, parts, on_progress, on_note, limit=limit))
             pass_on(fitted[-1].stopped_by)
         return joined(run, parts, fitted, on_note, trackers)
     started = time.perf_counter()
-    model = MODELS.build(run.model.name, given=run.model.settings, seed=run.seed)
-    ranker: Ranker = model.fit(parts.train)
-    return _evaluated(Fitted(run, ranker, [], None, seconds=time.perf_counter() - started), parts, on_note, trackers)
+    notes = list[str]()
+    ranker: Ranker
+    if auto_settings(choice):
+        tuned = tune(run, parts, limit, _teller(on_note, notes))
+        run, ranker = tuned.run, tuned.ranker
+    else:
+        ranker = MODELS.build(choice.name, given=choice.settings, seed=run.seed).fit(parts.train)
+    spent = time.perf_counter() - started
+    return _evaluated(Fitted(run, ranker, [], None, notes[-1:], seconds=spent), parts, on_note, trackers)
 
 
 def joined(
@@ -110,7 +119,7 @@ def joined(
         raise UsageError(f"{run.model.name} has a setting parts, but it is no taurec.baselines.Composite")
 
     def value(ranker: HistoryScorer) -> float:
-        return _on_validation(run, ranker, parts)[run.metric]
+        return on_validation(run, ranker, parts)[run.metric]
 
     given = [FittedPart(one.run, one.ranker) for one in fitted]
     ranker = model.join(parts.train, given, value if len(parts.valid) else None)
@@ -132,7 +141,7 @@ def _evaluated(made: Fitted, parts: Split, on_note: Note | None, trackers: Seque
     """A model without epochs, with its metric on validation as its one record."""
     run, values = made.run, dict[str, float]()
     if len(parts.valid):
-        values = _on_validation(run, made.ranker, parts)
+        values = on_validation(run, made.ranker, parts)
     with follow(trackers, run, on_note=on_note) as following:
         following.summary |= {**values, "fit_seconds": made.seconds}
     made.best = EpochRecord(1, 0.0, made.seconds, metrics=values)
@@ -140,10 +149,15 @@ def _evaluated(made: Fitted, parts: Split, on_note: Note | None, trackers: Seque
     return made
 
 
-def _on_validation(run: Run, ranker: HistoryScorer, parts: Split) -> dict[str, float]:
-    """The run's metric on validation."""
-    scorer = UserScorer.of_part(ranker, parts, "valid")
-    return evaluate_ranker(scorer, parts.valid, parts.known("valid"), [run.metric]).means()
+def _teller(on_note: Note | None, kept: list[str]) -> Note:
+    """Appends a note to ``kept`` and passes it on."""
+
+    def tell(note: str) -> None:
+        kept.append(note)
+        if on_note is not None:
+            on_note(note)
+
+    return tell
 
 
 def _trained(
@@ -154,11 +168,17 @@ def _trained(
     resume: Path | None,
     seconds: float | None,
     trackers: Sequence[Tracker],
+    limit: float | None,
 ) -> Fitted:
     started = time.perf_counter()
     train: Interactions = parts.train
     valid = parts.valid if len(parts.valid) else None
     notes, stopped = list[str](), 0
+    if auto_settings(run.loss) and limit is not None:
+        run, note = within(run, train, valid, limit)
+        notes += [note] if note else []
+        if note and on_note is not None:
+            on_note(note)
     if auto_settings(run.loss):
         temperature = find_temperature(run, train, valid, on_progress, on_note, parts.given)
         run, stopped = temperature.run, temperature.stopped_by

@@ -27,7 +27,8 @@ from taurec.recommendations import Recommendations, as_list, encode, histories_o
 from taurec.run import SHARED_BY_PARTS, Run
 from taurec.saved import SavedModel, read_folder, write_folder
 from taurec.tracking import Tracker
-from taurec.training.presets import check_parts, resolve
+from taurec.training.opened import opened
+from taurec.training.presets import check_parts, has_auto, resolve
 from taurec.training.records import EpochRecord, Progress
 
 __all__ = ["Recommendations", "Recommender", "blend"]
@@ -42,8 +43,12 @@ class Recommender:
             ``"module:Class"``, a class, and an object with its settings: ``loss=MyLoss(tau=0.2)``; the same holds for
             ``negatives`` and ``order``. A backbone is given by its class.
         settings: single values by part, ``{"loss": {"tau_neg": 0.1}}``; ``"auto"`` for a temperature has ``fit``
-            find it on validation, see :mod:`taurec.training.auto_temperature`.
+            find it on validation, see :mod:`taurec.training.auto_temperature`, and for a setting of a baseline that its
+            grid varies, see :mod:`taurec.tuning`.
         run: all settings at once, such as those of a saved ``run.json``, instead of the others.
+        tune_seconds: time in which ``fit`` may choose, on validation, settings that are not given and have a short
+            grid: those of a baseline, or the temperature of a loss. What is forecast to take longer keeps its default,
+            and a note says so. 0 keeps all defaults. ``"auto"`` for a setting has no limit.
         fields: any other field of :class:`taurec.run.Run`, such as ``epochs``, ``lr`` or ``seed``.
 
     Attributes:
@@ -73,6 +78,7 @@ class Recommender:
         model: object | None = None,
         settings: dict[str, dict[str, Any]] | None = None,
         run: Run | None = None,
+        tune_seconds: float = 0.0,
         **fields: Any,
     ):
         named = {"backbone": backbone, "loss": loss, "model": model, "settings": settings}
@@ -82,6 +88,10 @@ class Recommender:
         if model is not None and (backbone is not None or loss is not None):
             raise UsageError(f"model={model!r} has no backbone and no loss to give beside it; give one or the other")
         self.run: Run = resolve(**given) if run is None else run
+        self._limit: float | None = None
+        if tune_seconds and run is None:
+            self._limit = None if has_auto(self.run) else tune_seconds
+            self.run = resolve(**opened(given))
         self.records: list[EpochRecord] = []
         self.best: EpochRecord | None = None
         self.notes: list[str] = []
@@ -141,7 +151,7 @@ class Recommender:
             )
         self._split, self._scorer = parts, None
         self.run = self.run.but(source=source, data_hash=found, split=parts.how)
-        self._take(fit_run(self.run, parts, on_progress, on_note, resume, seconds, trackers))
+        self._take(fit_run(self.run, parts, on_progress, on_note, resume, seconds, trackers, self._limit))
         return self
 
     def _take(self, fitted: Fitted) -> None:

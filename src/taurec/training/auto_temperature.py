@@ -20,6 +20,8 @@ from taurec.data.interactions import Interactions
 from taurec.data.split import split
 from taurec.errors import NonFiniteError, UsageError
 from taurec.run import Run
+from taurec.training.calibrate import cost
+from taurec.training.forecast import Sizes
 from taurec.training.presets import auto_settings, settled
 from taurec.training.records import Progress
 from taurec.training.trainer import Trainer
@@ -124,6 +126,29 @@ def find_temperature(
     say(found.note)
     made = found.run.but(found={**run.found, found.key: found.note})
     return FoundTemperature(made, found.key, tau, probes, epochs, stopped)
+
+
+TRIALS = 4
+"""Number of trials of a climb, for its forecast."""
+
+
+def within(run: Run, train: Interactions, valid: Interactions | None, limit: float) -> tuple[Run, str]:
+    """The run as it is if its temperature is forecast to be found in time, else with the default in place of ``auto``.
+
+    Args:
+        run: a resolved run whose loss has its temperature at ``auto``.
+        limit: seconds.
+    Returns: the run, and a note if the default was taken.
+    """
+    plain = settled(run)
+    expected = cost(plain, Sizes.of(train, valid if valid is not None else train))
+    needed = TRIALS * probe_epochs(run, len(train)) * (expected.epoch + expected.validation)
+    if needed <= limit:
+        return run, ""
+    (name,) = auto_settings(run.loss)
+    value = plain.loss.settings[name]
+    note = f"loss.{name} {value:g} by default: trials would take about {needed:.0f} s; loss.{name}=auto makes them"
+    return plain.but(found={**run.found, f"loss.{name}": note}), note
 
 
 def probe_epochs(run: Run, n_pairs: int) -> int:

@@ -51,7 +51,7 @@ def resolve(**fields: Any) -> Run:
             raise UsageError(
                 f"a baseline has no {', '.join(sorted(set(nested) - {'model'}))} to set; it takes model settings"
             )
-        fields["model"] = _choice("model", fields["model"], nested)
+        fields["model"] = _baseline(fields["model"], nested)
         _check_names(fields)
         return Run.of(**fields)
     chosen = _choice("backbone", fields.get("backbone", "mf"), nested)
@@ -131,28 +131,50 @@ def _made_of(parts: Sequence[Any], fields: Mapping[str, Any], nested: Mapping[st
     return Run.of(**common, model=_choice("model", Choice(name=name, settings=settings), {}))
 
 
-def auto_settings(loss: Choice) -> list[str]:
-    """The settings of a loss with the value ``auto``, which are chosen when the data is known.
+def auto_settings(choice: Choice) -> list[str]:
+    """The settings of a loss or a baseline with the value ``auto``, which are chosen when the data is known.
 
     >>> auto_settings(Choice(name="sl", settings={"tau": "auto", "scale_by_tau": False}))
     ['tau']
     """
-    return [name for name, value in loss.settings.items() if value == AUTO]
+    return [name for name, value in choice.settings.items() if value == AUTO]
+
+
+def has_auto(run: Run) -> bool:
+    """Whether a setting of a run, or of one of its parts, is ``auto``."""
+    choice = run.loss if run.model is None else run.model
+    return any(value == AUTO for value in choice.settings.values()) or any(has_auto(part) for part in run.parts)
 
 
 def settled(run: Run, numbers: Mapping[str, float] | None = None) -> Run:
-    """The run with numbers in place of ``auto`` in its loss: the given ones, else the loss's defaults.
+    """The run with numbers in place of ``auto`` in its loss: the given ones, else those of the backbone's preset for
+    this loss, else the loss's defaults.
 
     >>> settled(resolve(loss="sl", settings={"loss": {"tau": "auto"}})).loss.settings["tau"]
     0.1
     """
-    return run.but(loss=_settled(run.loss, numbers))
+    names = auto_settings(run.loss)
+    if not names:
+        return run
+    defaults, given = LOSSES.settings(run.loss.name), numbers or {}
+    preset = backbone_class(run.backbone.name).preset(loss_class(run.loss.name))
+    found = {name: given.get(name, preset.get(f"loss.{name}", defaults[name].default)) for name in names}
+    return run.but(loss=run.loss.model_copy(update={"settings": {**run.loss.settings, **found}}))
 
 
-def _settled(loss: Choice, numbers: Mapping[str, float] | None = None) -> Choice:
-    defaults, given = LOSSES.settings(loss.name), numbers or {}
-    found = {name: given.get(name, defaults[name].default) for name in auto_settings(loss)}
-    return loss.model_copy(update={"settings": {**loss.settings, **found}})
+def baseline_grid(model: str) -> Sequence[Mapping[str, Any]]:
+    """The grid of a baseline's settings, from which validation chooses."""
+    declared: Any = MODELS[model]
+    return tuple(declared.GRID)
+
+
+def default_settings(model: str) -> dict[str, Any]:
+    """The settings of a baseline that have a default, with it."""
+    return {
+        name: parameter.default
+        for name, parameter in MODELS.settings(model).items()
+        if parameter.default is not inspect.Parameter.empty
+    }
 
 
 def _loss(given: Any, nested: Mapping[str, Mapping[str, Any]], backbone: type[Backbone]) -> Choice:
@@ -176,8 +198,22 @@ def _loss(given: Any, nested: Mapping[str, Mapping[str, Any]], backbone: type[Ba
     return found.model_copy(update={"settings": {**found.settings, **dict.fromkeys(auto, AUTO)}})
 
 
+def _baseline(given: Any, nested: Mapping[str, Mapping[str, Any]]) -> Choice:
+    """A baseline with all its settings; those that its grid varies may be ``auto``."""
+    if isinstance(given, Mapping):
+        given = Choice(**given)
+    name, own = (given.name, given.settings) if isinstance(given, Choice) else _read("model", given, nested)
+    settings = {**own, **nested.get("model", {})}
+    varied = {key for point in baseline_grid(name) for key in point}
+    auto = [key for key, value in settings.items() if value == AUTO and key in varied]
+    numbers = {key: value for key, value in settings.items() if key not in auto}
+    found = _choice("model", Choice(name=name, settings=numbers), {})
+    return found.model_copy(update={"settings": {**found.settings, **dict.fromkeys(auto, AUTO)}}) if auto else found
+
+
 AUTO = "auto"
-"""Value of a temperature that is found on validation, see :mod:`taurec.training.auto_temperature`."""
+"""Value of a setting that is chosen on validation: a temperature (:mod:`taurec.training.auto_temperature`), or a
+setting of a baseline that its grid varies (:mod:`taurec.tuning`)."""
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "model": MODELS,

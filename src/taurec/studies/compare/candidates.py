@@ -13,7 +13,7 @@ from taurec.errors import UsageError
 from taurec.losses import LOSSES, loss_class
 from taurec.run import OF_TRAINED_MODELS, Run
 from taurec.training.labels import fields_of, parts_of_text
-from taurec.training.presets import resolve, takes_training_fields
+from taurec.training.presets import baseline_grid, resolve, takes_training_fields
 
 Tune = Literal["all", "baselines", "none"]
 CLOSED_FORMS = ("ease", "ease-normalised", "slim-local")
@@ -110,12 +110,6 @@ def halves(model: object, tune: Tune, fields: Mapping[str, Any], tries: int | No
     common = {**fields, **{k: v for k, v in parts.items() if k not in ("model", "settings")}}
     given = {**common, **({"settings": nested} if nested else {})}
     return [candidates(label, tune, given, tries) for label in parts_of_text(parts.get("model"))]
-
-
-def baseline_grid(name: str) -> Sequence[Mapping[str, Any]]:
-    """The grid of a baseline's settings, from which validation chooses."""
-    declared: Any = BASELINES[name]
-    return declared.GRID
 
 
 def note_if_untuned(label: str, runs: Sequence[Run], tune: Tune, tries: int | None) -> str:

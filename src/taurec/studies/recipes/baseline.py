@@ -17,11 +17,11 @@ from taurec.evaluation.ranking import evaluate_ranker
 from taurec.evaluation.users import UserScorer
 from taurec.run import Run
 from taurec.studies.audit.noise.journal import Journal
-from taurec.studies.compare.candidates import baseline_grid
 from taurec.studies.protocols import Protocol
 from taurec.studies.recipes.recipe import Recipe
 from taurec.studies.search.baselines import forecast as seconds_of_a_fit
 from taurec.training.device import use_threads
+from taurec.training.presets import baseline_grid
 
 
 def grid_of(recipe: Recipe, run: Run) -> tuple[dict[str, Any], ...]:

@@ -10,11 +10,11 @@ from taurec.evaluation.significance import Interval, Paired
 from taurec.losses import loss_class
 from taurec.recommender import Recommender
 from taurec.run import Run
-from taurec.studies.compare.candidates import baseline_grid
 from taurec.studies.evidence import ChosenModel, learning_curve, metric_cells, metric_figure
 from taurec.studies.result import Cell, Column, Figure, Part, Series, Table
 from taurec.studies.train_command import train_command
 from taurec.studies.words import LEVEL, count, difference_words, number, seconds
+from taurec.training.presets import baseline_grid
 
 SHOWN = 12
 """Settings in the table of a terminal; all of them are in the document and on the page."""
