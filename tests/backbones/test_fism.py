@@ -348,9 +348,9 @@ def test_settings_out_of_range_are_refused() -> None:
 
 def test_its_preset() -> None:
     full = resolve(backbone="fism", loss="ssm")
-    assert (full.negatives.name, full.order.name, full.user_weight) == ("full", "users", 0.5)
+    assert (full.negatives.name, full.order.name, full.user_weight) == ("full", "whole-users", 0.5)
     assert resolve(backbone="fism", loss="bpr").negatives.text == resolve(loss="bpr").negatives.text
-    assert resolve(backbone="fism", loss="bsl").order.name == "users"
+    assert resolve(backbone="fism", loss="bsl").order.name == "whole-users"
     assert resolve(backbone="fism", loss="directau").user_weight == 0
     assert resolve(loss="ssm").user_weight == 0
     given = resolve(backbone="fism", loss="ssm", user_weight=0, negatives="uniform:5", order="shuffled")

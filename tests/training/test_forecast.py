@@ -66,6 +66,8 @@ SHAPES = {
     "learned weights": (31_668, 38_048, 600_000, {**SL, "backbone": LEARNED, "negatives": "in-batch"}),
     "simgcl": (31_668, 38_048, 600_000, {**SL, "backbone": "simgcl", "negatives": "in-batch"}),
     "xsimgcl": (31_668, 38_048, 600_000, {**SL, "backbone": "xsimgcl"}),
+    "fism": (31_668, 38_048, 600_000, {"backbone": "fism:64", "loss": "ssm", "threads": 1}),
+    "fism, sampled": (31_668, 38_048, 600_000, {**SL, "backbone": "fism:64", "batch_size": 1024}),
     "300k items": (500_000, 300_000, 3_000_000, SL),
     "1 M items": (2_000_000, 1_000_000, 5_000_000, SL),
 }

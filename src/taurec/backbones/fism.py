@@ -22,8 +22,12 @@ from taurec.ranker import SumOfItemsRanker
 from taurec.types import Embeddings, LeftOut
 
 SOFTMAX: Mapping[str, Any] = {
-    "negatives": "full", "batch_size": 16384, "lr": 1e-2, "lr_schedule": "linear", "epochs": 30
-}  # fmt: skip
+    "negatives": "full",
+    "batch_size": 16384,
+    "lr": 1e-2,
+    "lr_schedule": "linear",
+    "epochs": 30,
+}
 """Run fields for a softmax over scores, whose sum over the catalogue a user's pairs share."""
 
 
@@ -46,7 +50,7 @@ class FISM(Backbone):
 
     A user with a single training item has no other item to be explained by: such pairs are not trained, and are
     counted as rows without negatives. The users are ranked nevertheless. Batches have all pairs of a user (order
-    ``users``).
+    ``whole-users``).
 
     Samplers whose draws depend on the user alone (``full``, ``uniform``, ``popularity``, ``shared``) leave out all
     items of the user here, whatever their settings say, and ``uniform`` and ``popularity`` draw once for each user
@@ -63,7 +67,7 @@ class FISM(Backbone):
     Returns: of ``embed``: z [U, dim] of whole histories, and q [I, dim].
     Raises: UsageError for alpha below 0, or a training part in which no user has two items.
     Source: Kabbur, Ning and Karypis, KDD 2013 (FISMauc), without biases. Differs from it in: the loss is any of the
-    family; (|H| - 1)^-alpha there is |H|^-alpha here in a training pair; q is a table of its own.
+    family; (|H| - 1)^-alpha there is |H|^-alpha here in a training pair; q is a separate table.
 
     >>> model = FISM(Interactions.from_pairs([0, 0, 1, 1], [0, 1, 1, 2]), dim=2, alpha=0.5)
     >>> whole, pair = model.embed(), model.embed_pairs(torch.tensor([0]), torch.tensor([1]))
@@ -75,7 +79,7 @@ class FISM(Backbone):
 
     pairwise = True
     user_table = False
-    order = "users"
+    order = "whole-users"
     _share: Tensor
     _indptr: Tensor
     _indices: Tensor

@@ -39,7 +39,7 @@ class Backbone(nn.Module):
         pairwise: whether the user's vector in a row of training depends on the item of the row; the trainer then asks
             by :meth:`embed_pairs`.
         user_table: whether it has the table ``user``.
-        order: the batch order that it asks for, unless the run names one.
+        order: the batch order that it asks for, unless the run names one; None leaves it to the loss.
         biased: whether its dot products are cosines plus biases already; the last number of a user's vector is then
             that user's bias, which no dropout reaches.
         kernel: what runs its operations, see :func:`taurec.kernels.select`; set by the trainer.
@@ -48,7 +48,7 @@ class Backbone(nn.Module):
     plain: ClassVar[bool] = False
     pairwise: ClassVar[bool] = False
     user_table: ClassVar[bool] = True
-    order: ClassVar[str] = "shuffled"
+    order: ClassVar[str | None] = None
     biased: bool = False
     kernel: str = "auto"
 

@@ -41,7 +41,7 @@ Metrics = Annotated[
 ]
 K = Annotated[int, typer.Option("-k", "--k", help="Length of the lists.")]
 
-BACKBONES = ("mf", "lightgcn", "ngcf", "simplex", "simgcl", "xsimgcl")
+BACKBONES = ("mf", "lightgcn", "ngcf", "simplex", "fism", "simgcl", "xsimgcl")
 """Names for help texts; the registry itself imports torch. A test compares the two."""
 
 FIELDS: dict[str, tuple[type, str, str]] = {

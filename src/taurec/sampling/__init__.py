@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from taurec.registry import Registry
-from taurec.sampling.batches import GroupSize, Order, Shuffled, UserBlocks, Users, group_size, mean_group_size
+from taurec.sampling.batches import GroupSize, Order, Shuffled, UserBlocks, WholeUsers, group_size, mean_group_size
 from taurec.sampling.clusters import ESANS
 from taurec.sampling.hard import DynamicHard, GenNi, PoolSoftmax
 from taurec.sampling.hops import MixGCF
@@ -57,7 +57,7 @@ NEGATIVES: Registry[NegativeSampler] = Registry(
 )
 ORDERS: Registry[Order] = Registry(
     "order",
-    {"shuffled": Shuffled, "user-blocks": UserBlocks, "users": Users},
+    {"shuffled": Shuffled, "user-blocks": UserBlocks, "whole-users": WholeUsers},
     group="taurec.orders",
     members=frozenset({"bind"}),
 )
@@ -105,8 +105,8 @@ __all__ = [
     "Shuffled",
     "Uniform",
     "UserBlocks",
-    "Users",
     "VectorNegatives",
+    "WholeUsers",
     "group_size",
     "mean_group_size",
     "sampler_grid",

@@ -101,14 +101,14 @@ class UserBlocks:
 
 
 @dataclass(frozen=True)
-class Users:
+class WholeUsers:
     """All pairs of a user in one batch, users in random order, for models that compute a user once per batch.
 
     As :class:`UserBlocks` whose blocks are as large as the batch: only a user with more pairs than a batch has rows is
     cut. A batch stays short by the pairs of the user who no longer fits.
 
     >>> train = Interactions.from_pairs([0, 0, 0, 1, 1], [0, 1, 2, 0, 1])
-    >>> sorted(len(rows) for rows in Users().bind(train, batch_size=4, seed=0).batches(epoch=0))
+    >>> sorted(len(rows) for rows in WholeUsers().bind(train, batch_size=4, seed=0).batches(epoch=0))
     [2, 3]
     """
 

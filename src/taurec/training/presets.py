@@ -65,8 +65,7 @@ def resolve(**fields: Any) -> Run:
     fields["negatives"] = _choice("negatives", fields["negatives"], nested)
     if issubclass(declared, EmbeddingLoss) and fields["negatives"] != _choice("negatives", preset["negatives"], {}):
         raise UsageError(f"loss {loss.name!r} uses no negatives, got {fields['negatives'].text}; leave negatives out")
-    grouped = "user-blocks" if "group" in declared.needs and backbone.order == "shuffled" else backbone.order
-    order = fields.get("order") or grouped
+    order = fields.get("order") or backbone.order or ("user-blocks" if "group" in declared.needs else "shuffled")
     fields["order"] = _choice("order", order, nested)
     _check_names(fields)
     return Run.of(**fields)
