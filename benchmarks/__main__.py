@@ -27,6 +27,7 @@ CASES = {
     "temperature": "tau = auto beside a grid of temperatures: quality on test, seconds and pairs looked at",
     "audit": "estimates of an audit on planted worlds, injected rows found again in real logs",
     "margins": "MML against CCL with few negatives, and which margins",
+    "pick": "the model to pick, a blend with a softmax over histories, against the closed forms on one log",
     "family": "every loss, every sampler and every combination of layers on one log, 30 seconds a run",
     "peers": "beside implicit, cornac and RecBole, each in an environment of its own",
     "bits": "hashes of ten fixed runs, to hold one commit against another on one machine",

@@ -3,9 +3,9 @@
     --set loss.tau=auto            for sl, ssm, infonce and every other loss with a tau
     --set loss.tau_neg=auto        for bsl
 
-A trial trains the run, with its backbone, negatives and scores, for a few epochs; its value is the best of the run's
-metric on validation. The climb starts at the loss's default and at twice that, continues in the better direction
-until a tau is better than both neighbours, and returns the top of the parabola through these three over log tau. The
+A trial trains the run, with its backbone, negatives and scores, for a few epochs (some hundred steps); its value is the
+best of the run's metric on validation. The climb starts at the default of the loss, or at that of the backbone's preset
+for it, and at twice that, continues in the better direction until a tau is better than both neighbours, and returns the top of the parabola through these three over log tau. The
 final training is a separate run with that number. Test data is never read; the result is a function of the run and
 its data.
 """
@@ -26,8 +26,8 @@ from taurec.training.presets import auto_settings, settled
 from taurec.training.records import Progress
 from taurec.training.trainer import Trainer
 
-EPOCHS = 6
-"""Maximum epochs of a trial."""
+EPOCHS, BATCH_SIZE = 6, 1024
+"""Maximum epochs of a trial with batches of this size; with larger ones, in proportion, more."""
 STEPS = 1500
 """Steps of a trial on larger logs, where these are fewer than ``EPOCHS`` epochs."""
 LEAST = 3
@@ -157,9 +157,12 @@ def probe_epochs(run: Run, n_pairs: int) -> int:
     >>> from taurec.training.presets import resolve
     >>> [probe_epochs(resolve(loss="sl"), n) for n in (80_000, 250_000, 10_000_000)]
     [6, 6, 3]
+    >>> probe_epochs(resolve(loss="sl", batch_size=4096), 80_000)
+    24
     """
     steps = -(-n_pairs // run.batch_size)
-    return min(run.epochs, max(LEAST, min(EPOCHS, -(-STEPS // steps))))
+    most = EPOCHS * max(1, run.batch_size // BATCH_SIZE)
+    return min(run.epochs, max(LEAST, min(most, -(-STEPS // steps))))
 
 
 def climb(
