@@ -44,9 +44,8 @@ class Study:
 
     def closed(self, name: str) -> None:
         if (0, name) not in self.done:
-            model, *found = fitted(self.parts, {"model": name}, 0)
-            self._closed[name] = model
-            self._keep(0, name, found[0] | {"run": model.run.text}, found[1])
+            self._closed[name], record, users = fitted(self.parts, {"model": name}, 0)
+            self._keep(0, name, record | {"run": self._closed[name].run.text}, users)
 
     def histories(self) -> None:
         """``fism:ssm`` and its blends with each closed form, for each seed."""

@@ -71,8 +71,8 @@ def fit_run(
         limit: seconds in which each choice of settings that are ``auto`` must be made by its forecast; else the
             defaults stay. None for no limit.
         parts: of the log.
-        on_progress, on_note, resume, seconds, trackers: as for :meth:`taurec.recommender.Recommender.fit`; ``resume``
-            and ``seconds`` have no effect on a baseline and on a blend.
+        on_progress, on_note, resume, seconds, trackers: as for :meth:`taurec.recommender.Recommender.fit`; of a
+            model made of others, ``resume`` is for its trained parts (:func:`of_part`) and ``seconds`` has no effect.
     """
     choice = run.model
     if choice is None:
@@ -83,7 +83,8 @@ def fit_run(
     if run.parts:
         fitted = list[Fitted]()
         for part in run.parts:
-            fitted.append(fit_run(part, parts, on_progress, on_note, limit=limit))
+            kept = resume if resume is None or part.model is not None else of_part(resume, len(fitted))
+            fitted.append(fit_run(part, parts, on_progress, on_note, kept, limit=limit))
             pass_on(fitted[-1].stopped_by)
         return joined(run, parts, fitted, on_note, trackers)
     started = time.perf_counter()
@@ -96,6 +97,16 @@ def fit_run(
         ranker = MODELS.build(choice.name, given=choice.settings, seed=run.seed).fit(parts.train)
     spent = time.perf_counter() - started
     return _evaluated(Fitted(run, ranker, [], None, notes[-1:], seconds=spent), parts, on_note, trackers)
+
+
+def of_part(resume: Path, part: int) -> Path:
+    """The checkpoint of a trained part of a model, from that of the model.
+
+    >>> of_part(Path(".m.checkpoint.safetensors"), 1).name
+    '.m.part1.checkpoint.safetensors'
+    """
+    stem, dot, rest = resume.name.partition(".checkpoint")
+    return resume.with_name(f"{stem}.part{part}{dot}{rest}")
 
 
 def joined(

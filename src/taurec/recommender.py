@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from taurec.backbones import Backbone
 from taurec.baselines import Baseline
 from taurec.baselines.blend import Blend
+from taurec.baselines.models import MODELS, is_picker
+from taurec.baselines.protocol import Picker
 from taurec.data.interactions import Interactions
 from taurec.data.source import split_source
 from taurec.data.split import Split, data_hash
@@ -33,6 +35,12 @@ from taurec.training.records import EpochRecord, Progress
 
 __all__ = ["Recommendations", "Recommender", "blend"]
 
+NAMES_A_MODEL = frozenset({"model", "backbone", "loss", "negatives", "order", "settings"})
+"""Without any of these the model is ``auto``."""
+
+DEFAULT_SECONDS = 300.0
+"""``tune_seconds`` of ``auto``."""
+
 
 class Recommender:
     """A model: fit it to a log, evaluate it, recommend with it, save it.
@@ -41,7 +49,9 @@ class Recommender:
         backbone, loss: names as in ``taurec list``; or ``model`` for a baseline such as ``"ease"``, or for a blend of
             two, ``"blend:ease+mf:sl"``, whose trained halves get the other fields. Where a name is accepted, so are
             ``"module:Class"``, a class, and an object with its settings: ``loss=MyLoss(tau=0.2)``; the same holds for
-            ``negatives`` and ``order``. A backbone is given by its class.
+            ``negatives`` and ``order``. A backbone is given by its class. Without any of these, and without
+            ``settings``, the size of the log decides (:class:`taurec.baselines.auto.Auto`), and ``fit`` says which
+            model it is and why.
         settings: single values by part, ``{"loss": {"tau_neg": 0.1}}``; ``"auto"`` for a temperature has ``fit``
             find it on validation, see :mod:`taurec.training.auto_temperature`, and for a setting of a baseline that its
             grid varies, see :mod:`taurec.tuning`.
@@ -87,9 +97,11 @@ class Recommender:
             raise UsageError(f"run has every setting already, so {', '.join(given)} cannot be given with it")
         if model is not None and (backbone is not None or loss is not None):
             raise UsageError(f"model={model!r} has no backbone and no loss to give beside it; give one or the other")
+        if run is None and not NAMES_A_MODEL & given.keys():
+            given, tune_seconds = {"model": "auto", **given}, tune_seconds or DEFAULT_SECONDS
         self.run: Run = resolve(**given) if run is None else run
-        self._limit: float | None = None
-        if tune_seconds and run is None:
+        self._given, self._limit = given, tune_seconds or None
+        if tune_seconds and run is None and not self._undecided:
             self._limit = None if has_auto(self.run) else tune_seconds
             self.run = resolve(**opened(given))
         self.records: list[EpochRecord] = []
@@ -108,6 +120,26 @@ class Recommender:
     def from_run(cls, run: Run) -> Recommender:
         """An unfitted recommender with exactly these settings: ``Recommender(run=run)``."""
         return cls(run=run)
+
+    @property
+    def _undecided(self) -> bool:
+        """Whether the run names a model that the log decides."""
+        return self.run.model is not None and is_picker(self.run.model.name)
+
+    def decide(self, parts: Split) -> str:
+        """Put the model for these parts of a log in place of ``auto``; :meth:`fit` does so first.
+
+        Returns: which model, and why; an empty text where a model was named.
+        """
+        if self.run.model is None or not self._undecided:
+            return ""
+        picker = MODELS.build(self.run.model.name, given=self.run.model.settings, seed=self.run.seed)
+        assert isinstance(picker, Picker)
+        picked = picker.pick(parts.train, len(parts.valid) > 0)
+        self.run = resolve(**opened({**self._given, **picked.fields}))
+        why = f"{self.run.label} was picked: {picked.why}"
+        self.run = self.run.but(found={**self.run.found, "model": why})
+        return why
 
     def get_params(self) -> dict[str, Any]:
         """Every setting of the run, as plain values."""
@@ -150,6 +182,8 @@ class Recommender:
                 f"run {self.run.data_hash[:12]}...; fit({source!r}) fits the log as it is now"
             )
         self._split, self._scorer = parts, None
+        if (why := self.decide(parts)) and on_note is not None:
+            on_note(why)
         self.run = self.run.but(source=source, data_hash=found, split=parts.how)
         self._take(fit_run(self.run, parts, on_progress, on_note, resume, seconds, trackers, self._limit))
         return self

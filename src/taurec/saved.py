@@ -213,7 +213,7 @@ def _ranker(run: Run, state: State, plugins: Sequence[type[Baseline] | str], fol
     found = _ranker_class(run, state, plugins, folder)
     if issubclass(found, Composite):
         made = found.from_parts(state, lambda part, own: _ranker_class(part, own, plugins, folder))
-        if made.runs != run.parts:
+        if [part.text for part in made.runs] != [part.text for part in run.parts]:
             raise ValueError(f"it holds {' and '.join(part.label for part in made.runs)} with other settings")
         return made
     return found.from_state(state)

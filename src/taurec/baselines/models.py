@@ -6,13 +6,15 @@ import inspect
 from typing import Any
 
 from taurec.baselines import BASELINES
+from taurec.baselines.auto import Auto
 from taurec.baselines.blend import Blend
-from taurec.baselines.protocol import Baseline, Composite
+from taurec.baselines.protocol import Baseline, Composite, Picker
 from taurec.registry import Registry
 from taurec.run import Run
 
-MODELS: Registry[Baseline] = BASELINES.extended({"blend": Blend})
-"""The baselines, and ``blend``: a baseline is a model without gradient training, which a blend's halves may have."""
+MODELS: Registry[Baseline] = BASELINES.extended({"blend": Blend, "auto": Auto})
+"""The baselines, which are models without gradient training; ``blend``, whose halves may have it; ``auto``, which names
+one of them for a log."""
 
 
 def is_composite(name: str) -> bool:
@@ -23,6 +25,16 @@ def is_composite(name: str) -> bool:
     """
     found = MODELS[name]
     return inspect.isclass(found) and issubclass(found, Composite)
+
+
+def is_picker(name: str) -> bool:
+    """Whether a name stands for a model that the log decides.
+
+    >>> is_picker("auto"), is_picker("blend")
+    (True, False)
+    """
+    found = MODELS[name]
+    return inspect.isclass(found) and issubclass(found, Picker)
 
 
 def is_closed_form(run: Run) -> bool:

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from taurec.data.interactions import Interactions
 from taurec.errors import UsageError
-from taurec.ranker import HistoryScorer, Ranker, State
+from taurec.ranker import Float, HistoryScorer, Ranker, State
 from taurec.run import Run
 
-__all__ = ["Baseline", "Composite", "FitCost", "FittedPart", "State", "fitted", "pack", "unpack"]
+__all__ = ["Baseline", "Composite", "FitCost", "FittedPart", "Picked", "Picker", "State", "fitted", "pack", "unpack"]
 
 T = TypeVar("T")
 
@@ -124,6 +125,60 @@ class Composite(Baseline):
     def from_parts(cls, state: State, class_of: Callable[[Run, State], type[Ranker]]) -> Self:
         """As :meth:`from_state`; ``class_of`` gives the class of a part's ranker, from its run and its arrays."""
         ...
+
+
+@dataclass(frozen=True)
+class Picked:
+    """The model for a log.
+
+    Attributes:
+        fields: of a run, as :func:`taurec.training.presets.resolve` takes them.
+        why: in a few words.
+    """
+
+    fields: dict[str, Any]
+    why: str
+
+
+class Picker(Baseline):
+    """A name for the model that suits a log. It says which; :class:`taurec.recommender.Recommender` fits that one."""
+
+    @abstractmethod
+    def pick(self, train: Interactions, has_valid: bool) -> Picked:
+        """The model for a log.
+
+        Args:
+            train: the training pairs.
+            has_valid: whether there is a validation part.
+        """
+        ...
+
+    def fit(self, train: Interactions) -> Self:
+        raise UsageError(f"{type(self).__name__} only says which model to fit; taurec.Recommender does both")
+
+    @property
+    def n_users(self) -> int:
+        raise self._none()
+
+    @property
+    def n_items(self) -> int:
+        raise self._none()
+
+    def block(self, users: NDArray[np.int64]) -> Float:
+        raise self._none()
+
+    def from_history(self, histories: csr_array) -> Float:
+        raise self._none()
+
+    def state(self) -> State:
+        raise self._none()
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        raise ValueError(f"{cls.__name__} only says which model to fit")
+
+    def _none(self) -> UsageError:
+        return UsageError(f"{type(self).__name__} is no model itself; call pick(train, has_valid) for one")
 
 
 def fitted(value: T | None, model: object) -> T:

@@ -40,6 +40,14 @@ def train(
             help="Record each epoch in csv:FILE, tensorboard:DIR, mlflow:DIR or wandb:DIR; repeatable.",
         ),
     ] = None,
+    tune_seconds: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Choose settings that are not given on validation, where that takes no longer; 0 keeps the defaults.",
+        ),
+    ] = 60.0,
     *,
     fields: Annotated[Fields, RunFields(tuple(o.FIELDS))],
     as_json: o.Json = False,
@@ -49,11 +57,13 @@ def train(
 ) -> None:
     """Train a model on a log, evaluate it on held-out data, and save it.
 
-    Without options: matrix factorisation with the softmax loss (SL), on the built-in log of Debian packages.
+    Without a model, backbone, loss or negatives the size of the log decides: a blend of a closed form and a softmax
+    over histories, as far as it is affordable. Settings that are not given are chosen on validation.
     """
     from taurec.cli.output import Output
     from taurec.evaluation.metrics import DEFAULT_METRICS, parse_all
     from taurec.evaluation.significance import bootstrap_all
+    from taurec.fitting import of_part
     from taurec.recommender import Recommender
     from taurec.report.progress import show
     from taurec.saved import check_writable, update_metrics
@@ -65,13 +75,17 @@ def train(
 
     chosen = [str(m) for m in (parse_all(metrics) if metrics is not None else DEFAULT_METRICS)]
     trackers = [open_tracker(text) for text in track or ()]
-    recommender = Recommender(**fields, source=source, reading=reading)
+    recommender = Recommender(**fields, source=source, reading=reading, tune_seconds=tune_seconds)
     pick_device(recommender.run.device)
-    repeated = out is not None and not overwrite and _same_settings(out, recommender.run)
-    if out is not None and not repeated:
+    if out is not None and not (out / "run.json").is_file():
         check_writable(out, overwrite)
     output = Output(as_json, quiet)
     opened, parts = open_and_split(recommender.run, output.note)
+    if why := recommender.decide(parts):
+        output.note(why)
+    repeated = out is not None and not overwrite and _same_settings(out, recommender.run)
+    if out is not None and not repeated:
+        check_writable(out, overwrite)
     asked = [text for text in (metrics, fields.get("metric")) if text is not None]
     if asked:
         parse_all(",".join(asked), parts.train.n_items)
@@ -84,14 +98,15 @@ def train(
             check_writable(out, overwrite)
         _forecast(recommender, output, parts)
         resume = None
-        if out is not None and recommender.run.model is None:  # kept until the run is saved
+        if out is not None and recommender.run.trained:  # kept until the run is saved
             resume = out.resolve().parent / f".{out.name}.checkpoint.safetensors"
         with show(output.err, output.quiet) as hook:
             fit_with_notes(recommender, opened, parts, output.note, hook, resume=resume, trackers=trackers)
         if out is not None:
             recommender.save(out, overwrite)
         if resume is not None and not recommender.stopped_by:
-            resume.unlink(missing_ok=True)
+            for kept in (resume, *(of_part(resume, part) for part in range(len(recommender.run.parts)))):
+                kept.unlink(missing_ok=True)
         _leave_if_stopped(recommender, out, resume, output)
     intervals: dict[str, Interval] = {}
     found: Evaluation | None = None
@@ -140,6 +155,8 @@ def _wanted(run: Run, as_given: bool = False) -> dict[str, Any]:
     document = run.model_dump(mode="json", exclude={"data_hash", "split", "found"})
     for key in run.found if as_given else ():
         part, _, name = key.partition(".")
+        if not name:
+            continue
         document[part]["settings"][name] = "auto"
     if run.parts:
         document["model"]["settings"]["parts"] = [_wanted(part, as_given) for part in run.parts]
@@ -168,14 +185,17 @@ def _forecast(recommender: Recommender, output: Output, parts: Split) -> None:
     from taurec.training.forecast import Sizes, check_memory
     from taurec.training.presets import settled
 
-    run, sizes = settled(recommender.run), Sizes.of(parts.train, parts.valid)
-    if run.model is not None or run.device != "cpu" or not sizes.pairs:
-        return
-    needed = check_memory(run, sizes)
-    if not output.quiet:
-        found = cost(run, sizes)
-        epoch = found.epoch + found.validation / run.eval_every
-        output.note(f"forecast: about {seconds(epoch)} an epoch, {needed / 1e9:.1f} GB of memory beyond the log")
+    for run in recommender.run.parts or (recommender.run,):
+        run, sizes = settled(run), Sizes.of(parts.train, parts.valid)
+        if run.model is not None or run.device != "cpu" or not sizes.pairs:
+            continue
+        needed = check_memory(run, sizes)
+        if not output.quiet:
+            found = cost(run, sizes)
+            epoch = found.epoch + found.validation / run.eval_every
+            of = f"{run.label}, " if recommender.run.parts else ""
+            time = f"about {seconds(epoch)} an epoch, {run.epochs} at most"
+            output.note(f"forecast: {of}{time}, {needed / 1e9:.1f} GB of memory beyond the log")
 
 
 def _document(recommender: Recommender, intervals: dict[str, Interval], saved: Path | None) -> dict[str, Any]:

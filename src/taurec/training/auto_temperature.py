@@ -5,9 +5,9 @@
 
 A trial trains the run, with its backbone, negatives and scores, for a few epochs (some hundred steps); its value is the
 best of the run's metric on validation. The climb starts at the default of the loss, or at that of the backbone's preset
-for it, and at twice that, continues in the better direction until a tau is better than both neighbours, and returns the top of the parabola through these three over log tau. The
-final training is a separate run with that number. Test data is never read; the result is a function of the run and
-its data.
+for it, and at twice that. It continues in the better direction until a tau is better than both neighbours, and returns
+the top of the parabola through these three over log tau. The final training is a separate run with that number. Test
+data is never read; the result is a function of the run and its data.
 """
 
 from __future__ import annotations
