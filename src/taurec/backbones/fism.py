@@ -23,10 +23,10 @@ from taurec.types import Embeddings, LeftOut
 
 SOFTMAX: Mapping[str, Any] = {
     "negatives": "full",
-    "batch_size": 16384,
-    "lr": 1e-2,
+    "batch_size": 8192,
+    "lr": 5e-3,
     "lr_schedule": "linear",
-    "epochs": 30,
+    "epochs": 15,
 }
 """Run fields for a softmax over scores, whose sum over the catalogue a user's pairs share."""
 
@@ -45,8 +45,8 @@ class FISM(Backbone):
     for each user of the batch; ``exact`` computes them for each pair. The two are different losses.
 
     A new user gets the same vector, to the bit, as a known one with the same history. With cosine scores alpha has no
-    effect on the scores of a user; with dot products it acts as a temperature tau |H|^alpha. With ``dot`` scores the
-    model is the item-to-item matrix P Q^T with a zero diagonal, of rank ``dim``.
+    effect; with dot products it acts as a temperature tau |H|^alpha, and the model is the item-to-item matrix P Q^T
+    with a zero diagonal, of rank ``dim``.
 
     A user with a single training item has no other item to be explained by: such pairs are not trained, and are
     counted as rows without negatives. The users are ranked nevertheless. Batches have all pairs of a user (order
@@ -92,7 +92,7 @@ class FISM(Backbone):
         self,
         train: Interactions,
         /,
-        dim: int = 64,
+        dim: int = 256,
         alpha: float = 0.5,
         tied: bool = False,
         exact: bool = False,
@@ -108,11 +108,11 @@ class FISM(Backbone):
         counts = np.maximum(train.user_counts, 1).astype(np.float64)
         matrix = train.csr()
         matrix.data = (counts**-alpha)[train.user_of].astype(np.float32)
-        back = matrix.T.tocsr()
+        back, index = matrix.T.tocsr(), np.int32 if matrix.nnz < np.iinfo(np.int32).max else np.int64
         self._alone = train.user_counts[train.user_of] < 2
         for name, of in (("", matrix), ("_back", back)):
-            self.register_buffer(f"{name}_indptr", torch.from_numpy(of.indptr.astype(np.int64)), persistent=False)
-            self.register_buffer(f"{name}_indices", torch.from_numpy(of.indices.astype(np.int64)), persistent=False)
+            self.register_buffer(f"{name}_indptr", torch.from_numpy(of.indptr.astype(index)), persistent=False)
+            self.register_buffer(f"{name}_indices", torch.from_numpy(of.indices.astype(index)), persistent=False)
             self.register_buffer(f"{name}_values", torch.from_numpy(of.data), persistent=False)
         share = torch.from_numpy((counts**-alpha).astype(np.float32))
         self.register_buffer("_share", share, persistent=False)
@@ -125,7 +125,7 @@ class FISM(Backbone):
     def preset(cls, loss: type[Loss]) -> Mapping[str, Any]:
         weight = {"user_weight": 0.5} if issubclass(loss, ScoreLoss) and loss.rows else {}
         if issubclass(loss, StreamedLoss) and loss.temperature is not None and loss.softmax_weights:
-            return {**weight, **SOFTMAX, f"loss.{loss.temperature}": 0.2}
+            return {**weight, **SOFTMAX, f"loss.{loss.temperature}": 0.15}
         return weight
 
     @classmethod
@@ -135,7 +135,7 @@ class FISM(Backbone):
     @classmethod
     def step_bytes(cls, size: StepSize, settings: Mapping[str, Any]) -> StepBytes:
         step = 6 * 2 * size.item_table + 10 * 4 * size.dim * size.batch
-        return StepBytes(fixed=24 * size.log.pairs, step=max(step, 4 * size.dim * size.log.users))
+        return StepBytes(fixed=16 * size.log.pairs, step=max(step, 4 * size.dim * size.log.users))
 
     @classmethod
     def step_cost(cls, size: StepSize, settings: Mapping[str, Any]) -> float:
