@@ -17,6 +17,7 @@ import typer
 
 import taurec
 from taurec.baselines import BASELINES
+from taurec.baselines.models import MODELS
 from taurec.cli.app import app
 from taurec.cli.listing import entries
 from taurec.cli.settings import run_fields
@@ -24,6 +25,7 @@ from taurec.data.datasets import DATASETS
 from taurec.data.planted import planted
 from taurec.evaluation.metrics import METRICS, parse
 from taurec.losses import LOSSES, loss_class
+from taurec.training.labels import fields_of
 from taurec.training.presets import resolve
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +108,7 @@ def check_command(words: list[str]) -> None:
         options = {k: v for k, v in options.items() if k not in ("source", "device")}
         assert resolve(**run_fields(given["assign"], **options))
     for name in given["models"].split(",") if path[1] == "compare" else ():
-        assert name in BASELINES or resolve(backbone=name.split(":")[0], loss=name.split(":")[1])
+        assert name in BASELINES or resolve(**fields_of(name))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ def anchors(page: Path) -> set[str]:
 SETTINGS = {
     "losses.md": [taurec.LOSSES],
     "negatives.md": [taurec.NEGATIVES, taurec.ORDERS],
-    "models.md": [taurec.BACKBONES, taurec.BASELINES],
+    "models.md": [taurec.BACKBONES, MODELS],
 }
 
 

@@ -13,6 +13,7 @@ import pytest
 import typer
 
 import taurec
+from taurec.baselines.models import MODELS
 from taurec.cli.app import app
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,7 @@ REGISTRIES = {
     "backbone": [taurec.BACKBONES],
     "negatives": [taurec.NEGATIVES],
     "order": [taurec.ORDERS],
-    "model": [taurec.BASELINES],
+    "model": [MODELS],
 }
 FILES = {
     "csv",

@@ -89,8 +89,8 @@ class Composite(Baseline):
     """A model made of other models, its parts, which may be trained ones.
 
     Its setting ``parts`` holds a complete run of each, as a document, which :attr:`taurec.run.Run.parts` reads. To
-    train a part takes more than the training pairs, such as a validation part; so whoever fits the model fits its
-    parts first, in order, and hands them to :meth:`join`. Then the attributes that are its settings hold what was
+    train a part takes more than the training pairs, such as a validation part; so :func:`taurec.fitting.fit_run` fits
+    the parts first, in order, and hands them to :meth:`join`. Then the attributes that are its settings hold what was
     chosen.
     """
 

@@ -25,8 +25,8 @@ Which packages does software like yours need? Users are Debian source packages, 
 binary packages they depend on or recommend: {size}.
 """
 BEST = """
-Best on validation, so used from here on: {label}. Its recommendations for
-users who have these packages:
+Best on validation, so used from here on: {label}.
+Its recommendations for users who have these packages:
 """
 NEXT = """\
 The model is in {folder}. Next:
