@@ -22,6 +22,7 @@ LAYERS: list[set[str]] = [
     {"saved", "tracking", "recommendations", "adapters"},
     {"fitting"},
     {"recommender"},
+    {"new_items"},
     {"testing"},
     {"studies"},
     {"report"},
@@ -146,9 +147,9 @@ def test_import_taurec_is_light() -> None:
 FACES = {
     "report": {"errors", "provenance"},
     "cli": {
-        "errors", "run", "plugins", "provenance", "recommender", "saved", "tracking", "kernels", "data.source",
-        "data.split", "data.catalog", "data.debian", "evaluation.metrics", "evaluation.significance",
-        "training.calibrate", "training.device", "training.forecast", "training.presets",
+        "errors", "run", "plugins", "provenance", "recommender", "saved", "tracking", "kernels", "new_items",
+        "data.source", "data.split", "data.catalog", "data.debian", "data.item_texts", "evaluation.metrics",
+        "evaluation.significance", "training.calibrate", "training.device", "training.forecast", "training.presets",
     },
 }  # fmt: skip
 """Modules of the library that a face may import: those that read, save, or do the whole work of a command. Everything

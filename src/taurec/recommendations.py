@@ -30,8 +30,8 @@ class Recommendations:
         score: the model's score; comparable within a user only.
         rank: 1 for the best.
         source: what the list of the row's user was made from: ``user``, the user as trained; ``history``, only the
-            user's items; ``popularity``, since no item of the user was trained on. None for similar items. It is the
-            column ``from`` of a frame.
+            user's items; ``popularity``, since no item of the user was trained on. None for similar items;
+            ``attributes`` for an item without training rows. It is the column ``from`` of a frame.
     """
 
     user: list[str]

@@ -69,6 +69,14 @@ def test_comparisons_show_them_apart(run, log, tmp_path):
     assert rows["ease"]["users"] == {"user": 1, "history": 3, "popularity": 0}
 
 
+def test_searches_show_them_apart(run, log):
+    code, out, err = run("compare", log, *SPLIT, "--budget", "4", "--models", "mf:sl", "--json", "--quiet")
+    assert code == 0, err
+    apart = json.loads(out)["apart"]
+    assert all(one["users"]["user"] == 1 for one in apart.values())
+    assert apart
+
+
 USERS = ("--split", "users", "--set", "valid=0.1", "--set", "test=0.1")
 
 

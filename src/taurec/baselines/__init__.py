@@ -42,7 +42,9 @@ BASELINES: Registry[Baseline] = Registry(
     },
     runtime=frozenset({"seed"}),
     group="taurec.baselines",
-    members=frozenset({"GRID", "fit", "fit_cost", "block", "from_history", "fold_in", "state", "from_state"}),
+    members=frozenset(
+        {"GRID", "fit", "fit_cost", "block", "from_history", "folds_in", "fold_in", "state", "from_state"}
+    ),
 )
 
 __all__ = [

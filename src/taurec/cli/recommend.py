@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SHOWN = 10
 """Items of a history that are shown before its list."""
 
+ATTRIBUTES = "attributes"
+"""What an item without training rows is from; the source of a user is another one."""
+
 FROM = {
     "history": " (no training rows: ranked from these items)",
     "popularity": " (no training rows of the user or of these items: ranked by popularity)",
@@ -41,6 +44,12 @@ def recommend(
     k: o.K = 10,
     only: Annotated[list[str] | None, typer.Option(metavar="ITEMS", help="Rank only these items.")] = None,
     without: Annotated[list[str] | None, typer.Option(metavar="ITEMS", help="Do not rank these items.")] = None,
+    items: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Also recommend the items of this file that have no training row, by their texts."
+        ),
+    ] = None,
     with_seen: Annotated[bool, typer.Option("--with-seen", help="Also rank items that the user already has.")] = False,
     plugin: o.Plugin = None,
     as_json: o.Json = False,
@@ -60,6 +69,8 @@ def recommend(
         raise UsageError("--all needs a file to write to; add --to lists.parquet (or .csv, .tsv)")
     if everybody and as_json:
         raise UsageError("--all writes a file and prints no lists; omit --json")
+    if items is not None and (not user or only or without or with_seen):
+        raise UsageError("--items goes with --user, and not with --only, --without or --with-seen")
     if k < 1:
         raise UsageError(f"-k must be at least 1, got {k}")
     output = Output(as_json, quiet)
@@ -81,7 +92,13 @@ def recommend(
         histories = {"0": history}
     else:
         people = list(dict.fromkeys(user or ()))
-        lists = model.recommend(people, k, **filters)
+        if items is None:
+            lists = model.recommend(people, k, **filters)
+        else:
+            from taurec.data.item_texts import read_item_texts
+            from taurec.new_items import recommend_with_new_items
+
+            lists = recommend_with_new_items(model, people, read_item_texts(str(items)), k)
         histories = {person: _history(model, person) for person in people}
     if to is not None:
         write_frame(lists.to_frame().lazy(), to, "--to")
@@ -157,16 +174,26 @@ def _history(model: Recommender, person: str) -> list[str]:
 
 def _rows(lists: Recommendations, person: str) -> list[dict[str, Any]]:
     rows = zip(lists.user, lists.item, lists.score.tolist(), lists.rank.tolist(), strict=True)
-    return [{"rank": rank, "item": item, "score": score} for user, item, score, rank in rows if user == person]
+    found: list[dict[str, Any]] = [
+        {"rank": rank, "item": item, "score": score} for user, item, score, rank in rows if user == person
+    ]
+    of_user = [source for user, source in zip(lists.user, lists.source or [], strict=False) if user == person]
+    if ATTRIBUTES in of_user:
+        for row, source in zip(found, of_user, strict=True):
+            row["from"] = source
+    return found
 
 
 def _source(lists: Recommendations, person: str) -> str | None:
     """What the list of a user was made from; None for an empty list."""
     rows = zip(lists.user, lists.source or [], strict=True)
-    return next((source for user, source in rows if user == person), None)
+    return next((source for user, source in rows if user == person and source != ATTRIBUTES), None)
 
 
 def _table(rows: list[dict[str, Any]], score: str, title: str = "") -> Table:
     from taurec.studies.result import Column, Table
 
-    return Table(title, ("", "item", Column(score, spec=".3f")), [(r["rank"], r["item"], r["score"]) for r in rows])
+    columns = ("", "item", Column(score, spec=".3f"))
+    if not any("from" in row for row in rows):
+        return Table(title, columns, [(r["rank"], r["item"], r["score"]) for r in rows])
+    return Table(title, (*columns, "from"), [(r["rank"], r["item"], r["score"], r["from"]) for r in rows])

@@ -94,6 +94,10 @@ class UserScorer(BlockScorer):
     def n_items(self) -> int:
         return self.ranker.n_items
 
+    def source_of(self, user: int) -> str:
+        """What one user is ranked by."""
+        return SOURCES[self.source[user]]
+
     def by_source(self, users: Index) -> Iterator[tuple[Index, BlockScorer]]:
         """(positions in ``users``, scorer of these users), for each source that occurs."""
         source = self.source[users]

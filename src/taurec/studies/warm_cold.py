@@ -37,6 +37,17 @@ class WarmCold:
         return cls(apart["warm"].means(), apart["cold"].means(), found.sources()) if apart else None
 
 
+def apart_of(found: Mapping[str, Evaluation]) -> dict[str, WarmCold]:
+    """By label, of the evaluations with users of both kinds."""
+    return {label: one for label, result in found.items() if (one := WarmCold.of(result)) is not None}
+
+
+def tables(apart: Mapping[str, WarmCold], section: str = "") -> list[Table]:
+    """The table of all metrics; none if nothing is apart."""
+    metrics = next((list(one.warm) for one in apart.values()), [])
+    return [table(apart, metrics, section)] if apart else []
+
+
 def table(apart: Mapping[str, WarmCold], metrics: Sequence[str], section: str = "") -> Table:
     """A row for each model and kind of users.
 

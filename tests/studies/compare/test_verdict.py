@@ -7,8 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from taurec.data.interactions import Interactions
+from taurec.data.split import split
 from taurec.evaluation.significance import Interval, Paired, Spread
 from taurec.studies.compare import Comparison, PairedTest
+
+PARTS = split(Interactions.from_pairs([0], [0]), "none")
 
 
 @dataclass
@@ -50,7 +54,7 @@ def found(trained: float, p: float, chosen: str = "mf:sl", seeds: int = 1):
     d = trained - 0.5
     paired = Paired(Interval(d, d - 0.005, d + 0.005), p, 9)
     used = SimpleNamespace(run=SimpleNamespace(label=chosen))
-    return Comparison("log", rows, "ndcg@20", seeds, 9, None, used, versus=PairedTest("mf:sl", "ease", paired))
+    return Comparison("log", rows, "ndcg@20", seeds, 9, PARTS, used, versus=PairedTest("mf:sl", "ease", paired))
 
 
 @pytest.mark.parametrize(

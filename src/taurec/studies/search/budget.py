@@ -29,6 +29,7 @@ from taurec.studies.search.baselines import fit_baselines
 from taurec.studies.search.halving import Candidate, halve
 from taurec.studies.search.pool import MODELS, Pool, make_pool
 from taurec.studies.search.results import SearchResult, Trial, run_text
+from taurec.studies.warm_cold import apart_of
 from taurec.training.forecast import Sizes
 from taurec.training.interrupt import pass_on
 from taurec.training.labels import fields_of
@@ -148,6 +149,7 @@ def search(
         n_users=next((found.n_users for found in on_test.values()), 0),
         notes=[*baselines.notes, *pool.notes, *halving.notes],
         reading=dict(given.get("reading") or {}),
+        apart=apart_of(on_test),
     )
 
 

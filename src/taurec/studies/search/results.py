@@ -10,9 +10,11 @@ from taurec.evaluation.significance import Interval, Paired
 from taurec.losses import loss_class
 from taurec.recommender import Recommender
 from taurec.run import Run
+from taurec.studies import warm_cold
 from taurec.studies.evidence import ChosenModel, learning_curve, metric_cells, metric_figure
 from taurec.studies.result import Cell, Column, Figure, Part, Series, Table
 from taurec.studies.train_command import train_command
+from taurec.studies.warm_cold import WarmCold
 from taurec.studies.words import LEVEL, count, difference_words, number, seconds
 from taurec.training.presets import baseline_grid
 
@@ -82,6 +84,7 @@ class SearchResult(ChosenModel):
         n_users: users with test items.
         notes: what was left out, and why.
         reading: how the file was read, for the command that fits the chosen model.
+        apart: label -> test metrics of users with and without training rows, where there are both.
     """
 
     schema: ClassVar[str] = "taurec.search/1"
@@ -108,6 +111,7 @@ class SearchResult(ChosenModel):
     n_users: int
     notes: list[str]
     reading: Mapping[str, Any] = field(default_factory=dict)
+    apart: Mapping[str, WarmCold] = field(default_factory=dict)
 
     def title(self) -> str:
         return f"A model for {self.source}"
@@ -124,7 +128,7 @@ class SearchResult(ChosenModel):
         shown += rounds[: max(3, SHOWN - len(shown))]
         title = f"{self.source}: {count(len(self.trials), 'setting')} tried, the best of them by validation"
         on_test = [self._test(label) for label in self.test if label == self.chosen.run.label]
-        return [self._trials(title, self.metric, shown, strong=strong), *on_test]
+        return [self._trials(title, self.metric, shown, strong=strong), *on_test, *warm_cold.tables(self.apart, TEST)]
 
     def parts(self) -> list[Part]:
         metric = f"{self.metric} on validation"
@@ -132,7 +136,8 @@ class SearchResult(ChosenModel):
         every = f"All {count(len(self.trials), 'setting')} in the order of the work"
         models = self._trials("Models fitted to the whole log, the best first", metric, self._whole())
         tried = self._trials(every, self.metric, self.trials, note=f"{metric}.{users}")
-        return [*self.figures(), models, tried, *(self._test(label) for label in self.test)]
+        on_test = [*(self._test(label) for label in self.test), *warm_cold.tables(self.apart, TEST)]
+        return [*self.figures(), models, tried, *on_test]
 
     def figures(self) -> list[Figure]:
         """Quality against time, the test metric, and the learning curve of the chosen model."""

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from taurec.studies import warm_cold
 from taurec.studies.evidence import ChosenModel, metric_cells, metric_columns
 from taurec.studies.result import Cell, Column, Figure, Part, Series, Table
 from taurec.studies.train_command import train_command
 from taurec.studies.tune.space import settings_text, value_text
+from taurec.studies.warm_cold import WarmCold
 from taurec.studies.words import count, difference_words, number, seconds
 
 if TYPE_CHECKING:
@@ -94,6 +96,7 @@ class Tuning(ChosenModel):
         n_users: users with test items.
         notes: what was left out, and why.
         test_uses: how often this search, with the calls that it continues, evaluated on the test part.
+        apart: label -> test metrics of users with and without training rows, where there are both.
     """
 
     schema: ClassVar[str] = "taurec.tune/1"
@@ -117,6 +120,7 @@ class Tuning(ChosenModel):
     n_users: int
     notes: Sequence[str] = field(default_factory=tuple)
     test_uses: int = 1
+    apart: Mapping[str, WarmCold] = field(default_factory=dict)
 
     def title(self) -> str:
         return f"Settings of {self.chosen.run.label} for {self.source}"
@@ -133,7 +137,8 @@ class Tuning(ChosenModel):
         )
         title = f"{self.source}: {count(len(self.trials), 'trial')} of {self.chosen.run.label}, the best by validation"
         failed = [t for t in self.trials if t.state == "failed" and t.value is None][-LAST:]
-        return [self._trials(title, [*ranked[:SHOWN], *failed], strong=[0]), self._settings(), *self._test()]
+        on_test = [*self._test(), *warm_cold.tables(self.apart)]
+        return [self._trials(title, [*ranked[:SHOWN], *failed], strong=[0]), self._settings(), *on_test]
 
     def figures(self) -> list[Figure]:
         return [self._by_trial(), *(self._by_setting(one) for one in self.searched)]

@@ -19,6 +19,7 @@ from taurec.studies.opening import Note
 from taurec.studies.result import Interrupted
 from taurec.studies.tune.result import ENOUGH, LAST, Setting, Trial, Tuning
 from taurec.studies.tune.space import Range, Space, settings_text, value_of, with_values
+from taurec.studies.warm_cold import apart_of
 from taurec.studies.words import count, number, seconds
 
 if TYPE_CHECKING:
@@ -259,6 +260,7 @@ class Search:
             n_users=next((found.n_users for found in on_test.values()), 0),
             notes=baselines.notes,
             test_uses=test_uses,
+            apart=apart_of(on_test),
         )
 
     def _record(self, one: optuna.trial.FrozenTrial) -> Trial:
