@@ -134,7 +134,7 @@ class FISM(Backbone):
 
     @classmethod
     def step_bytes(cls, size: StepSize, settings: Mapping[str, Any]) -> StepBytes:
-        step = 6 * 2 * size.item_table + 10 * 4 * size.dim * size.batch
+        step = 9 * size.item_table + 10 * 4 * size.dim * size.batch
         return StepBytes(fixed=16 * size.log.pairs, step=max(step, 4 * size.dim * size.log.users))
 
     @classmethod
