@@ -169,6 +169,7 @@ def test_saved_loaded_and_repeated(label: str, tmp_path: Path) -> None:
     own = document["model"]
     assert (own["name"], sorted(own["settings"])) == ("blend", ["parts", "weight"])
     assert {part["data_hash"] for part in own["settings"]["parts"]} == {document["data_hash"]}
+    assert isinstance(own["settings"]["weight"], float)
     run = Run.from_json(folder / "run.json")
     assert run.label == label
     again = Recommender.from_run(run).fit(LOG)
