@@ -36,6 +36,7 @@ import numpy as np
 
 from benchmarks import machine
 from benchmarks.fits import METRICS, Fits, divided, fitted, judged
+from taurec.data.catalog import locate
 from taurec.data.split import Split
 from taurec.errors import TaurecError
 from taurec.evaluation.significance import bootstrap, compare_paired, holm
@@ -56,6 +57,8 @@ COMBINATIONS = ("mean", "concat", "concat_unit", "concat_neighbours", "learned",
 """The sum is the mean under cosine scores."""
 VIEWS = ("simgcl", "xsimgcl")
 RATES = {"lr": [0.003, 0.01]}
+TEXTS = {"ml-100k": "u.item"}
+"""The file of item texts in the folder of a set; the ids of the others are names, or there are no texts."""
 
 Point = dict[str, Any]
 
@@ -74,18 +77,31 @@ def grid(base: Point, varied: Mapping[str, list[Any]]) -> list[Point]:
 
 
 class Table:
-    """The lines of one part on one log, fitted as they are asked for."""
+    """The lines of one part on one log, fitted as they are asked for.
 
-    def __init__(self, parts: Split, fits: Fits, limit: float = LIMIT):
-        self.parts, self.fits, self.limit = parts, fits, limit
+    Attributes:
+        texts: file of item texts in ``folder``; a line names it without the folder, which is that of a machine.
+    """
+
+    def __init__(self, parts: Split, fits: Fits, limit: float = LIMIT, texts: str = "", folder: Path = Path()):
+        self.parts, self.fits, self.limit, self.texts, self.folder = parts, fits, limit, texts, folder
         self.done = {(r["seed"], r["line"]): r for r in fits.records()}
 
     def fit(self, point: Point, seed: int) -> dict[str, Any]:
         line = json.dumps(point, sort_keys=True)
         if (seed, line) not in self.done:
-            found = fitted(self.parts, point if "model" in point else FIELDS | point, seed, limit=self.limit)
+            fields = point if "model" in point else FIELDS | self._located(point)
+            found = fitted(self.parts, fields, seed, limit=self.limit)
             self.done[seed, line] = self.fits.add(0.0, seed, line, *found[1:])
         return self.done[seed, line]
+
+    def _located(self, point: Point) -> Point:
+        """The point with the whole path of the texts."""
+        negatives = point.get("settings", {}).get("negatives", {})
+        if "texts" not in negatives:
+            return point
+        path = str(self.folder / negatives["texts"])
+        return point | {"settings": point["settings"] | {"negatives": negatives | {"texts": path}}}
 
     def chosen(self, points: list[Point]) -> Point:
         """The point that is best on validation with seed 0; a point that is not finite is never best."""
@@ -131,6 +147,8 @@ def lines(part: str, table: Table) -> Iterator[tuple[str, list[Point]]]:
         for loss, sampler in itertools.product(("sl", "mml"), ["uniform", *(n for n in NEGATIVES if n != "uniform")]):
             if sampler != "none":
                 base = table.chosen(of_loss(loss)) | {"negatives": sampler}
+                if table.texts and "texts" in NEGATIVES.settings(sampler):
+                    base["settings"] = base["settings"] | {"negatives": {"texts": table.texts}}
                 yield f"mf:{loss} {sampler}", grid(base, sampler_grid(sampler))
     else:
         base = table.chosen(of_loss("sl", GRAPH))
@@ -152,7 +170,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/family"), help="one line and one array a fit")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    table = Table(divided(given.set), Fits(given.folder / given.set), given.seconds)
+    parts, fits, texts = divided(given.set), Fits(given.folder / given.set), TEXTS.get(given.set, "")
+    folder = locate(given.set)["log"].parent if texts else Path()
+    table = Table(parts, fits, given.seconds, texts, folder)
     found, users, reference = list[dict[str, Any]](), dict[str, np.ndarray](), ""
     for name, points in lines(given.part, table):
         if not re.search(given.only, name):

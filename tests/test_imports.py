@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "src" / "taurec"
 
 LAYERS: list[set[str]] = [
-    {"errors", "types", "plugins", "registry", "run", "draw", "foldin", "ranker", "provenance", "_version"},
+    {"errors", "notices", "types", "plugins", "registry", "run", "draw", "foldin", "ranker", "provenance", "_version"},
     {"data", "losses", "kernels", "evaluation.metrics", "evaluation.significance", "evaluation.scores"},
     {"sampling", "backbones", "baselines", "evaluation"},
     {"scoring"},

@@ -44,6 +44,7 @@ def test_the_program_supplies_runtime_parameters_and_the_user_cannot() -> None:
         ("thing:x", {}, r"thing\.n: .*integer.*got 'x'"),
         ("thing", {"ratse": 1}, "did you mean 'rates'"),
         ("thing:1.5", {}, r"thing\.n"),
+        ("thing:n=2", {}, r"have no names and come in the order n, .*; give one by its name as --set thing\.n=2"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_nearest_right_one(text: str, given: dict, message: str) -> None:
@@ -52,4 +53,4 @@ def test_what_does_not_fit_is_refused_with_the_nearest_right_one(text: str, give
 
 
 def test_did_you_mean_lists_what_is_accepted_when_nothing_is_near() -> None:
-    assert did_you_mean("zzz", ["bpr", "sl"]) == "; (accepted: bpr, sl)"
+    assert did_you_mean("zzz", ["bpr", "sl"]) == " (accepted: bpr, sl)"

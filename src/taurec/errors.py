@@ -45,8 +45,10 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
 
     >>> did_you_mean("bsll", ["bpr", "bsl"])
     "; did you mean 'bsl'? (accepted: bpr, bsl)"
+    >>> did_you_mean("ease", ["bpr", "bsl"])
+    ' (accepted: bpr, bsl)'
     """
     accepted = sorted(choices)
     near = difflib.get_close_matches(word.lower(), accepted, n=1, cutoff=0.6)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"{hint} (accepted: {', '.join(accepted)})"

@@ -121,6 +121,13 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
                 f"{self.kind} {name!r} takes at most {len(settings)} values ({', '.join(settings) or 'none'}), "
                 f"got {len(values)} in {given!r}"
             )
+        for value in values:
+            key, equals, _ = value.partition("=")
+            if equals and key in settings:
+                raise UsageError(
+                    f"{given!r}: values after a colon have no names and come in the order {', '.join(settings)}; give "
+                    f"one by its name as --set {self.kind}.{value}, or in Python in settings={{...}}"
+                )
         return name, dict(zip(settings, values, strict=False))
 
     def parse(self, given: object, more: Mapping[str, Any] | None = None) -> tuple[str, dict[str, Any]]:

@@ -102,5 +102,11 @@ def test_what_lightning_does_or_cannot_do_is_refused() -> None:
         lightning_module(run_of(negatives="none"), WORLD.log)
     module = lightning_module(run_of(loss="sl"), WORLD.log)
     module.backbone.user.data.fill_(float("nan"))
+    with pytest.raises(NonFiniteError, match="epoch 1, step 1: the loss is not finite"):
+        fit(module)
+    module = lightning_module(run_of(loss="sl"), WORLD.log)
+    module.backbone.user.register_hook(lambda gradient: gradient * float("nan"))
     with pytest.raises(NonFiniteError, match="epoch 1, step 1: the gradient of user is not finite"):
         fit(module)
+    with pytest.raises(UsageError, match="ease is a baseline, which has no training loop"):
+        lightning_module(resolve(model="ease"), WORLD.log)

@@ -132,6 +132,19 @@ def test_what_makes_no_sense_is_refused() -> None:
     column = {"input_ids": torch.ones(2, 3, dtype=torch.int64)}
     with pytest.raises(UsageError, match="has 2 columns of texts; give an anchor, a positive and a negative"):
         SentenceTransformerLoss(Words(), "ssm", negatives="own")([column, column])
+    with pytest.raises(UsageError, match="has 1 column of texts; give an anchor and a positive"):
+        SentenceTransformerLoss(Words(), "ssm")([column])
+    with pytest.raises(UsageError, match="a text in each row; got 2, 1 vectors"):
+        SentenceTransformerLoss(Words(), "ssm")([column, {"input_ids": column["input_ids"][:1]}])
+    with pytest.raises(UsageError, match="MSCL needs more, which"):
+        SentenceTransformerLoss(Words(), "mscl")
+
+
+def test_vectors_that_are_not_finite_are_not_hidden() -> None:
+    anchor, positive = vectors(2)
+    with torch.no_grad():
+        anchor[1, 0] = torch.nan
+    assert SentenceTransformerLoss(Words(), "ssm").of_vectors([anchor, positive]).isnan()
 
 
 @pytest.mark.parametrize("columns", [2, 4])

@@ -98,6 +98,18 @@ def test_useless_answers_are_counted_or_refused(run, log_csv, titles, tmp_path, 
     assert "none of the 2 answers names an item" in " ".join(err.split())
 
 
+def test_users_whose_items_have_no_text_are_not_asked_for(run, log_csv, tmp_path, asked):
+    """Only item i00 has a text, and users with even numbers may have it."""
+    path = tmp_path / "t.csv"
+    path.write_text("item,title\ni00,rice\n")
+    code, said, err = run("negatives", log_csv, "--texts", path, "--dry-run")
+    assert code == 0, err
+    assert '{"liked": ["rice"]}' in said
+    assert "left out: none of their items has a text" in err
+    assert "warning:" in err
+    assert "a text for 1 of 40 items" in " ".join(err.split())
+
+
 def test_what_is_missing_is_named(run, log_csv, tmp_path):
     for argv, message in (
         ([], "--out"),

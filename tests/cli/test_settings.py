@@ -26,6 +26,7 @@ def test_a_value_may_hold_an_equals_sign_and_blanks_are_cut():
         ("=3", "--set '=3' has no value"),
         ("los.tau=1", "unknown part 'los'; did you mean 'loss'?"),
         ("epohcs=1", "a run has no field 'epohcs'; did you mean 'epochs'?"),
+        ("tau=0.2", "write --set backbone.tau=VALUE or --set loss.tau=VALUE"),
         ("loss=bsl", "choose it with --loss"),
         ("data_hash=0", "a run has no field 'data_hash'"),
         ("model.l2=1", "no baseline is chosen; add --model"),

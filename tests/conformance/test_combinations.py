@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from functools import cache
 from typing import Any
@@ -13,12 +14,14 @@ import torch
 from taurec import BACKBONES, LOSSES, NEGATIVES
 from taurec.data.interactions import Interactions
 from taurec.data.planted import planted
+from taurec.data.vocabulary import Vocabulary
 from taurec.errors import UsageError
 from taurec.losses import EmbeddingLoss
 from taurec.training.presets import resolve
 from taurec.training.trainer import Trainer
 
-LOG = planted(n_users=12, n_items=16, n_groups=2, seed=5).log
+NAMES = Vocabulary([f"item {i}" for i in range(16)])
+LOG = dataclasses.replace(planted(n_users=12, n_items=16, n_groups=2, seed=5).log, items=NAMES)
 SMALL = {"n": 4, "pool": 3, "size": 8, "warmup": 0, "coarse": 2, "fine": 2}
 NO_ITEMS = {"full", "dns", "pool-softmax", "genni", "loop", "interpolated", "mixgcf", "hnlmrec"}
 """Negatives whose items are not known, or only in the step; their probabilities are not known either."""
@@ -68,7 +71,7 @@ def refused(loss: str, negatives: str, train_score: str, backbone: str) -> str |
     if negatives == "none":
         return r"compares each pair with negatives, and this run draws none .*; choose some"
     if negatives == "loop" and train_score == "neg_sq_dist":
-        return r"defined on cosine and dot scores.*; got train_score='neg_sq_dist'.*use --train-score"
+        return r"defined on cosine and dot scores.*; got train_score='neg_sq_dist'.*--set train_score=cosine"
     if loss in ASK_ITEMS and negatives in NO_ITEMS:
         return r"weighs .*, and negatives .* do not say which items they are.*; use drawn items"
     if negatives == "mixgcf" and backbone in NO_MEAN:

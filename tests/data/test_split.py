@@ -133,7 +133,7 @@ def test_time_parts_follow_each_other(log: Interactions) -> None:
 def test_time_names_users_that_were_never_trained_on() -> None:
     log = Interactions.from_pairs([0] * 8 + [1, 1], [*range(8), 0, 9], time=range(10))
     s = split(log, "time", valid=0.0, test=0.2)
-    assert s.notes == ("1 users have test rows and no training row", "1 items have test rows and no training row")
+    assert s.notes == ("1 user has test rows and no training row", "1 item has test rows and no training row")
 
 
 def test_time_without_times() -> None:

@@ -125,6 +125,20 @@ def unknown(text: str) -> str:
     return "" if all(piece in words() for piece in name.split(".")) else name
 
 
+def test_errors_name_options_that_exist() -> None:
+    raised = [
+        (path.name, part.value)
+        for path in (ROOT / "src").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Raise)
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    ]
+    named = {(name, option) for name, text in raised for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)}
+    assert len(named) > 40
+    assert not {(name, option) for name, option in named if option not in options()}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_names_exist(page: Path) -> None:
     text = FENCE.sub("", page.read_text(encoding="utf-8"))

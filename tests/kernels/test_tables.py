@@ -29,6 +29,14 @@ def test_unit_rows_by_hand(path):
     torch.testing.assert_close(gradient, torch.tensor([[0.64 / 5, -0.48 / 5], [0.0, 0.0]]))
 
 
+def test_unit_rows_do_not_hide_nan(path):
+    w = torch.tensor([[torch.nan, 4.0], [3.0, 4.0]], requires_grad=True)
+    unit = unit_rows(w, kernel=path)
+    assert unit.detach().isnan().tolist() == [[True, True], [False, False]]
+    (gradient,) = torch.autograd.grad(unit, w, torch.ones(2, 2))
+    assert gradient.isnan().tolist() == [[True, True], [False, False]]
+
+
 def test_unit_rows_against_float64(path):
     for seed in range(60):
         t = torch.Generator().manual_seed(seed)

@@ -40,3 +40,11 @@ def test_names_that_saved_runs_have_stay_and_settings_are_read():
 def test_losses_are_immutable():
     with pytest.raises(AttributeError):
         SL().tau = 0.5
+
+
+@pytest.mark.parametrize(
+    ("loss", "remedy"), [("bsl", "use SL"), ("cel-per-user", "use CEL$"), ("mcl", r"torch\.arange\(B\)")]
+)
+def test_a_missing_group_is_refused_with_a_remedy_for_that_loss(loss, remedy):
+    with pytest.raises(UsageError, match=remedy):
+        LOSSES.build(loss)(torch.zeros(2), torch.zeros(2, 3))

@@ -76,3 +76,22 @@ def test_what_cannot_be_used_is_refused(path: Path):
     path.write_text("user,item\nx,a\ny,b\n")
     with pytest.raises(DataError, match="none of its 2 pairs"):
         Provided(path=str(path)).bind(TRAIN, 0)
+
+
+def test_one_item_may_be_the_negative_of_many(tmp_path: Path):
+    file = tmp_path / "negatives.csv"
+    file.write_text("user,item\nu0,i4\nu2,i4\n")
+    drawn = Provided(5, str(file)).bind(TRAIN, 0).draw(USER, ITEM, ROW, 0)
+    assert set(drawn.ids[0].tolist()) == {4}
+
+
+def test_pairs_that_cannot_be_negatives_are_told(tmp_path: Path, path: Path, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level("INFO", logger="taurec"):
+        Provided(5, str(path)).bind(TRAIN, 0)
+    assert f"{path}: 2 of 6 pairs have an id that the training log does not have" in caplog.messages
+    assert f"{path}: 3 negatives, for 2 of 4 users" in caplog.messages
+    own = tmp_path / "own.csv"
+    own.write_text("user,item\nu0,i0\nu1,i2\n")
+    with pytest.raises(DataError, match="all of its pairs are in the training log, and exclude leaves them out"):
+        Provided(5, str(own)).bind(TRAIN, 0)
+    assert Provided(5, str(own), exclude=False).bind(TRAIN, 0).given.indices.tolist() == [0, 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from taurec import planted, split
+from taurec.data.vocabulary import Vocabulary
 from taurec.errors import UsageError
 from taurec.run import Choice, Run
 from taurec.sampling.positives import PositivesAndNegatives
@@ -16,7 +18,8 @@ from taurec.training.presets import resolve
 from taurec.training.sampler import sampler_of
 from taurec.training.trainer import Trainer
 
-PARTS = split(planted(n_users=40, n_items=200, seed=1).log, "ratio", seed=0)
+TITLES = Vocabulary([f"no {i}" for i in range(200)])
+PARTS = split(dataclasses.replace(planted(n_users=40, n_items=200, seed=1).log, items=TITLES), "ratio", seed=0)
 NAMES = ["dns:4", "pool-softmax:4", "genni:4:4:true:1:0.1:3", "mixed:8", "cross-batch:64", "loop:4", "interpolated:4"]
 NAMES += ["interpolated:4:0.3:positive", "mixgcf:4:4", "esans:8:4:2:0.5:1:2"]
 names = pytest.mark.parametrize("negatives", NAMES)
@@ -33,7 +36,7 @@ def test_a_run_survives_a_kill_after_every_epoch(negatives: str, tmp_path: Path)
     settings = {}
     if negatives == "provided:4":
         given = tmp_path / "given.csv"
-        given.write_text("user,item\n" + "".join(f"{u},{i}\n" for u in range(30) for i in range(u, 200, 17)))
+        given.write_text("user,item\n" + "".join(f"{u},no {i}\n" for u in range(30) for i in range(u, 200, 17)))
         settings = {"negatives": {"path": str(given)}}
     run, path = run_of(negatives, settings=settings), tmp_path / "run.safetensors"
     whole = Trainer(run, PARTS.train, PARTS.valid).fit()

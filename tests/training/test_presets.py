@@ -71,6 +71,9 @@ def test_grids_and_presets_name_what_exists(loss: str) -> None:
         ({"metric": "ngcd@20"}, "ndcg"),
         ({"model": "eese"}, "did you mean 'ease'"),
         ({"epohcs": 2}, "did you mean 'epochs'"),
+        ({"loss": "ssm", "tau": 0.2}, r"setting of loss 'ssm'; give it as settings=\{'loss': \{'tau': 0.2\}\}"),
+        ({"backbone": "lightgcn", "combine": "concat"}, "setting of backbone 'lightgcn'"),
+        ({"model": "ease", "l2_": 2}, "no field 'l2_'"),
     ],
 )
 def test_unknown_names_are_refused_with_the_nearest(fields: dict, message: str) -> None:

@@ -90,7 +90,7 @@ class SentenceTransformerLoss(nn.Module):
         columns = list(sentence_features)
         if len(columns) < 2 + (self.negatives == "own"):
             need = "an anchor, a positive and a negative" if self.negatives == "own" else "an anchor and a positive"
-            raise UsageError(f"the data set has {len(columns)} columns of texts; give {need}")
+            raise UsageError(f"the data set has {len(columns)} column{'s'[: len(columns) != 1]} of texts; give {need}")
         found: list[Tensor] = [self.model(features)["sentence_embedding"] for features in columns]
         needs_ids = self.mask == "equal" or "group" in self.loss.needs
         ids = [_token_ids(features) for features in columns[:2]] if needs_ids else None
@@ -105,6 +105,10 @@ class SentenceTransformerLoss(nn.Module):
         """
         anchor, texts = vectors[0], torch.cat(vectors[1:])
         b, at = len(anchor), torch.arange(len(anchor), device=anchor.device)
+        if any(len(column) != b for column in vectors):
+            raise UsageError(
+                f"the columns of a batch need a text in each row; got {', '.join(str(len(v)) for v in vectors)} vectors"
+            )
         who = [at, at] if ids is None else ids
         negatives: SharedNegatives | PerRowNegatives
         if self.negatives == "own":
@@ -143,9 +147,8 @@ def _check(loss: Loss, score: ScoreName) -> None:
     if not isinstance(loss, ScoreLoss | EmbeddingLoss):
         raise UsageError(f"loss must be a name such as 'ssm:0.05' or an object such as SSM(tau=0.05), got {loss!r}")
     name = type(loss).__name__
-    missing = sorted(loss.needs - GIVEN)
-    if isinstance(loss, ScoreLoss) and loss.more_positives:
-        missing.append("more")
+    more = {"more"} if isinstance(loss, ScoreLoss) and loss.more_positives else set()
+    missing = sorted((loss.needs | more) - GIVEN)
     if missing:
         raise UsageError(
             f"loss {name} needs {', '.join(missing)}, which comes from the users and items of a log, and texts have "

@@ -79,4 +79,5 @@ class _Notes(logging.Handler):
         self.output = output
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.output.note(record.getMessage())
+        prefix = "warning: " if record.levelno >= logging.WARNING else ""
+        self.output.note(prefix + record.getMessage())

@@ -52,6 +52,14 @@ def _check_known(key: str, part: str | None) -> None:
     if key in PARTS:
         raise UsageError(f"--set {key}: name a setting of it, as in {key}.NAME=VALUE, or choose it with --{key}")
     if part is None and key not in accepted:
+        from taurec.training.presets import REGISTRIES
+
+        owners = [kind for kind, known in REGISTRIES.items() if any(key in known.settings(name) for name in known)]
+        if owners:
+            raise UsageError(
+                f"--set {key}: a run has no field {key!r}, but parts have such a setting; write --set "
+                f"{' or --set '.join(f'{kind}.{key}=VALUE' for kind in owners)}"
+            )
         parts = [f"{name}.NAME" for name in PARTS]
         raise UsageError(f"--set {key}: a run has no field {key!r}{did_you_mean(key, [*accepted, *parts])}")
 

@@ -70,7 +70,7 @@ class Source:
                 yield first, block
                 first += block.count(b"\n")
         if not size:
-            raise DataError(f"{self.name}: empty file, 0 bytes of text; a log has at least one row")
+            raise DataError(f"{self.name}: empty file, 0 bytes of text; give a file with at least one row")
         if rest:
             self.ended = rest.endswith(b"\n")
             block = rest if self.ended else rest + b"\n"
@@ -200,7 +200,7 @@ def _open(name: str) -> BinaryIO:
         return gzip.open(stream) if packed else stream  # type: ignore[return-value]
     stream.close()
     if not head:
-        raise DataError(f"{name}: empty file, 0 bytes; a log has at least one row")
+        raise DataError(f"{name}: empty file, 0 bytes; give a file with at least one row")
     if packed:
         raise DataError(f"{name}: named .gz, but its first bytes {head[:4].hex(' ')} are not gzip; rename it")
     advice = "name it .gz" if kind == "gzip" else "name its format= (--format)" if kind == "Parquet" else "unpack it"

@@ -98,6 +98,18 @@ def read_log(
     return log, report
 
 
+def read_pairs(source: Any) -> Interactions:
+    """Pairs that are no log to rank, such as given negatives, by :func:`read_interactions`; one item is enough.
+
+    Times and weights are not read.
+
+    >>> import polars as pl
+    >>> len(read_pairs(pl.DataFrame({"user": ["ann", "bob"], "item": ["x", "x"]})))
+    2
+    """
+    return _read(source, Wanted(None, None, "none", None, None, None), None, "utf-8", False)[0]
+
+
 def read_split(
     train: Any, test: Any = None, *, unknown: str = "error", on_note: OnNote | None = None, **reading: Any
 ) -> tuple[Interactions, Interactions]:

@@ -263,7 +263,7 @@ def _cold(train: Interactions, test: Interactions) -> tuple[str, ...]:
     items = int(((train.item_counts == 0) & (test.item_counts > 0)).sum())
     notes = []
     if users:
-        notes.append(f"{users} users have test rows and no training row")
+        notes.append(f"{users} user{' has' if users == 1 else 's have'} test rows and no training row")
     if items:
-        notes.append(f"{items} items have test rows and no training row")
+        notes.append(f"{items} item{' has' if items == 1 else 's have'} test rows and no training row")
     return tuple(notes)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taurec import draw
+from taurec import draw, notices
 from taurec.losses.angle import cosine_plus_angle
 from taurec.losses.checks import require_number
 from taurec.losses.logspace import log_sum_exp, present, softplus
@@ -114,12 +114,15 @@ class PopularityAngles(LossState):
             return
         both = [self.user.requires_grad_(), self.item.requires_grad_()]
         adam = torch.optim.Adam(both, lr=self.loss.pop_lr)
+        rows = self.loss.pop_epochs * len(self.train)
+        tell = notices.Steps("rows of the popularity model", rows)
         for done in range(self.loss.pop_epochs):
             order = draw.permutation(draw.key(self.seed, "popularity order", done), len(self.train))
             for first in range(0, len(order), ROWS):
                 adam.zero_grad()
                 self._value(order[first : first + ROWS], done).backward()  # type: ignore[no-untyped-call]
                 adam.step()
+                tell(done * len(order) + first + ROWS)
         self.user, self.item = self.user.detach(), self.item.detach()
         self._trained = True
 

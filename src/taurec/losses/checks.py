@@ -33,8 +33,8 @@ def checked(pos: Tensor, neg: Tensor) -> tuple[Tensor, Tensor]:
     return pos.to(dtype), neg.to(dtype)
 
 
-def checked_group(group: Tensor | None, pos: Tensor, loss: str) -> Tensor:
-    """``group`` if it is given and fits ``pos``.
+def checked_group(group: Tensor | None, pos: Tensor, loss: str, otherwise: str = "without groups use SL") -> Tensor:
+    """``group`` if it is given and fits ``pos``; ``otherwise`` is what to do without groups.
 
     Raises: UsageError saying what to pass.
 
@@ -43,7 +43,7 @@ def checked_group(group: Tensor | None, pos: Tensor, loss: str) -> Tensor:
     taurec.errors.UsageError: BSL needs group=[B] int64, equal for rows of the same user; without groups use SL
     """
     if group is None:
-        raise UsageError(f"{loss} needs group=[B] int64, equal for rows of the same user; without groups use SL")
+        raise UsageError(f"{loss} needs group=[B] int64, equal for rows of the same user; {otherwise}")
     if group.shape != pos.shape or group.is_floating_point():
         raise UsageError(
             f"group must be [B] integers with B = {pos.shape[0]} as in pos; got {tuple(group.shape)} of {group.dtype}"

@@ -102,7 +102,7 @@ class CELPerUser(CELBase):
 
     def __call__(self, pos: Tensor, neg: Tensor, *, group: Tensor | None = None) -> Tensor:
         pos, neg = checked(pos, neg)
-        slots, n = group_slots(checked_group(group, pos, "CELPerUser")), count_present(neg)
+        slots, n = group_slots(checked_group(group, pos, "CELPerUser", "without groups use CEL")), count_present(neg)
         own, others = self.probabilities(pos, neg)
         rows, a, b = (group_sum(present(x, n), slots) for x in (torch.ones_like(pos), own, others))
         share = rows.sum() / (rows.count_nonzero() * rows).clamp(min=1)

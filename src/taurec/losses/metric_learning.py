@@ -15,6 +15,7 @@ from taurec.losses.logspace import count_present, group_slots, log_sum_exp, pres
 from taurec.losses.protocol import ScoreLoss
 from taurec.losses.state import CatalogueSize, LossState, TrainingLog
 
+OWN_GROUPS = "where rows have no users, torch.arange(B) gives each a group"
 DISTANCE: Mapping[str, Any] = {"train_score": "neg_sq_dist", "rank_score": "neg_sq_dist"}
 
 
@@ -132,7 +133,7 @@ class MCL(ScoreLoss):
 
     def __call__(self, pos: Tensor, neg: Tensor, *, group: Tensor | None = None) -> Tensor:
         pos, neg = checked(pos, neg)
-        slots = group_slots(checked_group(group, pos, "MCL"))
+        slots = group_slots(checked_group(group, pos, "MCL", OWN_GROUPS))
         there, rows = neg != -math.inf, count_present(neg) > 0
         with torch.no_grad():
             closest = _by_slot((-neg.amax(dim=1)).masked_fill(~rows, math.inf), slots, "amin")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from taurec import notices
 from taurec.errors import UsageError
 from taurec.losses.checks import checked, require_number
 from taurec.losses.logspace import count_present, log_sum_exp, present, softplus
@@ -150,6 +151,7 @@ def nearest(train: TrainingLog, k: int) -> tuple[NDArray[np.int64], NDArray[np.f
     by_item = x.T.tocsr()
     ids = np.full((n_items, k), n_items, dtype=np.int64)
     values = np.zeros((n_items, k), dtype=np.float32)
+    tell = notices.Steps("items whose similar ones are found", n_items)
     for start in range(0, n_items, BLOCK):
         block = csr_array(by_item[start : start + BLOCK] @ x)
         block.sort_indices()
@@ -160,6 +162,7 @@ def nearest(train: TrainingLog, k: int) -> tuple[NDArray[np.int64], NDArray[np.f
                 kept = np.sort(np.argsort(-value, kind="stable")[:k])
                 item, value = item[kept], value[kept]
             ids[start + row, : len(item)], values[start + row, : len(item)] = item, value
+        tell(start + block.shape[0])
     return ids, values
 
 
@@ -180,8 +183,9 @@ class VectorSimilarity(LossState):
             with open(path, "rb") as file:
                 vectors = np.lib.format.read_array(file, allow_pickle=False)
         except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
             raise UsageError(
-                f"soft-infonce: vectors {path!r} cannot be read as an array of a .npy file: {error}"
+                f"soft-infonce: vectors {path!r} cannot be read as an array of a .npy file: {why}"
             ) from error
         if vectors.ndim != 2 or len(vectors) != train.n_items or not np.isfinite(vectors).all():
             raise UsageError(

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taurec import draw
+from taurec import draw, notices
 from taurec.data.interactions import Index, Interactions
-from taurec.data.readers import read_interactions
+from taurec.data.readers import read_pairs
 from taurec.errors import ArtefactError, DataError, UsageError
 from taurec.sampling.known import Known
 from taurec.sampling.layouts import PerRowNegatives
@@ -43,7 +43,7 @@ class Provided(Sampler):
         resumed run is refused if the file has changed.
     Cost: as ``uniform``.
     Raises: UsageError if n is below 1, share is not in 0..1 or there is no path; DataError if the file cannot be read
-        or has no pair of known ids.
+        or has no pair of known ids, or none that ``exclude`` leaves.
     Source: our own; the mixture with random negatives is as in SyNeg, arXiv 2412.17250 (from its abstract).
 
     >>> import tempfile
@@ -78,9 +78,16 @@ class Provided(Sampler):
                 "use --set negatives.path=FILE"
             )
         digest = hashlib.sha256(Path(self.path).read_bytes()).digest() if Path(self.path).is_file() else b""
-        given = _in_terms_of(train, read_interactions(self.path, time="none"), self.path)
+        given = _in_terms_of(train, read_pairs(self.path), self.path)
         if self.exclude:
             given = given.take(~train.contains(given.user_of, given.indices))
+            if not len(given):
+                raise DataError(
+                    f"{self.path}: all of its pairs are in the training log, and exclude leaves them out, so no "
+                    f"negative is left; give other pairs, or --set negatives.exclude=false"
+                )
+        users = np.count_nonzero(given.user_counts)
+        notices.once(f"{self.path}: {len(given):,} negatives, for {users:,} of {train.n_users:,} users")
         return BoundProvided(self, Known(train), given, seed, digest)
 
     def shape(self, batch_size: int, n_items: int) -> StepShape:
@@ -150,9 +157,12 @@ def _in_terms_of(train: Interactions, given: Interactions, path: str) -> Interac
     user, item = train.users.encode(given.users.ids), train.items.encode(given.items.ids)
     user, item = user[given.user_of], item[given.indices]
     both = (user >= 0) & (item >= 0)
+    unknown = len(both) - np.count_nonzero(both)
     if not both.any():
         raise DataError(
             f"{path}: none of its {len(given):,} pairs has a user and an item of the training log; "
             f"ids must be written as in the log"
         )
+    if unknown:
+        notices.once(f"{path}: {unknown:,} of {len(both):,} pairs have an id that the training log does not have")
     return Interactions.from_pairs(user[both], item[both], train.users, train.items)

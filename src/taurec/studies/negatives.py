@@ -154,7 +154,11 @@ def negatives(
     catalogue = catalogue_texts(train, str(texts or ""))
     asked = some_users(train, users, int(fields.get("seed", 0)))
     prompts = _prompts(train, catalogue, asked.tolist(), task, encoder, int(fields.get("seed", 0)))
-    result = WrittenNegatives(opened.name, provider.model, how, len(asked))
+    if not prompts:
+        raise DataError(f"none of the {len(asked):,} users has an item with a text; give a file with more texts")
+    if len(prompts) < len(asked):
+        on_note(f"{count(len(asked) - len(prompts), 'user')} left out: none of their items has a text")
+    result = WrittenNegatives(opened.name, provider.model, how, len(prompts))
     if out is None or dry_run:
         first = next(iter(prompts.values()))[0]
         hidden = "(the prompt is left out, since it names items of a user)"
@@ -181,7 +185,7 @@ def negatives(
 def _prompts(
     train: Interactions, catalogue: tuple[str, ...], users: list[int], task: Task, encoder: str, seed: int
 ) -> dict[int, tuple[str, list[int]]]:
-    """user -> prompt, and the items that can be picked by their number."""
+    """user -> prompt, and the items that can be picked by their number; a user whose items have no text has none."""
     from taurec.sampling.semantic.vectors import text_vectors
     from taurec.sampling.semantic.written import candidates_of, liked_items
 
@@ -189,6 +193,8 @@ def _prompts(
     found = {}
     for user in users:
         liked = [catalogue[i] for i in liked_items(train, user, task.history, seed) if catalogue[i]]
+        if not liked:
+            continue
         listed = [] if near is None else [int(i) for i in near.ids[user] if i < train.n_items]
         found[user] = task.prompt(liked, [catalogue[i] for i in listed]), listed
     return found

@@ -43,18 +43,18 @@ def _check_scores(run: Run, loss: Loss, backbone: Backbone, shape: StepShape) ->
         raise UsageError(f"loss {run.loss.name!r} is defined on cosine scores; {given}, use train_score='cosine'")
     if run.train_score == "neg_sq_dist" and not shape.distances:
         raise UsageError(
-            f"negatives {run.negatives.text} are defined on cosine and dot scores, and loss {run.loss.name!r} is "
-            f"trained on distances here; {given}, use --train-score cosine or dot, or negatives that allow distances, "
-            f"such as uniform:256"
+            f"negatives {run.negatives.name!r} are defined on cosine and dot scores, and loss {run.loss.name!r} is "
+            f"trained on distances here; {given}, use negatives that allow distances, such as --negatives uniform:256, "
+            f"or scores that are no distances: --set train_score=cosine --set rank_score=cosine"
         )
 
 
 def _check_negatives(run: Run, state: LossState | None, shape: StepShape) -> None:
     """Refuse negatives that do not give what the loss asks for."""
-    name, negatives = run.loss.name, run.negatives.text
+    name, negatives = run.loss.name, repr(run.negatives.name)
     if not shape.columns:
         raise UsageError(
-            f"loss {name!r} compares each pair with negatives, and this run draws none (negatives={negatives!r}); "
+            f"loss {name!r} compares each pair with negatives, and this run draws none (negatives={negatives}); "
             f"choose some, such as --negatives uniform:256"
         )
     if run.logq and not shape.logq:

@@ -281,6 +281,14 @@ _ONE_PAIR = Interactions.from_pairs([0], [0])
 
 
 def _check_names(fields: Mapping[str, Any]) -> None:
+    for name in fields.keys() - Run.model_fields.keys():
+        chosen = {kind: fields.get(kind) for kind in REGISTRIES}
+        for kind, choice in chosen.items():
+            if isinstance(choice, Choice) and name in REGISTRIES[kind].settings(choice.name):
+                raise UsageError(
+                    f"a run has no field {name!r}, which is a setting of {kind} {choice.name!r}; give it as "
+                    f"settings={{{kind!r}: {{{name!r}: {fields[name]!r}}}}}"
+                )
     kernel = fields.get("kernel", "auto")
     if kernel not in KERNELS:
         raise UsageError(f"unknown kernel {kernel!r}{did_you_mean(str(kernel), KERNELS)}")

@@ -60,6 +60,10 @@ class Trainer:
     ):
         if not len(train):
             raise UsageError("no training pairs: 0 interactions are left for training")
+        if run.model is not None:
+            raise UsageError(
+                f"{run.model.name} is a baseline, which has no training loop; use Recommender(model={run.model.name!r})"
+            )
         if run.order is None:
             raise UsageError("the run is not resolved: no order of rows; call taurec.training.resolve(run)")
         sampler = sampler_of(run)

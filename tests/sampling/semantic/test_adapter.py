@@ -10,13 +10,15 @@ import torch
 import torch.nn.functional as F
 
 from taurec.data.interactions import Interactions
+from taurec.data.vocabulary import Vocabulary
 from taurec.errors import UsageError
 from taurec.sampling import HNLMRec, Semantic, Uniform
 from taurec.sampling.semantic.adapter import Adapter
 from taurec.sampling.semantic.vectors import TextVectors
 from taurec.scoring import ItemsOf
 
-TRAIN = Interactions.from_pairs([0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 3, 11])
+NAMES = Vocabulary([f"u{u}" for u in range(3)]), Vocabulary([f"i{i}" for i in range(12)])
+TRAIN = Interactions.from_pairs([0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 3, 11], *NAMES)
 USER, ITEM, ROW = torch.from_numpy(TRAIN.user_of), torch.from_numpy(TRAIN.indices.copy()), torch.arange(6)
 GENERATOR = torch.Generator().manual_seed(0)
 USERS, ITEMS = (torch.randn(n, 5, generator=GENERATOR, dtype=torch.float64) for n in (6, 12))
@@ -75,7 +77,7 @@ def test_texts_are_those_of_semantic_and_none_leaves_the_random_item(tmp_path):
     drawn = HNLMRec(4).bind(TRAIN, 4).draw(USER, ITEM, ROW, 1)
     assert torch.equal(drawn.near, Semantic(4, share=1.0).bind(TRAIN, 4).draw(USER, ITEM, ROW, 1).ids)
     path = tmp_path / "t.csv"
-    path.write_text("item,title\n" + "".join(f"{n},item number {n}\n" for n in range(11)))
+    path.write_text("item,title\n" + "".join(f"i{n},item number {n}\n" for n in range(11)))
     drawn, (_, neg) = scores(HNLMRec(4, 0.3, (8,), texts=str(path)))
     assert (drawn.near[5] == -1).all()  # the positive, item 11, has no text
     torch.testing.assert_close(neg[5], (USERS[5] * ITEMS[drawn.ids[5, :, 0]]).sum(-1))

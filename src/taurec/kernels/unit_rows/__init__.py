@@ -18,7 +18,7 @@ def unit_rows(w: Tensor, eps: float = 1e-12, *, kernel: str = "auto") -> Tensor:
     """Rows scaled to length 1: ``u = w / |w|``, with ``dL/dw = (dL/du - <u, dL/du> u) / |w|`` backward.
 
     A row no longer than ``eps`` becomes zero and passes no gradient. (``torch.nn.functional.normalize``
-    divides such a row by ``eps`` and multiplies its gradient by ``1 / eps``.)
+    divides such a row by ``eps`` and multiplies its gradient by ``1 / eps``.) A row with a NaN becomes NaN.
 
     Args:
         w: [R, D] floats.

@@ -51,7 +51,7 @@ def unit_forward(w, eps, lo, hi, unit, inverse):
         for d in range(w.shape[1]):
             square += w[r, d] * w[r, d]
         length = np.sqrt(square)
-        scale = np.float32(1) / length if length > eps else np.float32(0)
+        scale = np.float32(0) if length <= eps else np.float32(1) / length
         inverse[r] = scale
         for d in range(w.shape[1]):
             unit[r, d] = w[r, d] * scale

@@ -9,5 +9,5 @@ from torch import Tensor
 def unit_rows(w: Tensor, eps: float) -> Tensor:
     """See :func:`taurec.kernels.unit_rows.unit_rows`."""
     length = torch.linalg.vector_norm(w, dim=-1, keepdim=True)
-    kept = length > eps
-    return torch.where(kept, w / torch.where(kept, length, 1.0), 0.0)
+    short = length <= eps  # not where the length is NaN
+    return torch.where(short, 0.0, w / torch.where(short, 1.0, length))

@@ -22,8 +22,8 @@ def _unit(w, unit, inverse, n, dim, eps, ROWS: tl.constexpr, WIDTH: tl.constexpr
     inside, at = (r < n)[:, None] & (d < dim)[None, :], r[:, None] * dim + d[None, :]
     x = tl.load(w + at, mask=inside, other=0.0)
     length = tl.sqrt_rn(tl.sum(x * x, 1))
-    kept = length > eps
-    scale = tl.where(kept, tl.div_rn(1.0, tl.where(kept, length, 1.0)), 0.0)
+    short = length <= eps
+    scale = tl.where(short, 0.0, tl.div_rn(1.0, tl.where(short, 1.0, length)))
     tl.store(unit + at, x * scale[:, None], mask=inside)
     tl.store(inverse + r, scale, mask=r < n)
 

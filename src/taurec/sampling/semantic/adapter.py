@@ -128,7 +128,9 @@ class HNLMRec(Texts, Sampler):
         left out, and the loss is chosen apart (theirs is a margin of 0.3: ``ccl`` with a weight of 1 is near). As in
         their code the adapter keeps its first, random weights: their optimizer is given the backbone's alone.
 
-    >>> train = Interactions.from_pairs([0, 0, 1], [0, 2, 1])
+    >>> from taurec.data.vocabulary import Vocabulary
+    >>> names = Vocabulary(["ann", "bob"]), Vocabulary(["libc6", "gimp", "libc6-dev"])
+    >>> train = Interactions.from_pairs([0, 0, 1], [0, 2, 1], *names)
     >>> user, item, row = torch.tensor([0, 1]), torch.tensor([2, 1]), torch.tensor([1, 2])
     >>> drawn = HNLMRec(n=3, alpha=0.5).bind(train, seed=0).draw(user, item, row, epoch=0)
     >>> drawn.ids.shape, drawn.near.shape

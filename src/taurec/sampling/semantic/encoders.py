@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
-from taurec import draw
+from taurec import draw, notices
 from taurec.errors import ArtefactError, UsageError
 from taurec.registry import Registry
 
@@ -125,7 +127,8 @@ class SentenceEncoder:
                 f"the folder of a model, or a name that can be downloaded"
             ) from error
         given = [self.prompt + text for text in texts]
-        found = model.encode(given, batch_size=self.batch_size, show_progress_bar=False, convert_to_numpy=True)
+        with _told(model, self.batch_size, len(given)):
+            found = model.encode(given, batch_size=self.batch_size, show_progress_bar=False, convert_to_numpy=True)
         vectors: Vectors = np.asarray(found, dtype=np.float32)
         return vectors
 
@@ -138,6 +141,18 @@ ENCODERS: Registry[Encoder] = Registry(
 )
 """Encoders by the name that the setting ``encoder`` of a sampler takes: ``tfidf:128``, ``sentence:FOLDER``, or the
 ``module:Class`` of one from outside."""
+
+
+@contextlib.contextmanager
+def _told(model: nn.Module, batch_size: int, texts: int) -> Iterator[None]:
+    """Within the block the progress of the model is logged, by its batches: in smaller parts the bits might differ."""
+    tell, batches = notices.Steps("texts encoded", texts), itertools.count(1)
+    first = next(model.children(), model)
+    handle = first.register_forward_hook(lambda *_: tell(next(batches) * batch_size))
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 @contextlib.contextmanager

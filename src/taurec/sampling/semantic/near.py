@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taurec import draw
+from taurec import draw, notices
 from taurec.data.interactions import Index, Interactions
 from taurec.sampling.semantic.vectors import TextVectors
 
@@ -81,12 +81,14 @@ class NearPositive:
         unit, known = torch.from_numpy(vectors.unit), vectors.known
         n = len(unit)
         found = np.full((n, min(size, n)), n, dtype=np.int64)
+        tell = notices.Steps("items whose near ones are found", n)
         for first in range(0, n, BLOCK):
             rows = np.arange(first, min(first + BLOCK, n))
             left_out = np.repeat(~known[None], len(rows), 0)
             left_out[np.arange(len(rows)), rows] = True
             left_out[~known[rows]] = True
             found[rows] = _nearest(unit[rows], unit, left_out, limit, found.shape[1])
+            tell(first + len(rows))
         return cls(found)
 
     def of(self, user: Index, item: Index) -> tuple[Index, NDArray[np.bool_]]:
@@ -114,6 +116,7 @@ class NearHistory:
         unit, known = torch.from_numpy(vectors.unit), vectors.known
         n, log = train.n_items, train.csr()
         found = np.full((train.n_users, min(size, n)), n, dtype=np.int64)
+        tell = notices.Steps("users whose near items are found", train.n_users)
         for first in range(0, train.n_users, BLOCK):
             own = log[first : first + BLOCK] != 0
             # The sum has the order of its direction; its length does not matter.
@@ -121,6 +124,7 @@ class NearHistory:
             left_out = own.toarray() | ~known[None]
             left_out[~profiles.numpy().any(1)] = True
             found[first : first + BLOCK] = _nearest(profiles, unit, left_out, torch.inf, found.shape[1])
+            tell(first + len(profiles))
         return cls(found, vectors.unit, limit)
 
     def of(self, user: Index, item: Index) -> tuple[Index, NDArray[np.bool_]]:

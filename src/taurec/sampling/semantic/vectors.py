@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from taurec import notices
 from taurec.data.interactions import Interactions
 from taurec.data.item_texts import read_item_texts
 from taurec.errors import ArtefactError, DataError, ResourceError, UsageError
@@ -43,9 +45,10 @@ class TextVectors:
 def catalogue_texts(train: Interactions, path: str, item: str = "", columns: Sequence[str] = ()) -> tuple[str, ...]:
     """The texts of the items of a log: those of a file, or the item ids if no file is given.
 
-    An item that the file does not have gets an empty text.
+    An item that the file does not have gets an empty text; how many have one is logged (:mod:`taurec.notices`).
 
-    Raises: DataError if the file cannot be read, or has no item of the log.
+    Raises: DataError if the file cannot be read, or has no text for any item of the log; UsageError if no file is given
+        and no id has a letter, since numbers tell nothing of the items.
 
     >>> from taurec.data.vocabulary import Vocabulary
     >>> names = Vocabulary(["ann"]), Vocabulary(["libc6", "gimp"])
@@ -54,6 +57,12 @@ def catalogue_texts(train: Interactions, path: str, item: str = "", columns: Seq
     """
     ids = train.items.ids.to_list()
     if not path:
+        if not any(map(str.isalpha, "".join(ids))):
+            raise UsageError(
+                f"no texts of the items are given, and their ids cannot serve as texts: none of the {len(ids):,} has a "
+                f"letter (the first is {ids[0]!r}); name a file with the id and the text of each item, as --set "
+                f"negatives.texts=FILE, or --texts FILE of taurec negatives"
+            )
         return tuple(ids)
     found = read_item_texts(path, item, columns)
     if not any(raw in found for raw in ids):
@@ -61,7 +70,16 @@ def catalogue_texts(train: Interactions, path: str, item: str = "", columns: Seq
             f"{path}: none of its {len(found):,} items is in the training log; ids must be written as in the log, "
             f"which has for example {ids[0]!r}; the file has {next(iter(found))!r}"
         )
-    return tuple(found.get(raw, "") for raw in ids)
+    texts = tuple(found.get(raw, "") for raw in ids)
+    known = sum(1 for text in texts if text.strip())
+    if not known:
+        raise DataError(f"{path}: the text of each item of the training log is empty; name the columns of the texts")
+    told = f"{path}: a text for {known:,} of {len(ids):,} items"
+    if 2 * known < len(ids):
+        notices.once(f"{told}; the others are not near to any item", logging.WARNING)
+    else:
+        notices.once(told)
+    return texts
 
 
 def encode(encoder: Encoder, texts: Sequence[str]) -> Vectors:
@@ -95,7 +113,8 @@ def text_vectors(texts: tuple[str, ...], encoder: str, cache: str = "") -> TextV
         texts: one of each item.
         encoder: as in :data:`taurec.sampling.semantic.ENCODERS`, such as ``tfidf`` or ``sentence:FOLDER``.
         cache: a folder in which vectors are kept for later processes, in ``DIGEST.safetensors``; none if empty.
-    Raises: UsageError for an unknown encoder; ArtefactError for a broken file in the cache.
+    Raises: UsageError for an unknown encoder, or one that gives zeros alone; ArtefactError for a broken file in the
+        cache.
     """
     how = ENCODERS.build(encoder)
     hashed = hashlib.sha256(f"{encoder}\x1f{how!r}".encode())
@@ -103,11 +122,16 @@ def text_vectors(texts: tuple[str, ...], encoder: str, cache: str = "") -> TextV
         part = text.encode("utf-8", "surrogatepass")
         hashed.update(f"{len(part)}:".encode() + part)
     digest = hashed.hexdigest()
-    if not cache:
-        return TextVectors(digest, encode(how, texts))
     path = Path(cache) / f"{digest[:32]}.safetensors"
-    if not path.is_file():
-        _write(path, encode(how, texts))
+    if cache and path.is_file():
+        return TextVectors(digest, _read(path, len(texts)))
+    notices.log.info("encoding %s texts by %s", f"{len(texts):,}", encoder)
+    unit = encode(how, texts)
+    if not unit.any():
+        raise UsageError(f"the encoder {encoder!r} found nothing in any of the {len(texts):,} texts: all vectors are 0")
+    if not cache:
+        return TextVectors(digest, unit)
+    _write(path, unit)
     return TextVectors(digest, _read(path, len(texts)))
 
 
