@@ -93,7 +93,7 @@ def test_held_out_users_are_compared_by_their_fold_in(run, log, tmp_path):
 
 
 def test_held_out_users_are_trained_without_and_evaluated(run, log, tmp_path):
-    code, out, err = run("train", log, *USERS, "--epochs", "2", "--out", tmp_path / "m", "--json")
+    code, out, err = run("train", log, *USERS, "--loss", "sl", "--epochs", "2", "--out", tmp_path / "m", "--json")
     document = json.loads(out)
     assert (code, document["pairs"]) == (0, {"train": 320, "valid": 8, "test": 8, "given": 64})
     assert document["from"] == {"user": 0, "history": 4, "popularity": 0}

@@ -106,7 +106,7 @@ def test_what_a_run_takes_is_told_and_what_does_not_fit_is_refused(run, log_csv,
     assert code == 0
     told = [line for line in err.splitlines() if line.startswith("forecast: ")]
     assert len(told) == 1
-    assert re.fullmatch(r"forecast: about [\d.]+ m?s an epoch, 0\.\d GB of memory beyond the log", told[0])
+    assert re.fullmatch(r"forecast: about [\d.]+ m?s an epoch, \d+ at most, 0\.\d GB of memory beyond the log", told[0])
     assert "forecast" not in run("train", log_csv, "--model", "popularity")[2]
     monkeypatch.setattr("taurec.baselines.memory.available_bytes", lambda: 10**6)
     code, out, err = run("train", log_csv, *FAST)
