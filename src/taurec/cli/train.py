@@ -67,6 +67,7 @@ def train(
     from taurec.recommender import Recommender
     from taurec.report.progress import show
     from taurec.saved import check_writable, update_metrics
+    from taurec.studies.beside import remarks
     from taurec.studies.evidence import plain
     from taurec.studies.opening import fit_with_notes, open_and_split
     from taurec.studies.warm_cold import WarmCold, cold_words, table
@@ -108,6 +109,8 @@ def train(
             for kept in (resume, *(of_part(resume, part) for part in range(len(recommender.run.parts)))):
                 kept.unlink(missing_ok=True)
         _leave_if_stopped(recommender, out, resume, output)
+        for remark in () if output.quiet else remarks(recommender):
+            output.note(remark)
     intervals: dict[str, Interval] = {}
     found: Evaluation | None = None
     if len(parts.test):
