@@ -41,7 +41,7 @@ class SimGCL(PerturbedGraph):
     Returns: of ``embed``: final vectors [U, dim], [I, dim] and the ``layers + 1`` layers without noise in ``hops``;
         given the rows that are needed, these rows alone, their places in ``at``, and no ``hops``.
     Raises: UsageError for a setting out of its range.
-    Source: Yu et al., SIGIR 2022, arXiv 2112.08679 (numbers of equations were not checked); the authors' code in SELFRec.
+    Source: Yu et al., SIGIR 2022, arXiv 2112.08679 (numbers of equations not checked); the authors' code in SELFRec.
     Differs from the authors' code in: the noise is drawn by counter, of 16 bits; since noise is constant around the
         tables, one backward pass serves the loss and both views, to rounding; L2 is the run's, theirs is ``unsquared``.
 

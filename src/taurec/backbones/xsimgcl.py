@@ -43,7 +43,7 @@ class XSimGCL(PerturbedGraph):
     Returns: of ``embed``: final vectors [U, dim], [I, dim] and the ``layers + 1`` layers in ``hops``. In training it
         computes all rows, also where some are asked for.
     Raises: UsageError for a setting out of its range.
-    Source: Yu et al., TKDE 2023, arXiv 2209.02544 (numbers of equations were not checked); the authors' code in SELFRec.
+    Source: Yu et al., TKDE 2023, arXiv 2209.02544 (numbers of equations not checked); the authors' code in SELFRec.
     Differs from the authors' code in: the noise is drawn by counter, of 16 bits; L2 is the run's, theirs is
         ``unsquared``.
 

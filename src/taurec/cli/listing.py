@@ -22,6 +22,7 @@ _REGISTRIES = {
     "baselines": ("taurec.baselines", "BASELINES"),
     "negatives": ("taurec.sampling", "NEGATIVES"),
     "orders": ("taurec.sampling", "ORDERS"),
+    "encoders": ("taurec.sampling.semantic", "ENCODERS"),
     "metrics": ("taurec.evaluation.metrics", "METRICS"),
 }
 """Kinds with a registry: its module and its name."""
@@ -42,7 +43,7 @@ def list_entries(
     kind: Annotated[str, typer.Argument(metavar="KIND", help=", ".join(KINDS) + ".")],
     as_json: o.Json = False,
 ) -> None:
-    """List losses, backbones, baselines, negatives, orders, metrics or datasets."""
+    """List losses, backbones, baselines, negatives, orders, encoders of texts, metrics or datasets."""
     from taurec.cli.output import Output
     from taurec.studies.result import Column, Table
 
