@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -73,9 +75,14 @@ def test_every_loss_on_every_backbone(backbone: str, loss: str) -> None:
 
 @pytest.mark.parametrize("negatives", [n for n in NEGATIVES if n not in NO_NEGATIVES])
 @pytest.mark.parametrize("order", ORDERS)
-def test_every_source_of_negatives_in_every_order(negatives: str, order: str) -> None:
+def test_every_source_of_negatives_in_every_order(negatives: str, order: str, tmp_path: Path) -> None:
+    settings = {}
+    if "texts" in NEGATIVES.settings(negatives):  # the ids of this world are numbers
+        texts = tmp_path / "items.csv"
+        texts.write_text("item,title\n" + "".join(f"{i},item {i}\n" for i in WORLD.log.items.ids))
+        settings["negatives"] = {"texts": str(texts)}
     small = {"uniform": "uniform:8", "popularity": "popularity:8", "shared": "shared:16", "mixgcf": "mixgcf:8:1"}
-    assert trained(loss="sl", negatives=small.get(negatives, negatives), order=order) >= 0.9
+    assert trained(loss="sl", negatives=small.get(negatives, negatives), order=order, settings=settings) >= 0.9
 
 
 @pytest.mark.parametrize("model", [m for m in BASELINES if m not in NO_TASTE])
