@@ -68,6 +68,9 @@ def test_a_temperature_whose_trials_take_too_long_keeps_its_default() -> None:
     assert kept.loss.settings["tau"] == 0.1
     assert kept.found["loss.tau"] == note
     assert "loss.tau=auto makes them" in note
+    kept, note = within(run, parts.train, None, 1e9)
+    assert kept.loss.settings["tau"] == 0.1
+    assert "no validation part" in note
 
 
 @pytest.mark.parametrize(

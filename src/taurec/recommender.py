@@ -101,7 +101,7 @@ class Recommender:
             given, tune_seconds = {"model": "auto", **given}, tune_seconds or DEFAULT_SECONDS
         self.run: Run = resolve(**given) if run is None else run
         self._given, self._limit = given, tune_seconds or None
-        if tune_seconds and run is None and not self._undecided:
+        if tune_seconds and run is None and not self.undecided:
             self._limit = None if has_auto(self.run) else tune_seconds
             self.run = resolve(**opened(given))
         self.records: list[EpochRecord] = []
@@ -122,7 +122,7 @@ class Recommender:
         return cls(run=run)
 
     @property
-    def _undecided(self) -> bool:
+    def undecided(self) -> bool:
         """Whether the run names a model that the log decides."""
         return self.run.model is not None and is_picker(self.run.model.name)
 
@@ -131,7 +131,7 @@ class Recommender:
 
         Returns: which model, and why; an empty text where a model was named.
         """
-        if self.run.model is None or not self._undecided:
+        if self.run.model is None or not self.undecided:
             return ""
         picker = MODELS.build(self.run.model.name, given=self.run.model.settings, seed=self.run.seed)
         assert isinstance(picker, Picker)

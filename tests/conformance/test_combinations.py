@@ -143,7 +143,7 @@ def test_weights_of_rows_are_refused_where_a_loss_has_one_value(given: str) -> N
         declared = LOSSES[loss]
         if issubclass(declared, EmbeddingLoss) or not declared.rows:
             with pytest.raises(
-                UsageError, match="has one value per batch, .*; leave the weight column out and user_weight"
+                UsageError, match=r"has one value per batch, .*; leave the weight column out and user_weight"
             ):
                 trainer(loss, str(resolve(loss=loss).negatives.name), given, log=weighted)
         else:

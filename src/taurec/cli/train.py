@@ -78,7 +78,7 @@ def train(
     trackers = [open_tracker(text) for text in track or ()]
     recommender = Recommender(**fields, source=source, reading=reading, tune_seconds=tune_seconds)
     pick_device(recommender.run.device)
-    if out is not None and not (out / "run.json").is_file():
+    if out is not None and (overwrite or not _may_be(out, recommender)):
         check_writable(out, overwrite)
     output = Output(as_json, quiet)
     opened, parts = open_and_split(recommender.run, output.note)
@@ -137,6 +137,19 @@ def _leave_if_stopped(model: Recommender, saved: Path | None, resume: Path | Non
         where += "; the same command with --overwrite continues from there"
     output.note(f"warning: stopped by a signal after {count(len(model.records), 'whole epoch')}; {where}")
     raise Stopped(model.stopped_by)
+
+
+def _may_be(folder: Path, recommender: Recommender) -> bool:
+    """Whether a folder may hold the run of this recommender, before the log is read that decides on its model."""
+    from taurec.run import Run
+
+    if not recommender.undecided:
+        return _same_settings(folder, recommender.run)
+    try:
+        saved = Run.from_json(folder / "run.json")
+    except ArtefactError:
+        return False
+    return "model" in saved.found and saved.source == recommender.run.source
 
 
 def _same_settings(folder: Path, run: Run) -> bool:

@@ -135,19 +135,23 @@ TRIALS = 4
 def within(run: Run, train: Interactions, valid: Interactions | None, limit: float) -> tuple[Run, str]:
     """The run as it is if its temperature is forecast to be found in time, else with the default in place of ``auto``.
 
+    Without a validation part the default is taken.
+
     Args:
         run: a resolved run whose loss has its temperature at ``auto``.
         limit: seconds.
     Returns: the run, and a note if the default was taken.
     """
     plain = settled(run)
-    expected = cost(plain, Sizes.of(train, valid if valid is not None else train))
-    needed = TRIALS * probe_epochs(run, len(train)) * (expected.epoch + expected.validation)
-    if needed <= limit:
-        return run, ""
     (name,) = auto_settings(run.loss)
-    value = plain.loss.settings[name]
-    note = f"loss.{name} {value:g} by default: trials would take about {needed:.0f} s; loss.{name}=auto makes them"
+    why = "there is no validation part"
+    if valid is not None and len(valid):
+        expected = cost(plain, Sizes.of(train, valid))
+        needed = TRIALS * probe_epochs(run, len(train)) * (expected.epoch + expected.validation)
+        if needed <= limit:
+            return run, ""
+        why = f"trials would take about {needed:.0f} s; loss.{name}=auto makes them"
+    note = f"loss.{name} {plain.loss.settings[name]:g} by default: {why}"
     return plain.but(found={**run.found, f"loss.{name}": note}), note
 
 
