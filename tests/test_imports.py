@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
     {"scoring"},
     {"training"},
     {"saved", "tracking", "recommendations", "adapters"},
+    {"tuning"},
     {"fitting"},
     {"recommender"},
     {"new_items"},

@@ -23,7 +23,7 @@ from taurec.errors import DataError, UsageError, did_you_mean
 from taurec.evaluation.metrics import DEFAULT_METRICS, Metric
 from taurec.evaluation.ranking import Evaluation, evaluate_ranker
 from taurec.evaluation.users import UserScorer
-from taurec.fitting import Fitted, fit_run, joined
+from taurec.fitting import Fitted, fit_run, joined, of_part
 from taurec.ranker import EmbeddingRanker, Ranker, ScoresRanker, cosines
 from taurec.recommendations import Recommendations, as_list, encode, histories_of, recommend
 from taurec.run import SHARED_BY_PARTS, Run
@@ -193,6 +193,11 @@ class Recommender:
         self.notes, self.stopped_by, self.kernels = fitted.notes, fitted.stopped_by, fitted.kernels
         self.finished, self.fit_seconds = fitted.finished, fitted.seconds
         self.metrics = {"valid": dict(self.best.metrics)} if self.best and self.best.metrics else {}
+
+    def discard(self, resume: Path) -> None:
+        """Delete the checkpoint of a fit that has ended, and those of the trained parts of a model made of others."""
+        for path in (resume, *(of_part(resume, part) for part in range(len(self.run.parts)))):
+            path.unlink(missing_ok=True)
 
     @property
     def ranker(self) -> Ranker:

@@ -63,7 +63,6 @@ def train(
     from taurec.cli.output import Output
     from taurec.evaluation.metrics import DEFAULT_METRICS, parse_all
     from taurec.evaluation.significance import bootstrap_all
-    from taurec.fitting import of_part
     from taurec.recommender import Recommender
     from taurec.report.progress import show
     from taurec.saved import check_writable, update_metrics
@@ -106,8 +105,7 @@ def train(
         if out is not None:
             recommender.save(out, overwrite)
         if resume is not None and not recommender.stopped_by:
-            for kept in (resume, *(of_part(resume, part) for part in range(len(recommender.run.parts)))):
-                kept.unlink(missing_ok=True)
+            recommender.discard(resume)
         _leave_if_stopped(recommender, out, resume, output)
         for remark in () if output.quiet else remarks(recommender):
             output.note(remark)
