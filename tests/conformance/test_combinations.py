@@ -119,7 +119,7 @@ def test_every_kind_of_loss_with_all_negatives_on_every_backbone(backbone: str, 
 
 @pytest.mark.parametrize("negatives", list(NEGATIVES))
 def test_logq_is_refused_where_nobody_knows_it(negatives: str, given: str) -> None:
-    with pytest.raises(UsageError, match="BPR has no form corrected by logq; leave logq off"):
+    with pytest.raises(UsageError, match="loss 'bpr' has no form corrected by logq; leave logq off"):
         trainer("bpr", negatives if negatives != "none" else "uniform", given, logq=True)
     if negatives == "none":
         return

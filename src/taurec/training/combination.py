@@ -26,13 +26,46 @@ def check_combination(run: Run, loss: Loss, state: LossState | None, backbone: B
         shape: what the run's sampler declares of its negatives.
     Raises: UsageError naming what does not fit, why, and what to choose instead.
     """
-    _check_scores(run, loss, backbone, shape)
-    if isinstance(loss, ScoreLoss):
-        _check_negatives(run, state, shape)
+    check_declared(run, loss, shape)
+    _check_scores(run, loss, backbone)
+    name, negatives = run.loss.name, run.negatives.name
+    if state is not None and state.asks_items is not None and not shape.items:
+        raise UsageError(
+            f"loss {name!r} {state.asks_items}, and negatives {negatives!r} do not say which items they are: they are "
+            f"the whole catalogue, vectors, or chosen in the step; use drawn items, such as --negatives uniform:256 or "
+            f"in-batch"
+        )
 
 
-def _check_scores(run: Run, loss: Loss, backbone: Backbone, shape: StepShape) -> None:
-    """Refuse scores for which the backbone, the loss or the negatives are not defined."""
+def check_declared(run: Run, loss: Loss, shape: StepShape) -> None:
+    """The part of :func:`check_combination` that needs no log, before a sampler reads a file or encodes texts.
+
+    Raises: UsageError as there.
+    """
+    name, negatives = run.loss.name, run.negatives.name
+    if run.logq and "logq" not in loss.takes:
+        raise UsageError(f"loss {name!r} has no form corrected by logq; leave logq off")
+    if isinstance(loss, ScoreLoss) and not shape.columns:
+        raise UsageError(
+            f"loss {name!r} compares each pair with negatives, and this run draws none (negatives={negatives!r}); "
+            f"choose some, such as --negatives uniform:256"
+        )
+    if run.logq and not shape.logq:
+        raise UsageError(
+            f"logq corrects for the probability of each negative, which negatives {negatives!r} do not know; "
+            f"leave logq off, or use negatives that know it, such as popularity"
+        )
+    if run.train_score == "neg_sq_dist" and not shape.distances:
+        raise UsageError(
+            f"negatives {negatives!r} are defined on cosine and dot scores, and loss {name!r} is trained on distances "
+            f"here; got train_score={run.train_score!r} and rank_score={run.rank_score!r}, use negatives that allow "
+            f"distances, such as --negatives uniform:256, or scores that are no distances: --set train_score=cosine "
+            f"--set rank_score=cosine"
+        )
+
+
+def _check_scores(run: Run, loss: Loss, backbone: Backbone) -> None:
+    """Refuse scores for which the backbone or the loss is not defined."""
     given = f"got train_score={run.train_score!r} and rank_score={run.rank_score!r}"
     if backbone.biased and not run.train_score == run.rank_score == "dot":
         raise UsageError(
@@ -41,33 +74,6 @@ def _check_scores(run: Run, loss: Loss, backbone: Backbone, shape: StepShape) ->
         )
     if loss.scores == "cosine" and run.train_score != "cosine" and not backbone.biased:
         raise UsageError(f"loss {run.loss.name!r} is defined on cosine scores; {given}, use train_score='cosine'")
-    if run.train_score == "neg_sq_dist" and not shape.distances:
-        raise UsageError(
-            f"negatives {run.negatives.name!r} are defined on cosine and dot scores, and loss {run.loss.name!r} is "
-            f"trained on distances here; {given}, use negatives that allow distances, such as --negatives uniform:256, "
-            f"or scores that are no distances: --set train_score=cosine --set rank_score=cosine"
-        )
-
-
-def _check_negatives(run: Run, state: LossState | None, shape: StepShape) -> None:
-    """Refuse negatives that do not give what the loss asks for."""
-    name, negatives = run.loss.name, repr(run.negatives.name)
-    if not shape.columns:
-        raise UsageError(
-            f"loss {name!r} compares each pair with negatives, and this run draws none (negatives={negatives}); "
-            f"choose some, such as --negatives uniform:256"
-        )
-    if run.logq and not shape.logq:
-        raise UsageError(
-            f"logq corrects for the probability of each negative, which negatives {negatives} do not know; "
-            f"leave logq off, or use negatives that know it, such as popularity"
-        )
-    if state is not None and state.asks_items is not None and not shape.items:
-        raise UsageError(
-            f"loss {name!r} {state.asks_items}, and negatives {negatives} do not say which items they are: they are "
-            f"the whole catalogue, vectors, or chosen in the step; use drawn items, such as --negatives uniform:256 or "
-            f"in-batch"
-        )
 
 
 def check_layers(backbone: Backbone, negatives: Negatives) -> None:

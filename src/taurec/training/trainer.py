@@ -18,12 +18,13 @@ from taurec.errors import UsageError
 from taurec.evaluation.ranking import evaluate_ranker
 from taurec.evaluation.users import UserScorer
 from taurec.kernels.memory import keep_freed_memory
+from taurec.losses import LOSSES
 from taurec.ranker import RANKERS, EmbeddingRanker
 from taurec.run import Run
 from taurec.sampling import ORDERS, mean_group_size
 from taurec.scoring import score_vectors
 from taurec.training import checkpoint
-from taurec.training.combination import check_layers
+from taurec.training.combination import check_declared, check_layers
 from taurec.training.device import pick_device, use_threads
 from taurec.training.forecast import SCORING_MB, Sizes, check_memory
 from taurec.training.interrupt import StopRequest, stop_on_signal
@@ -67,6 +68,8 @@ class Trainer:
         if run.order is None:
             raise UsageError("the run is not resolved: no order of rows; call taurec.training.resolve(run)")
         sampler = sampler_of(run)
+        shape = sampler.shape(run.batch_size, train.n_items)
+        check_declared(run, LOSSES.build(run.loss.name, given=run.loss.settings), shape)
         self.negatives = sampler.bind(train, run.seed)
         self._whole, self._given, self._known = train, given, train if given is None else train.union(given)
         # A sampler may hold positives out, to be false negatives.
@@ -85,7 +88,6 @@ class Trainer:
             self.negatives.look(self.vectors)
         self.order = ORDERS.build(run.order.name, given=run.order.settings).bind(train, run.batch_size, run.seed)
         observed = self.negatives if "steps" in sampler.needs else None
-        shape = sampler.shape(run.batch_size, train.n_items)
         self.step = Step(run, train, self.backbone, shape, observed)
         self.notes: list[str] = []
         self._waits = 0

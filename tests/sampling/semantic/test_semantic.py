@@ -16,6 +16,8 @@ from taurec.sampling.semantic import Semantic
 from taurec.sampling.semantic.near import NearHistory, NearPositive, threshold
 from taurec.sampling.semantic.vectors import TextVectors
 from taurec.testing import check_sampler
+from taurec.training.presets import resolve
+from taurec.training.trainer import Trainer
 
 ANGLES = np.deg2rad([0, 10, 20, 35, 90, 100, 170])
 UNIT = np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1).astype(np.float32)
@@ -174,3 +176,14 @@ def test_laws(near: str):
 def test_settings_out_of_range_are_refused(settings: dict, message: str):
     with pytest.raises(UsageError, match=message):
         Semantic(**settings)
+
+
+def test_what_does_not_go_together_is_refused_before_texts_are_read():
+    """Encoding may take minutes; the file of texts here does not even exist."""
+    train = Interactions.from_pairs([0, 0, 1], [0, 1, 2])
+    given = {"negatives": "semantic:4", "settings": {"negatives": {"texts": "no such file.csv"}}, "logq": True}
+    with pytest.raises(UsageError, match="loss 'bpr' has no form corrected by logq"):
+        Trainer(resolve(loss="bpr", **given), train)
+    given["negatives"] = "hnlmrec"
+    with pytest.raises(UsageError, match="which negatives 'hnlmrec' do not know"):
+        Trainer(resolve(loss="ssm", **given), train)
