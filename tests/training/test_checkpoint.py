@@ -100,8 +100,8 @@ def test_a_checkpoint_of_another_run_or_of_other_data_is_refused(tmp_path) -> No
 def test_a_checkpoint_from_before_a_setting_goes_on_where_that_is_at_its_default(tmp_path, monkeypatch) -> None:
     path, whole = tmp_path / "run.safetensors", checkpoint.identity
 
-    def older(run, train, valid, given):
-        who = whole(run, train, valid, given)
+    def older(*given):
+        who = whole(*given)
         del who["run"]["user_dropout_on"], who["run"]["backbone"]["settings"]["init"]
         return who
 
