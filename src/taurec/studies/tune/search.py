@@ -237,7 +237,7 @@ class Search:
         first, *others = on_test or [""]
         compared = {label: compare_paired(on_test[first], on_test[label], metric, seed=seed) for label in others}
         corrected = holm([paired.p_value for paired in compared.values()])
-        for model in models.values():
+        for model in (*models.values(), *baselines.best.values()):
             model.run = model.run.but(source=self.preset.source)
         return Tuning(
             source=self.preset.source,
