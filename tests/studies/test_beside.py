@@ -24,7 +24,7 @@ def test_a_closed_form_stands_beside_a_trained_model() -> None:
 
 @pytest.mark.parametrize(("schedule", "warned"), [("constant", True), ("linear", False)])
 def test_the_last_epoch_is_warned_about(schedule: str, warned: bool) -> None:
-    model = Recommender("mf", "sl", epochs=3, patience=2, lr=1e-4, lr_schedule=schedule, **FAST).fit(LOG)
+    model = Recommender("mf", "sl", epochs=3, patience=2, lr=0.02, lr_schedule=schedule, **FAST).fit(LOG)
     assert model.best is not None
     assert model.best.epoch == 3
     said = "\n".join(beside.remarks(model))

@@ -1,4 +1,4 @@
-"""What to know about a training beside its figures: how a closed form does, and whether it ended too early."""
+"""What to know about a training in addition to its figures: how a closed form does, and whether it ended too early."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from taurec.studies.words import seconds
 from taurec.tuning import on_validation
 
 CLOSED_FORMS = ("ease-normalised", "slim-local")
-"""Those to stand beside a trained model, in this order."""
+"""Those that a trained model is compared with; the first that is fast enough."""
 
 AT_MOST = 1.5
 """Seconds that the fit of a closed form may take by its forecast."""
