@@ -41,6 +41,9 @@ NAMES_A_MODEL = frozenset({"model", "backbone", "loss", "negatives", "order", "s
 DEFAULT_SECONDS = 300.0
 """``tune_seconds`` of ``auto``."""
 
+NAMED_SECONDS = 60.0
+"""``tune_seconds`` of a named model on the command line."""
+
 
 class Recommender:
     """A model: fit it to a log, evaluate it, recommend with it, save it.
@@ -58,7 +61,8 @@ class Recommender:
         run: all settings at once, such as those of a saved ``run.json``, instead of the others.
         tune_seconds: time in which ``fit`` may choose, on validation, settings that are not given and have a short
             grid: those of a baseline, or the temperature of a loss. What is forecast to take longer keeps its default,
-            and a note says so. 0 keeps all defaults. ``"auto"`` for a setting has no limit.
+            and a note says so. 0 keeps all defaults, and so does None, unless the size of the log decides on the model:
+            then it means 300. ``"auto"`` for a setting has no limit.
         fields: any other field of :class:`taurec.run.Run`, such as ``epochs``, ``lr`` or ``seed``.
 
     Attributes:
@@ -88,7 +92,7 @@ class Recommender:
         model: object | None = None,
         settings: dict[str, dict[str, Any]] | None = None,
         run: Run | None = None,
-        tune_seconds: float = 0.0,
+        tune_seconds: float | None = None,
         **fields: Any,
     ):
         named = {"backbone": backbone, "loss": loss, "model": model, "settings": settings}
@@ -98,7 +102,8 @@ class Recommender:
         if model is not None and (backbone is not None or loss is not None):
             raise UsageError(f"model={model!r} has no backbone and no loss to give beside it; give one or the other")
         if run is None and not NAMES_A_MODEL & given.keys():
-            given, tune_seconds = {"model": "auto", **given}, tune_seconds or DEFAULT_SECONDS
+            given = {"model": "auto", **given}
+            tune_seconds = DEFAULT_SECONDS if tune_seconds is None else tune_seconds
         self.run: Run = resolve(**given) if run is None else run
         self._given, self._limit = given, tune_seconds or None
         if tune_seconds and run is None and not self.undecided:
@@ -136,7 +141,8 @@ class Recommender:
         picker = MODELS.build(self.run.model.name, given=self.run.model.settings, seed=self.run.seed)
         assert isinstance(picker, Picker)
         picked = picker.pick(parts.train, len(parts.valid) > 0)
-        self.run = resolve(**opened({**self._given, **picked.fields}))
+        fields = {**self._given, **picked.fields}
+        self.run = resolve(**(opened(fields) if self._limit else fields))
         why = f"{self.run.label} was picked: {picked.why}"
         self.run = self.run.but(found={**self.run.found, "model": why})
         return why

@@ -15,9 +15,6 @@ from taurec.ranker import HistoryScorer, Ranker
 from taurec.run import Run
 from taurec.training.presets import auto_settings, baseline_grid, default_settings
 
-SECONDS = 60.0
-"""Time in which settings that nobody named are chosen; a grid that takes longer is left out, and the defaults stay."""
-
 
 @dataclass(frozen=True)
 class Tuned:

@@ -41,13 +41,14 @@ def train(
         ),
     ] = None,
     tune_seconds: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="Choose settings that are not given on validation, where that takes no longer; 0 keeps the defaults.",
+            help="Choose settings that are not given on validation, where that takes no longer; 0 keeps the defaults. "
+            "[default: 60; 300 where the size of the log decides on the model]",
         ),
-    ] = 60.0,
+    ] = None,
     *,
     fields: Annotated[Fields, RunFields(tuple(o.FIELDS))],
     as_json: o.Json = False,
@@ -63,7 +64,7 @@ def train(
     from taurec.cli.output import Output
     from taurec.evaluation.metrics import DEFAULT_METRICS, parse_all
     from taurec.evaluation.significance import bootstrap_all
-    from taurec.recommender import Recommender
+    from taurec.recommender import NAMED_SECONDS, Recommender
     from taurec.report.progress import show
     from taurec.saved import check_writable, update_metrics
     from taurec.studies.beside import remarks
@@ -76,6 +77,8 @@ def train(
     chosen = [str(m) for m in (parse_all(metrics) if metrics is not None else DEFAULT_METRICS)]
     trackers = [open_tracker(text) for text in track or ()]
     recommender = Recommender(**fields, source=source, reading=reading, tune_seconds=tune_seconds)
+    if tune_seconds is None and not recommender.undecided:
+        recommender = Recommender(**fields, source=source, reading=reading, tune_seconds=NAMED_SECONDS)
     pick_device(recommender.run.device)
     if out is not None and (overwrite or not _may_be(out, recommender)):
         check_writable(out, overwrite)
