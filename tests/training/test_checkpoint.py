@@ -88,6 +88,15 @@ def test_more_epochs_may_be_asked_for_where_the_rate_does_not_hang_on_them(tmp_p
         trainer(loss="sl", epochs=4, lr_schedule="linear").fit(tmp_path / "falling")
 
 
+def test_how_a_setting_was_found_does_not_matter(tmp_path) -> None:
+    """The texts of ``found`` have measured times, which differ when the same command continues."""
+    path = tmp_path / "run.safetensors"
+    first, second = (resolve(**SMALL, loss="sl").but(found={"loss.tau": f"found in {n} s"}) for n in (1, 2))
+    done = Trainer(first, PARTS.train, PARTS.valid).fit(path)
+    again = Trainer(second, PARTS.train, PARTS.valid).fit(path)
+    assert [r.loss for r in again.records] == [r.loss for r in done.records]
+
+
 def test_a_checkpoint_of_another_run_or_of_other_data_is_refused(tmp_path) -> None:
     path = tmp_path / "run.safetensors"
     trainer(loss="sl").fit(path)

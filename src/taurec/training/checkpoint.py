@@ -35,9 +35,9 @@ def identity(
     """Everything that must be equal for a run to continue from a checkpoint: all that changes a bit of the result.
 
     Maximum epochs and patience only end a run, so they may change; but ``epochs`` must be equal where the learning rate
-    falls over them. The number of threads changes nothing.
+    falls over them. The number of threads changes nothing, nor does ``found``, whose texts have measured times.
     """
-    ends = {"threads", "patience", "source", "reading", "data_hash"}
+    ends = {"threads", "patience", "source", "reading", "data_hash", "found"}
     ends |= {"epochs"} if run.lr_schedule == "constant" else set()
     digest = hashlib.sha256()
     for part in (train, valid) if given is None else (train, valid, given):
@@ -113,6 +113,7 @@ def _with_new_defaults(found: Mapping[str, Any], who: Mapping[str, Any]) -> dict
     a new setting keeps earlier behaviour.
     """
     run, fresh = dict(found.get("run", {})), Run().model_dump(mode="json")
+    run.pop("found", None)  # files of 0.1.0 have it
     for name, here in who["run"].items():
         if name not in run and name in fresh and here == fresh[name]:
             run[name] = here
