@@ -112,7 +112,7 @@ class HNLMRec(Texts, Sampler):
     no item is near, the negative is v_j.
 
     Args:
-        n: negatives a row.
+        n: negatives a row; 1 as in the authors' code, for a loss with a margin. A softmax needs more, such as 64.
         alpha: share of the text; the authors' code has 0.0001 for Yelp and 0.01 for Toys.
         hidden: widths of the adapter's hidden layers.
         near, pool: which texts are near; see :class:`Semantic`.
@@ -155,7 +155,7 @@ class HNLMRec(Texts, Sampler):
 
     @classmethod
     def grid(cls) -> dict[str, list[float]]:
-        return {"negatives.alpha": [1e-4, 1e-2, 0.1, 0.3]}
+        return {"negatives.n": [1, 64], "negatives.alpha": [1e-4, 1e-2, 0.1, 0.3]}
 
     def bind(self, train: Interactions, seed: int) -> BoundHNLMRec:
         return BoundHNLMRec(self, train, seed, self._semantic())
