@@ -109,9 +109,9 @@ def log_of(users: int, items: int, pairs: int) -> Interactions:
 @pytest.mark.parametrize(
     ("users", "items", "model", "width"),
     [
-        (10, 10, "slim-local", None),
-        (1_000, 2_000, "blend:slim-local+fism:ssm", 256),
-        (40_000, 10_000, "blend:slim-local+fism:ssm", 128),
+        (10, 10, "ease-normalised", None),
+        (1_000, 2_000, "blend:ease-normalised+fism:ssm", 256),
+        (40_000, 10_000, "blend:ease-normalised+fism:ssm", 128),
         (30_000, 40_000, "blend:slim-local+fism:ssm", 64),
         (1_000_000, 200_000, "blend:slim-local+mf:sl", 64),
     ],
@@ -129,7 +129,7 @@ def test_the_size_of_a_log_decides(users: int, items: int, model: str, width: in
 def test_what_nobody_named_is_picked_and_written_out(tmp_path: Path) -> None:
     said = list[str]()
     model = Recommender(epochs=2, kernel="torch").fit(WORLD, on_note=said.append)
-    assert model.run.label == "blend:slim-local+fism:ssm"
+    assert model.run.label == "blend:ease-normalised+fism:ssm"
     assert model.run.parts[1].epochs == 2
     assert said[0] == model.run.found["model"]
     assert not has_auto(model.run)

@@ -7,8 +7,8 @@ from typing import Any
 from taurec.baselines.protocol import Picked, Picker
 from taurec.data.interactions import Interactions
 
-CLOSED = "slim-local"
-"""The closed form: no matrix of all items, and in a blend level with ``ease-normalised`` on validation."""
+DENSE_ITEMS = 10_000
+"""Items up to which a matrix of all items is inverted a dozen times within some minutes."""
 
 WORK = 1e13
 """Floating-point operations of a softmax over all items, in all epochs together: minutes on a laptop."""
@@ -29,7 +29,7 @@ WEIGHT = 2 / 3
 class Auto(Picker):
     """A blend of a closed form and a softmax over histories, as far as the size of the log allows it.
 
-        closed form    ``slim-local``
+        closed form    ``ease-normalised`` up to 10,000 items; ``slim-local`` beyond, which has no matrix of all items
         trained half   ``fism`` with ``ssm``, a softmax over all items, of W = 6 x users x items x width x 30 epochs
                        operations; of the widths 256, 128 and 64 the largest with W <= 1e13, and 64 beyond;
                        ``mf`` with ``sl``, whose cost grows with the pairs alone, where W > 4e14 at width 64
@@ -39,13 +39,14 @@ class Auto(Picker):
     validation part the trained half weighs 2/3.
 
     >>> Auto().pick(Interactions.from_pairs([0, 1], [0, 1]), has_valid=True).fields
-    {'model': 'slim-local'}
+    {'model': 'ease-normalised'}
     """
 
     def pick(self, train: Interactions, has_valid: bool) -> Picked:
         users, items = train.n_users, train.n_items
+        closed = "ease-normalised" if items <= DENSE_ITEMS else "slim-local"
         if len(train) < SMALL:
-            return Picked({"model": CLOSED}, f"{len(train):,} training pairs are too few to train on")
+            return Picked({"model": closed}, f"{len(train):,} training pairs are too few to train on")
         work = 6.0 * users * items * EPOCHS
         width = next((width for width in WIDTHS if work * width <= WORK), WIDTHS[-1])
         settings: dict[str, dict[str, Any]] = {"model": {} if has_valid else {"weight": WEIGHT}}
@@ -53,7 +54,7 @@ class Auto(Picker):
         size = f"{users:,} users x {items:,} items"
         if work * width > TOO_MUCH:
             return Picked(
-                {"model": f"blend:{CLOSED}+mf:sl", "settings": settings},
+                {"model": f"blend:{closed}+mf:sl", "settings": settings},
                 f"{size} are many for a softmax over all items",
             )
-        return Picked({"model": f"blend:{CLOSED}+fism:ssm", "settings": settings}, f"{size}, width {width}")
+        return Picked({"model": f"blend:{closed}+fism:ssm", "settings": settings}, f"{size}, width {width}")
